@@ -1,0 +1,201 @@
+//! The command line.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::{Args, Parser, Subcommand};
+
+/// Telemetry that balances its books: run it, receive it, check it.
+///
+/// Exit codes: 0 yes; 1 no, or findings; 2 usage or bad configuration;
+/// 3 evidence or peer unavailable.
+#[derive(Debug, Parser)]
+#[command(name = "townlet", version, max_term_width = 100, propagate_version = true)]
+pub(crate) struct Cli {
+    /// More about what happens inside, on standard error (-v info, -vv debug).
+    #[arg(short, long, action = clap::ArgAction::Count, global = true)]
+    pub(crate) verbose: u8,
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Run a whole town through redaction, validation, TLS and a collector, and balance the books.
+    Demo(Demo),
+    /// Run a town with the telemetry of a configuration file.
+    Simulate(Simulate),
+    /// Receive streams over TCP and TLS, check sequences, acknowledge and store them.
+    Collect(Collect),
+    /// Check a configuration file; with --connect also the TLS endpoints that it names.
+    Validate(Validate),
+    /// Report on a stream file: records, versions, gaps, duplicates, invalid lines.
+    Inspect(Inspect),
+    /// Feed a captured stream through the transforms and sinks of a configuration.
+    Replay(Replay),
+    /// The post-deployment checks, on the real endpoints of a configuration.
+    Smoke(Smoke),
+    /// Write a self-made certificate authority with server and client certificates, for tests.
+    Certs(Certs),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Demo {
+    /// Ticks to run.
+    #[arg(long, default_value_t = 600)]
+    pub(crate) ticks: u64,
+    /// Agents in the town.
+    #[arg(long, default_value_t = 12, value_parser = clap::value_parser!(u32).range(1..=100_000))]
+    pub(crate) agents: u32,
+    /// Seed: the same seed gives the same town and the same bytes.
+    #[arg(long, default_value_t = 7)]
+    pub(crate) seed: u64,
+    /// Folder for streams, certificates and the configuration.
+    #[arg(long, default_value = "demo-out")]
+    pub(crate) out: PathBuf,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Simulate {
+    /// Configuration with a `telemetry:` block.
+    #[arg(long)]
+    pub(crate) config: Option<PathBuf>,
+    /// Ticks to run.
+    #[arg(long, default_value_t = 1000)]
+    pub(crate) ticks: u64,
+    /// Agents in the town.
+    #[arg(long, default_value_t = 6, value_parser = clap::value_parser!(u32).range(1..=100_000))]
+    pub(crate) agents: u32,
+    /// Seed of the town.
+    #[arg(long, default_value_t = 7)]
+    pub(crate) seed: u64,
+    /// Write the stream to this file instead of to the configured transport.
+    #[arg(long)]
+    pub(crate) telemetry_path: Option<PathBuf>,
+    /// Least wall time of a tick in milliseconds; 0 runs as fast as it can.
+    #[arg(long, default_value_t = 0.0)]
+    pub(crate) tick_ms: f64,
+    /// Override a key, as in `--set telemetry.transport.type=stdout`. May be repeated.
+    #[arg(long = "set", value_name = "KEY=VALUE")]
+    pub(crate) set: Vec<String>,
+    /// Write the final transport status and statement to this file, as JSON.
+    #[arg(long)]
+    pub(crate) status_path: Option<PathBuf>,
+    /// Leave out what depends on time (health lines): the same seed then gives the same bytes.
+    #[arg(long)]
+    pub(crate) deterministic: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Collect {
+    /// Address to listen on. Without TLS only loopback is allowed.
+    #[arg(long, default_value = "127.0.0.1:9000")]
+    pub(crate) listen: SocketAddr,
+    /// Server certificate chain, PEM.
+    #[arg(long, requires = "key")]
+    pub(crate) cert: Option<PathBuf>,
+    /// Its private key, PEM.
+    #[arg(long, requires = "cert")]
+    pub(crate) key: Option<PathBuf>,
+    /// Require client certificates signed by this authority, PEM.
+    #[arg(long, requires = "cert")]
+    pub(crate) client_ca: Option<PathBuf>,
+    /// Folder for the streams.
+    #[arg(long, default_value = "collected")]
+    pub(crate) out: PathBuf,
+    /// Sync to disk before acknowledging.
+    #[arg(long)]
+    pub(crate) fsync: bool,
+    /// End after this time; without it, at SIGINT or SIGTERM.
+    #[arg(long, value_parser = duration)]
+    pub(crate) duration: Option<Duration>,
+    /// Write the address that was bound to this file, once listening.
+    #[arg(long)]
+    pub(crate) addr_file: Option<PathBuf>,
+    /// Print the final report as JSON.
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Validate {
+    /// Configuration with a `telemetry:` block.
+    pub(crate) file: PathBuf,
+    /// Also perform the TLS handshake with each endpoint and report its certificates.
+    #[arg(long)]
+    pub(crate) connect: bool,
+    /// Milliseconds of a tick: check that the buffers fit the cadence.
+    #[arg(long, requires = "bytes_per_tick")]
+    pub(crate) tick_ms: Option<f64>,
+    /// Bytes emitted in a tick.
+    #[arg(long, requires = "tick_ms")]
+    pub(crate) bytes_per_tick: Option<u64>,
+    /// Override a key. May be repeated.
+    #[arg(long = "set", value_name = "KEY=VALUE")]
+    pub(crate) set: Vec<String>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Inspect {
+    /// The stream, JSON lines, possibly mixed with log text. `-` reads standard input.
+    pub(crate) file: PathBuf,
+    /// Report as JSON.
+    #[arg(long)]
+    pub(crate) json: bool,
+    /// Compare with this stream; exit 1 on drift.
+    #[arg(long, value_name = "BASELINE")]
+    pub(crate) against: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Replay {
+    /// The captured stream.
+    pub(crate) file: PathBuf,
+    /// Configuration with a `telemetry:` block.
+    #[arg(long)]
+    pub(crate) config: PathBuf,
+    /// Override a key. May be repeated.
+    #[arg(long = "set", value_name = "KEY=VALUE")]
+    pub(crate) set: Vec<String>,
+    /// Print the account as JSON.
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Smoke {
+    /// Configuration with a `telemetry:` block.
+    #[arg(long)]
+    pub(crate) config: PathBuf,
+    /// Keep sending and watching for so long (`30s`, `5m`).
+    #[arg(long, value_parser = duration, default_value = "5s")]
+    pub(crate) watch: Duration,
+    /// Override a key. May be repeated.
+    #[arg(long = "set", value_name = "KEY=VALUE")]
+    pub(crate) set: Vec<String>,
+    /// Print the findings and the transport status as JSON.
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Certs {
+    /// Folder for ca.pem, server.pem, server.key, client.pem and client.key.
+    #[arg(long)]
+    pub(crate) out: PathBuf,
+}
+
+/// `500ms`, `30s`, `5m`, `2h`, or seconds without a unit.
+fn duration(text: &str) -> Result<Duration, String> {
+    let digits = text.trim_end_matches(|c: char| c.is_ascii_alphabetic());
+    let number: f64 = digits.parse().map_err(|_| format!("`{text}` is no duration; write 500ms, 30s, 5m or 2h"))?;
+    let factor = match &text[digits.len()..] {
+        "ms" => 0.001,
+        "" | "s" => 1.0,
+        "m" => 60.0,
+        "h" => 3600.0,
+        unit => return Err(format!("unknown unit `{unit}`; write ms, s, m or h")),
+    };
+    Duration::try_from_secs_f64(number * factor).map_err(|e| format!("`{text}`: {e}"))
+}

@@ -1,0 +1,42 @@
+//! `townlet inspect`: what is in a stream file.
+
+use std::fs::File;
+use std::io::{self, Read};
+use std::path::Path;
+
+use anyhow::Context;
+use townlet_collector::inspect::{InspectOptions, InspectReport, compare, inspect};
+
+use crate::args::Inspect;
+use crate::exit::Exit;
+
+pub(crate) fn run(args: &Inspect) -> anyhow::Result<Exit> {
+    let report = read(&args.file)?;
+    if let Some(path) = &args.against {
+        let drift = compare(&read(path)?, &report);
+        if args.json {
+            println!("{}", serde_json::to_string_pretty(&drift)?);
+        } else {
+            println!("{drift}");
+        }
+        return Ok(if drift.is_empty() { Exit::Yes } else { Exit::No });
+    }
+    if args.json {
+        println!("{}", serde_json::to_string_pretty(&report)?);
+    } else {
+        println!("{report}");
+    }
+    Ok(if report.is_clean() { Exit::Yes } else { Exit::No })
+}
+
+fn read(path: &Path) -> anyhow::Result<InspectReport> {
+    let source: Box<dyn Read> = if path == Path::new("-") {
+        Box::new(io::stdin().lock())
+    } else {
+        let file = File::open(path).with_context(|| format!("opening {}", path.display()))?;
+        let length = file.metadata().map(|m| m.len()).unwrap_or_default();
+        let bar = crate::setup::progress(length, "reading");
+        Box::new(bar.wrap_read(file))
+    };
+    inspect(source, &InspectOptions::default()).with_context(|| format!("reading {}", path.display()))
+}

@@ -1,0 +1,65 @@
+//! The `townlet` command: arguments in, output and exit codes out. Everything
+//! that it does is in the crates below.
+
+mod account;
+mod args;
+mod certs;
+mod collect;
+mod demo;
+mod exit;
+mod inspect;
+mod replay;
+mod setup;
+mod simulate;
+mod smoke;
+mod validate;
+
+use std::io::IsTerminal;
+use std::process::ExitCode;
+
+use clap::Parser;
+use tracing_subscriber::EnvFilter;
+
+use crate::args::{Cli, Command};
+use crate::exit::{Exit, Failure};
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    log_to_stderr(cli.verbose);
+    let result = match &cli.command {
+        Command::Demo(args) => demo::run(args),
+        Command::Simulate(args) => simulate::run(args),
+        Command::Collect(args) => collect::run(args),
+        Command::Validate(args) => validate::run(args),
+        Command::Inspect(args) => inspect::run(args),
+        Command::Replay(args) => replay::run(args),
+        Command::Smoke(args) => smoke::run(args),
+        Command::Certs(args) => certs::run(args),
+    };
+    match result {
+        Ok(exit) => exit.into(),
+        Err(error) => {
+            let exit = error.downcast_ref::<Failure>().map_or(Exit::Unavailable, |f| f.exit);
+            eprintln!("townlet: {error:#}");
+            exit.into()
+        }
+    }
+}
+
+/// Logs go to standard error, so that standard output carries data alone. Warnings
+/// by default; `RUST_LOG` overrides `-v`.
+fn log_to_stderr(verbose: u8) {
+    let level = match verbose {
+        0 => "warn",
+        1 => "info",
+        2 => "debug",
+        _ => "trace",
+    };
+    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(level));
+    tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .with_ansi(std::io::stderr().is_terminal())
+        .with_target(false)
+        .init();
+}

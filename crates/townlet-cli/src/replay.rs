@@ -1,0 +1,66 @@
+//! `townlet replay`: a captured stream through today's transforms and sinks.
+
+use std::fs::File;
+use std::io::{BufRead, BufReader};
+use std::time::Duration;
+
+use anyhow::Context;
+use bytes::Bytes;
+
+use crate::args::Replay;
+use crate::exit::Exit;
+use crate::{account, setup};
+
+/// Lines longer than this are not read whole (16 MiB, the largest buffer).
+const MAX_LINE: u64 = 16 << 20;
+
+pub(crate) fn run(args: &Replay) -> anyhow::Result<Exit> {
+    let factories = setup::factories();
+    let loaded = setup::load_or_explain(&args.config, &args.set, &factories)?;
+    let file = File::open(&args.file).with_context(|| format!("opening {}", args.file.display()))?;
+    let length = file.metadata().map(|m| m.len()).unwrap_or_default();
+    let bar = setup::progress(length, "replaying");
+    let telemetry = townlet_config::start(&loaded.config, &factories, &setup::identity_now())?;
+    let replay = telemetry.replay()?;
+    let mut reader = BufReader::with_capacity(1 << 16, bar.wrap_read(file));
+    let mut line = Vec::new();
+    while next_line(&mut reader, &mut line).with_context(|| format!("reading {}", args.file.display()))? {
+        if !line.is_empty() {
+            let body = Bytes::copy_from_slice(&line);
+            if let Err(error) = replay.emit_line(body) {
+                tracing::warn!(%error, "line refused");
+            }
+        }
+    }
+    let timeout = setup::shutdown_timeout(&loaded.config).max(Duration::from_secs(10));
+    let books = telemetry.shutdown(timeout);
+    let status = telemetry.latest_transport_status();
+    if args.json {
+        println!("{}", serde_json::to_string_pretty(&setup::status_json(&status, &books))?);
+    } else {
+        println!("{}", account::table(&telemetry, &books));
+    }
+    let delivered_all = books.sinks.iter().all(|(_, s)| s.account.delivered() == s.account.accepted());
+    Ok(if books.residual() == 0 && delivered_all { Exit::Yes } else { Exit::No })
+}
+
+/// Reads one line without its end into `line`; false at the end of the file.
+/// What is beyond the limit is passed over, so that it becomes a counted drop
+/// and not a full memory.
+fn next_line(reader: &mut impl BufRead, line: &mut Vec<u8>) -> std::io::Result<bool> {
+    use std::io::Read;
+    line.clear();
+    let mut read = reader.by_ref().take(MAX_LINE).read_until(b'\n', line)? as u64;
+    while read == MAX_LINE && line.last() != Some(&b'\n') {
+        let mut rest = Vec::new();
+        read = reader.by_ref().take(MAX_LINE).read_until(b'\n', &mut rest)? as u64;
+        if read < MAX_LINE || rest.last() == Some(&b'\n') {
+            break;
+        }
+    }
+    let any = !line.is_empty();
+    while line.last().is_some_and(|b| matches!(b, b'\n' | b'\r')) {
+        line.pop();
+    }
+    Ok(any)
+}

@@ -1,0 +1,58 @@
+//! `townlet simulate`: a town with the telemetry of a configuration.
+
+use std::time::{Duration, Instant};
+
+use anyhow::Context;
+use townlet_sim::{Host, World, WorldOptions};
+
+use crate::args::Simulate;
+use crate::exit::{Exit, Failure};
+use crate::{account, collect, setup};
+
+pub(crate) fn run(args: &Simulate) -> anyhow::Result<Exit> {
+    let factories = setup::factories();
+    let mut config = match &args.config {
+        Some(path) => setup::load_or_explain(path, &args.set, &factories)?.config,
+        None => setup::loader(&args.set, &factories).load_str("(defaults)", "").map_err(Failure::usage)?.config,
+    };
+    if let Some(path) = &args.telemetry_path {
+        config.sinks = setup::capture_sinks(path, &factories)?;
+    }
+    let identity = setup::identity_of_seed(args.seed);
+    let telemetry = townlet_config::start(&config, &factories, &identity)?;
+    let options = WorldOptions {
+        seed: args.seed,
+        agents: args.agents,
+        narration: setup::narration(&config),
+        ..WorldOptions::default()
+    };
+    let mut host = Host::new(World::new(options), telemetry.clone())?;
+    if args.deterministic {
+        host = host.without_health();
+    }
+    let pace = Duration::try_from_secs_f64(args.tick_ms / 1000.0).map_err(Failure::usage)?;
+    let stop = collect::stop_signal()?;
+    let bar = setup::progress(args.ticks, "ticks");
+    let started = Instant::now();
+    let mut ran = 0;
+    for n in 0..args.ticks {
+        host.tick()?;
+        ran = n + 1;
+        bar.inc(1);
+        let next = pace.saturating_mul(u32::try_from(ran).unwrap_or(u32::MAX));
+        if stop.recv_timeout(next.saturating_sub(started.elapsed())).is_ok() {
+            break;
+        }
+    }
+    bar.finish_and_clear();
+    let seconds = started.elapsed().as_secs_f64();
+    let books = telemetry.shutdown(setup::shutdown_timeout(&config));
+    let status = telemetry.latest_transport_status();
+    if let Some(path) = &args.status_path {
+        let json = serde_json::to_string_pretty(&setup::status_json(&status, &books))?;
+        std::fs::write(path, json + "\n").with_context(|| format!("writing {}", path.display()))?;
+    }
+    eprintln!("Completed {ran} ticks in {seconds:.2} s ({:.0} ticks/sec)", ran as f64 / seconds.max(1e-9));
+    eprintln!("{}", account::table(&telemetry, &books));
+    Ok(if books.residual() == 0 { Exit::Yes } else { Exit::No })
+}

@@ -1,0 +1,91 @@
+//! `townlet validate`: is this configuration usable, and do its endpoints answer?
+
+use std::time::SystemTime;
+
+use townlet_config::SinkConfig;
+use townlet_tls::{ClientOptions, ClientTls, Endpoint, probe};
+use townlet_transport_tcp::ACK_PROTOCOL;
+
+use crate::args::Validate;
+use crate::exit::Exit;
+use crate::setup;
+
+pub(crate) fn run(args: &Validate) -> anyhow::Result<Exit> {
+    let factories = setup::factories();
+    let loaded = match setup::load(&args.file, &args.set, &factories) {
+        Ok(loaded) => loaded,
+        Err(diagnostics) => {
+            eprintln!("{diagnostics}");
+            let text = std::fs::read_to_string(&args.file).unwrap_or_default();
+            if let Some(corrected) = setup::loader(&args.set, &factories).corrected_block(&diagnostics, &text) {
+                println!("# a corrected block, which loads:\n{corrected}");
+            }
+            return Ok(Exit::Usage);
+        }
+    };
+    let mut exit = Exit::Yes;
+    if let (Some(tick_ms), Some(bytes)) = (args.tick_ms, args.bytes_per_tick) {
+        for warning in loaded.validate_cadence(tick_ms, bytes) {
+            eprintln!("{warning}");
+            exit = Exit::No;
+        }
+    }
+    // Building the chain reads schemas and keys.
+    townlet_config::chain(&loaded.config).map_err(crate::exit::Failure::usage)?;
+    println!("{}: ok, {} sink(s)", args.file.display(), loaded.config.sinks.len());
+    if args.connect {
+        for sink in &loaded.config.sinks {
+            if !connect(sink)? {
+                exit = Exit::Unavailable;
+            }
+        }
+    }
+    Ok(exit)
+}
+
+/// Performs the handshake that this sink would, and prints what it found.
+fn connect(sink: &SinkConfig) -> anyhow::Result<bool> {
+    let block = sink.block();
+    let settings = &sink.settings;
+    if sink.transport_type != "tcp" {
+        println!("{block}: type {} has no endpoint to connect to", sink.transport_type);
+        return Ok(true);
+    }
+    let endpoint = Endpoint::parse(settings.endpoint.as_deref().unwrap_or_default())?;
+    if !settings.enable_tls {
+        let deadline = std::time::Instant::now() + settings.connect_timeout;
+        let reached = townlet_tls::dial(&endpoint, deadline);
+        match &reached {
+            Ok(_) => println!("{block}: {endpoint} answers, in plaintext"),
+            Err(error) => println!("{block}: {endpoint}: {error}"),
+        }
+        return Ok(reached.is_ok());
+    }
+    let options = ClientOptions {
+        ca_file: settings.ca_file.clone(),
+        cert_file: settings.cert_file.clone(),
+        key_file: settings.key_file.clone(),
+        verify_hostname: settings.verify_hostname,
+        alpn: if settings.acks { vec![ACK_PROTOCOL.to_vec()] } else { Vec::new() },
+    };
+    let client = ClientTls::load(&options)?;
+    let report = match probe(&endpoint, &client, settings.connect_timeout, SystemTime::now()) {
+        Ok(report) => report,
+        Err(error) => {
+            println!("{block}: {endpoint}: {error}");
+            return Ok(false);
+        }
+    };
+    println!("{block}: {endpoint} ({})", report.address);
+    for (depth, certificate) in report.chain.iter().enumerate() {
+        println!("  chain {depth}: {} (names {})", certificate.subject, certificate.names.join(", "));
+    }
+    println!("  name {}", if report.host_matches { "matches the certificate" } else { "is NOT in the certificate" });
+    println!("  expires in {} days", report.days_to_expiry);
+    println!("  {} ALPN {}", report.version.unwrap_or("no protocol"), report.alpn.as_deref().unwrap_or("none"));
+    match &report.verdict {
+        Ok(()) => println!("  verdict: trusted"),
+        Err(error) => println!("  verdict: REFUSED, {error}"),
+    }
+    Ok(report.verdict.is_ok())
+}

@@ -1,0 +1,71 @@
+//! The receiving side of a telemetry stream.
+//!
+//! **What it is.** A [`Collector`] that accepts newline-delimited JSON over TLS
+//! (or in the open, on loopback), checks each line, knows by
+//! `(run_id, stream, seq)` what is missing and what came twice, stores each line
+//! once, and acknowledges to clients that ask for it. Beside it, without any
+//! network: the [`sequence`] tracking on its own, and [`inspect`], which says
+//! what a file of such lines holds, of any schema version, and compares two.
+//!
+//! **What it is not.** It does not interpret bodies, apply diffs or answer
+//! queries. It is no async server: one thread serves one connection, and the
+//! number of connections has a limit.
+//!
+//! # Guarantees
+//! - Every whole line taken has one outcome: after a stop,
+//!   `lines = stored + unwritten + duplicates + invalid` ([`LineCounts`]).
+//! - An acknowledged line is where [`store::Settle`] says, or it was a duplicate
+//!   of one that is, or it was refused and counted. A line that is new is never
+//!   taken for a duplicate; where that cannot be known any more it is kept and
+//!   counted as [`uncertain`](sequence::SequenceCounts::uncertain).
+//! - The store holds the bytes as they came, whole lines only, a file for each
+//!   run and stream. After a restart a file is read again before it is continued,
+//!   so that resent lines are still stored once.
+//! - Memory is bounded: a connection holds at most the longest line and two
+//!   chunks, a stream at most its list of gaps and 256 KiB that wait, and the
+//!   numbers of connections, streams and open files have limits.
+//! - No name that a peer chooses leads outside the store folder.
+//!
+//! # Wire
+//! A client sends lines. Where both sides agreed on the TLS application protocol
+//! [`ACK_PROTOCOL`], the collector answers with lines `{"ack":N}`: the number of
+//! whole lines it has taken on this connection so far. A connection that breaks
+//! a limit is closed; the lines before the offending one are acknowledged first.
+//!
+//! # Example
+//! ```
+//! use std::io::Write;
+//! use std::net::TcpStream;
+//! use std::time::Duration;
+//! use townlet_collector::{Collector, CollectorOptions, Security, store::StoreOptions};
+//!
+//! let dir = tempfile::tempdir()?;
+//! let options = CollectorOptions::new("127.0.0.1:0".parse()?, Security::PlaintextOnLoopback)
+//!     .with_store(StoreOptions::new(dir.path()));
+//! let collector = Collector::bind(options)?;
+//!
+//! let mut client = TcpStream::connect(collector.local_addr())?;
+//! client.write_all(b"{\"run_id\":\"r1\",\"stream\":\"town\",\"seq\":1,\"tick\":1}\n")?;
+//! client.write_all(b"{\"run_id\":\"r1\",\"stream\":\"town\",\"seq\":3,\"tick\":3}\n")?;
+//! drop(client);
+//! # while collector.report().totals.lines < 2 { std::thread::yield_now(); }
+//!
+//! let report = collector.shutdown(Duration::from_secs(5));
+//! assert_eq!((report.totals.stored, report.missing), (2, 1));
+//! assert_eq!(report.streams[0].sequence.gaps[0].to_string(), "2");
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+
+pub mod inspect;
+mod lines;
+mod report;
+pub mod sequence;
+mod server;
+pub mod store;
+
+pub use report::{CollectorReport, ConnectionReport, EndKind, Ending, InvalidLine, LineCounts, StreamReport};
+pub use server::{Collector, CollectorError, CollectorOptions, LineView, Security, Subscriber};
+
+/// The TLS application protocol (ALPN) of a connection on which the collector
+/// acknowledges lines.
+pub const ACK_PROTOCOL: &[u8] = b"townlet-ack/1";

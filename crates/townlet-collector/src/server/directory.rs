@@ -1,0 +1,276 @@
+//! The streams that a collector follows, over all its connections.
+
+use std::collections::BTreeMap;
+use std::num::NonZeroU64;
+use std::ops::Deref;
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use townlet_schema::{LineHead, read_head};
+
+use crate::report::StreamReport;
+use crate::sequence::{Arrival, SequenceTracker};
+use crate::store::{Store, StoreError, StreamLog};
+
+type Key = (Option<Box<str>>, Option<Box<str>>);
+
+/// The streams in memory. Bounded: where room is needed, the stream that was
+/// idle longest and that no connection uses leaves, and comes back by reading
+/// its file.
+pub(super) struct Directory {
+    limit: usize,
+    gap_limit: usize,
+    line_limit: usize,
+    table: Mutex<Table>,
+    clock: AtomicU64,
+}
+
+#[derive(Default)]
+struct Table {
+    streams: BTreeMap<Key, Arc<Stream>>,
+    retired: Retired,
+}
+
+/// Sums over the streams that left memory.
+#[derive(Clone, Copy, Default)]
+pub(super) struct Retired {
+    pub(super) streams: u64,
+    pub(super) stored: u64,
+    pub(super) duplicates: u64,
+}
+
+/// One stream: its sequence and its file, under one lock.
+pub(super) struct Stream {
+    pub(super) run_id: Option<Box<str>>,
+    pub(super) stream: Option<Box<str>>,
+    last_used: AtomicU64,
+    users: AtomicUsize,
+    state: Mutex<StreamState>,
+}
+
+/// A connection's hold on a stream: it does not leave memory meanwhile.
+pub(super) struct Held(Arc<Stream>);
+
+impl Held {
+    fn new(stream: &Arc<Stream>) -> Self {
+        // Under the directory's lock, as is the check before a stream leaves.
+        stream.users.fetch_add(1, Ordering::AcqRel);
+        Self(Arc::clone(stream))
+    }
+}
+
+impl Deref for Held {
+    type Target = Stream;
+
+    fn deref(&self) -> &Stream {
+        &self.0
+    }
+}
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        self.0.users.fetch_sub(1, Ordering::AcqRel);
+    }
+}
+
+pub(super) struct StreamState {
+    tracker: SequenceTracker,
+    received: u64,
+    accepted: u64,
+    duplicates: u64,
+    unnumbered: u64,
+    bytes: u64,
+    recovered: u64,
+    /// The file was looked at. Done by the first line, not while the directory
+    /// is locked, because a long file takes a while to read.
+    ready: bool,
+    log: Option<StreamLog>,
+}
+
+/// There is no room for another stream.
+pub(super) struct Full;
+
+impl Directory {
+    pub(super) fn new(limit: usize, gap_limit: usize, line_limit: usize) -> Self {
+        Self { limit: limit.max(1), gap_limit, line_limit, table: Mutex::default(), clock: AtomicU64::new(0) }
+    }
+
+    /// The stream of that name, made where it is new. `path`: its file, if there is a store.
+    pub(super) fn stream(
+        &self,
+        run_id: Option<&str>,
+        stream: Option<&str>,
+        path: Option<PathBuf>,
+    ) -> Result<Held, Full> {
+        let now = self.clock.fetch_add(1, Ordering::Relaxed);
+        let key: Key = (run_id.map(Into::into), stream.map(Into::into));
+        let mut table = self.table();
+        if let Some(found) = table.streams.get(&key) {
+            found.last_used.store(now, Ordering::Relaxed);
+            return Ok(Held::new(found));
+        }
+        if table.streams.len() >= self.limit {
+            table.retire_one()?;
+        }
+        let state = StreamState {
+            tracker: SequenceTracker::new(self.gap_limit),
+            received: 0,
+            accepted: 0,
+            duplicates: 0,
+            unnumbered: 0,
+            bytes: 0,
+            recovered: 0,
+            ready: path.is_none(),
+            log: path.map(StreamLog::new),
+        };
+        let made = Arc::new(Stream {
+            run_id: key.0.clone(),
+            stream: key.1.clone(),
+            last_used: AtomicU64::new(now),
+            users: AtomicUsize::new(0),
+            state: Mutex::new(state),
+        });
+        let held = Held::new(&made);
+        table.streams.insert(key, made);
+        Ok(held)
+    }
+
+    /// All streams in memory, and the sums of those that left it.
+    pub(super) fn all(&self) -> (Vec<Arc<Stream>>, Retired) {
+        let table = self.table();
+        (table.streams.values().cloned().collect(), table.retired)
+    }
+
+    pub(super) fn line_limit(&self) -> usize {
+        self.line_limit
+    }
+
+    fn table(&self) -> MutexGuard<'_, Table> {
+        self.table.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Table {
+    fn retire_one(&mut self) -> Result<(), Full> {
+        let idle = |stream: &Stream| stream.users.load(Ordering::Acquire) == 0 && stream.lock().unwritten() == 0;
+        let oldest = self
+            .streams
+            .iter()
+            .filter(|(_, stream)| idle(stream))
+            .min_by_key(|(_, stream)| stream.last_used.load(Ordering::Relaxed))
+            .map(|(key, _)| key.clone());
+        let stream = oldest.and_then(|key| self.streams.remove(&key)).ok_or(Full)?;
+        let report = stream.report();
+        self.retired.streams += 1;
+        self.retired.stored += report.stored;
+        self.retired.duplicates += report.duplicates;
+        Ok(())
+    }
+}
+
+impl Stream {
+    pub(super) fn lock(&self) -> MutexGuard<'_, StreamState> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Writes what waits, and syncs it where the store says so. The sync happens
+    /// outside the lock: other connections go on writing this stream meanwhile.
+    pub(super) fn write_out(&self, store: &Store) -> Result<(), StoreError> {
+        let unsynced = self.lock().log.as_mut().map_or(Ok(None), |log| log.flush(store))?;
+        let Some(unsynced) = unsynced else { return Ok(()) };
+        let outcome = unsynced.sync();
+        self.lock().log.as_mut().map_or(Ok(()), |log| log.synced(unsynced.up_to, outcome))
+    }
+
+    pub(super) fn is(&self, run_id: Option<&str>, stream: Option<&str>) -> bool {
+        self.stream.as_deref() == stream && self.run_id.as_deref() == run_id
+    }
+
+    pub(super) fn report(&self) -> StreamReport {
+        let state = self.lock();
+        let unwritten = state.unwritten();
+        StreamReport {
+            run_id: self.run_id.as_deref().map(str::to_owned),
+            stream: self.stream.as_deref().map(str::to_owned),
+            received: state.received,
+            stored: state.accepted - unwritten,
+            unwritten,
+            duplicates: state.duplicates,
+            unnumbered: state.unnumbered,
+            recovered: state.recovered,
+            bytes: state.bytes,
+            sequence: state.tracker.report(),
+            file: state.log.as_ref().map(|log| log.path().to_owned()),
+        }
+    }
+}
+
+impl StreamState {
+    /// Takes one valid line (newline included). True where it is new and was
+    /// put in line for the file.
+    ///
+    /// # Errors
+    /// The store cannot take it; then the line is not marked as seen, so that
+    /// its sender can bring it again.
+    pub(super) fn take(
+        &mut self,
+        head: &LineHead<'_>,
+        line: &[u8],
+        store: Option<&Store>,
+        line_limit: usize,
+    ) -> Result<bool, StoreError> {
+        self.make_ready(line_limit)?;
+        if let (Some(log), Some(store)) = (&mut self.log, store)
+            && log.is_full()
+        {
+            log.flush(store)?;
+        }
+        self.received += 1;
+        self.bytes += line.len() as u64;
+        match observe(&mut self.tracker, head) {
+            Some(arrival) if arrival.is_duplicate() => {
+                self.duplicates += 1;
+                return Ok(false);
+            }
+            Some(_) => {}
+            None => self.unnumbered += 1,
+        }
+        self.accepted += 1;
+        if let Some(log) = &mut self.log {
+            log.push(line);
+        }
+        Ok(true)
+    }
+
+    /// Lines accepted that are not with the operating system yet.
+    fn unwritten(&self) -> u64 {
+        self.log.as_ref().map_or(0, StreamLog::pending_lines)
+    }
+
+    fn make_ready(&mut self, line_limit: usize) -> Result<(), StoreError> {
+        if self.ready {
+            return Ok(());
+        }
+        if let Some(log) = &self.log {
+            let mut tracker = self.tracker.clone();
+            let recovered = log.recover(line_limit, |line| {
+                if let Ok(head) = read_head(line) {
+                    observe(&mut tracker, &head);
+                }
+            })?;
+            self.tracker = tracker;
+            self.recovered = recovered.lines;
+        }
+        self.ready = true;
+        Ok(())
+    }
+}
+
+fn observe(tracker: &mut SequenceTracker, head: &LineHead<'_>) -> Option<Arrival> {
+    let seq = head.seq.and_then(NonZeroU64::new)?;
+    Some(match head.rendering {
+        Some(rendering) => tracker.observe_keyframe(seq, rendering),
+        None => tracker.observe(seq, head.tick),
+    })
+}

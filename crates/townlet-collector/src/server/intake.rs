@@ -1,0 +1,271 @@
+//! What becomes of a line: checked, deduplicated, stored, counted.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use townlet_schema::{LineHead, ReadError, ReadErrorKind, read_head};
+
+use super::directory::{Directory, Held};
+use super::foreign;
+use super::options::{CollectorOptions, Subscriber};
+use super::rejected::RejectedLog;
+use crate::report::{EndKind, Ending, InvalidLine, LineCounts};
+use crate::store::{Settle, Store, StoreError, name};
+
+/// Refused lines that a connection's report names.
+const INVALID_LINES_NAMED: usize = 16;
+
+/// A line that was just accepted, as a subscriber sees it.
+#[derive(Debug)]
+pub struct LineView<'a> {
+    /// The connection that brought it.
+    pub connection: u64,
+    /// The other end of that connection.
+    pub peer: SocketAddr,
+    /// The envelope. Its `payload_type` is none also where the producer is newer
+    /// and the kind is not known here.
+    pub head: &'a LineHead<'a>,
+    /// The line without its newline.
+    pub bytes: &'a [u8],
+}
+
+/// What all connections share.
+pub(super) struct Intake {
+    pub(super) store: Option<Store>,
+    pub(super) directory: Directory,
+    pub(super) rejected: Option<RejectedLog>,
+    subscriber: Option<Subscriber>,
+    streams_per_connection: usize,
+    failures: Mutex<Failures>,
+}
+
+#[derive(Clone, Default)]
+pub(super) struct Failures {
+    pub(super) invalid: BTreeMap<&'static str, u64>,
+    pub(super) store: Option<String>,
+}
+
+impl Intake {
+    pub(super) fn new(options: &CollectorOptions) -> Result<Self, StoreError> {
+        let store = options.store.as_ref().map(Store::open).transpose()?;
+        let rejected = match (&store, options.keep_rejected_bytes) {
+            (Some(store), cap) if cap > 0 => Some(RejectedLog::open(&store.dir().join("rejected.jsonl"), cap)?),
+            _ => None,
+        };
+        Ok(Self {
+            store,
+            directory: Directory::new(options.max_streams, options.gaps_per_stream, options.max_line_bytes),
+            rejected,
+            subscriber: options.subscriber.clone(),
+            streams_per_connection: options.max_streams_per_connection,
+            failures: Mutex::default(),
+        })
+    }
+
+    pub(super) fn failures(&self) -> MutexGuard<'_, Failures> {
+        self.failures.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Writes what still waits, after the last connection ended.
+    pub(super) fn finish(&self) {
+        let Some(store) = &self.store else { return };
+        for stream in self.directory.all().0 {
+            if let Err(error) = stream.write_out(store) {
+                self.note_store_error(&error);
+            }
+        }
+    }
+
+    fn note_store_error(&self, error: &StoreError) {
+        tracing::error!(%error, "collector_store_failed");
+        self.failures().store = Some(error.to_string());
+    }
+}
+
+/// One connection's way through the intake.
+pub(super) struct Session {
+    intake: Arc<Intake>,
+    connection: u64,
+    peer: SocketAddr,
+    used: Vec<InUse>,
+    /// Where in `used` the last line's stream stands: lines of a stream come in rows.
+    last: usize,
+    pub(super) counts: LineCounts,
+    pub(super) invalid_lines: Vec<InvalidLine>,
+    subscriber_panicked: bool,
+}
+
+struct InUse {
+    stream: Held,
+    /// Lines of this chunk, duplicates too, must be in the file before the
+    /// acknowledgement: another connection may have brought the first copy.
+    dirty: bool,
+}
+
+/// Why a line was not taken in.
+enum Refusal {
+    /// The line is at fault.
+    Line(&'static str, String),
+    /// The connection has to end; the line is not counted.
+    Cut(Ending),
+}
+
+impl Session {
+    pub(super) fn new(intake: Arc<Intake>, connection: u64, peer: SocketAddr) -> Self {
+        Self {
+            intake,
+            connection,
+            peer,
+            used: Vec::new(),
+            last: 0,
+            counts: LineCounts::default(),
+            invalid_lines: Vec::new(),
+            subscriber_panicked: false,
+        }
+    }
+
+    /// Takes one whole line, its newline included.
+    ///
+    /// # Errors
+    /// The connection has to end. The line counts as taken only where it was
+    /// the subscriber that failed.
+    pub(super) fn take(&mut self, line: &[u8]) -> Result<(), Ending> {
+        let bytes = line.strip_suffix(b"\n").unwrap_or(line);
+        let outcome = match read_head(bytes) {
+            Ok(head) => self.admit(&head, line),
+            Err(error) if error.kind() == ReadErrorKind::UnknownKind => match foreign::head(bytes) {
+                Some(head) => self.admit(&head, line),
+                None => Err(refusal_of(bytes, &error)),
+            },
+            Err(error) => Err(refusal_of(bytes, &error)),
+        };
+        match outcome {
+            Ok(true) => self.counts.stored += 1,
+            Ok(false) => self.counts.duplicates += 1,
+            Err(Refusal::Cut(ending)) => return Err(ending),
+            Err(Refusal::Line(key, reason)) => self.refuse(key, reason, bytes),
+        }
+        self.counts.lines += 1;
+        self.counts.bytes += line.len() as u64;
+        if self.subscriber_panicked {
+            let detail = format!("a subscriber panicked at line {}", self.counts.lines);
+            return Err(Ending { kind: EndKind::SubscriberPanicked, detail });
+        }
+        Ok(())
+    }
+
+    /// True where the line is new.
+    fn admit(&mut self, head: &LineHead<'_>, line: &[u8]) -> Result<bool, Refusal> {
+        if head.seq == Some(0) {
+            return Err(Refusal::Line("invalid_field", "seq: 0, but sequences count from 1".to_owned()));
+        }
+        let at = self.stream(head)?;
+        let used = &mut self.used[at];
+        used.dirty = true;
+        let taken = used.stream.lock().take(head, line, self.intake.store.as_ref(), self.intake.directory.line_limit());
+        let new = taken.map_err(|error| Refusal::Cut(self.store_failed(&error)))?;
+        if new && let Some(subscriber) = &self.intake.subscriber {
+            let bytes = line.strip_suffix(b"\n").unwrap_or(line);
+            let view = LineView { connection: self.connection, peer: self.peer, head, bytes };
+            self.subscriber_panicked = catch_unwind(AssertUnwindSafe(|| subscriber(&view))).is_err();
+        }
+        Ok(new)
+    }
+
+    /// Where in `used` the stream of this line stands.
+    fn stream(&mut self, head: &LineHead<'_>) -> Result<usize, Refusal> {
+        let (run_id, stream) = (head.run_id.as_deref(), head.stream.as_deref());
+        if self.used.get(self.last).is_some_and(|used| used.stream.is(run_id, stream)) {
+            return Ok(self.last);
+        }
+        if let Some(at) = self.used.iter().position(|used| used.stream.is(run_id, stream)) {
+            self.last = at;
+            return Ok(at);
+        }
+        for (key, value) in [("run_id", run_id), ("stream", stream)] {
+            if value.is_some_and(|value| name::component(value).is_none()) {
+                let reason = format!("{key}: empty, or too long for a file name (200 bytes, escapes counted)");
+                return Err(Refusal::Line("invalid_field", reason));
+            }
+        }
+        if self.used.len() >= self.intake.streams_per_connection {
+            let detail = format!("more than {} streams on one connection", self.intake.streams_per_connection);
+            return Err(Refusal::Cut(Ending { kind: EndKind::TooManyStreams, detail }));
+        }
+        let path = self.intake.store.as_ref().and_then(|store| store.path(run_id, stream));
+        let held = self.intake.directory.stream(run_id, stream, path).map_err(|_| {
+            let detail = "every stream in memory is in use; raise max_streams".to_owned();
+            Refusal::Cut(Ending { kind: EndKind::TooManyStreams, detail })
+        })?;
+        self.used.push(InUse { stream: held, dirty: false });
+        self.last = self.used.len() - 1;
+        Ok(self.last)
+    }
+
+    fn refuse(&mut self, key: &'static str, reason: String, bytes: &[u8]) {
+        self.counts.invalid += 1;
+        let line = self.counts.lines + 1;
+        *self.intake.failures().invalid.entry(key).or_default() += 1;
+        if let Some(rejected) = &self.intake.rejected {
+            rejected.keep(self.peer, self.connection, line, &reason, bytes);
+        }
+        if self.invalid_lines.len() < INVALID_LINES_NAMED {
+            self.invalid_lines.push(InvalidLine { line, reason });
+        }
+    }
+
+    /// Brings the lines taken so far as far as the store promises for an
+    /// acknowledgement.
+    pub(super) fn settle(&mut self) -> Result<(), Ending> {
+        match self.intake.store.as_ref().map(Store::settle) {
+            None | Some(Settle::Received) => Ok(()),
+            Some(Settle::Written | Settle::Synced) => self.write_out(),
+        }
+    }
+
+    /// Writes (and syncs, where the store says so) every stream this connection touched.
+    pub(super) fn write_out(&mut self) -> Result<(), Ending> {
+        let intake = Arc::clone(&self.intake);
+        let Some(store) = &intake.store else { return Ok(()) };
+        for used in self.used.iter_mut().filter(|used| used.dirty) {
+            if let Err(error) = used.stream.write_out(store) {
+                return Err(self.store_failed(&error));
+            }
+            used.dirty = false;
+        }
+        Ok(())
+    }
+
+    fn store_failed(&self, error: &StoreError) -> Ending {
+        self.intake.note_store_error(error);
+        Ending { kind: EndKind::StoreFailed, detail: error.to_string() }
+    }
+}
+
+fn refusal_of(bytes: &[u8], error: &ReadError) -> Refusal {
+    if bytes.trim_ascii().is_empty() {
+        return Refusal::Line("empty", "an empty line".to_owned());
+    }
+    Refusal::Line(reason_key(error.kind()), error.to_string())
+}
+
+/// The stable name of a reason, for counters.
+pub(crate) fn reason_key(kind: ReadErrorKind) -> &'static str {
+    match kind {
+        ReadErrorKind::Syntax => "syntax",
+        ReadErrorKind::Utf8 => "utf8",
+        ReadErrorKind::LoneSurrogate => "lone_surrogate",
+        ReadErrorKind::DuplicateKey => "duplicate_key",
+        ReadErrorKind::TooDeep => "too_deep",
+        ReadErrorKind::TooLarge => "too_large",
+        ReadErrorKind::NumberRange => "number_range",
+        ReadErrorKind::NotAnObject => "not_an_object",
+        ReadErrorKind::MissingField => "missing_field",
+        ReadErrorKind::InvalidField => "invalid_field",
+        ReadErrorKind::UnknownKind => "unknown_kind",
+        ReadErrorKind::UnsupportedVersion => "unsupported_version",
+        _ => "other",
+    }
+}

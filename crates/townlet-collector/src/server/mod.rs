@@ -1,0 +1,260 @@
+//! The listening side: one thread accepts, one thread serves each connection.
+
+mod connection;
+mod directory;
+mod foreign;
+mod intake;
+mod options;
+mod rejected;
+mod slots;
+mod wire;
+
+use std::error::Error;
+use std::fmt;
+use std::io;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener, TcpStream};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use crate::report::{CollectorReport, EndKind, Ending};
+use crate::sequence;
+use crate::store::StoreError;
+use intake::Intake;
+pub use intake::LineView;
+pub(crate) use intake::reason_key;
+pub use options::{CollectorOptions, Security, Subscriber};
+use slots::{Slot, Slots};
+
+/// How long a quiet connection waits before it looks whether it should stop.
+const LOOK_AROUND: Duration = Duration::from_millis(200);
+
+/// After which silence TCP asks whether the peer is still there.
+const KEEPALIVE: Duration = Duration::from_secs(60);
+
+/// What the system may hold of acknowledgements that a peer does not read.
+const SEND_BUFFER: usize = 64 * 1024;
+
+/// Why a collector could not start.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum CollectorError {
+    /// The address cannot be listened on.
+    Bind {
+        /// The address asked for.
+        listen: SocketAddr,
+        /// What the system says.
+        source: io::Error,
+    },
+    /// Plaintext was asked for on an address that others can reach.
+    PlaintextExposed(SocketAddr),
+    /// The store cannot be used.
+    Store(StoreError),
+    /// No thread could be started.
+    Thread(io::Error),
+}
+
+impl fmt::Display for CollectorError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Bind { listen, source } => {
+                write!(f, "cannot listen on {listen}: {source}; choose another address or port 0")
+            }
+            Self::PlaintextExposed(listen) => {
+                write!(f, "plaintext is allowed on loopback only, not on {listen}; use TLS or listen on 127.0.0.1")
+            }
+            Self::Store(error) => write!(f, "the store cannot be used: {error}"),
+            Self::Thread(source) => write!(f, "cannot start the accepting thread: {source}"),
+        }
+    }
+}
+
+impl Error for CollectorError {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        match self {
+            Self::Bind { source, .. } | Self::Thread(source) => Some(source),
+            Self::Store(error) => Some(error),
+            Self::PlaintextExposed(_) => None,
+        }
+    }
+}
+
+/// A collector that is listening. Dropping it stops it without waiting;
+/// [`shutdown`](Self::shutdown) waits and reports.
+pub struct Collector {
+    address: SocketAddr,
+    shared: Arc<Shared>,
+}
+
+/// What all threads of a collector share.
+struct Shared {
+    options: CollectorOptions,
+    intake: Arc<Intake>,
+    slots: Slots,
+    stop: Stop,
+}
+
+/// The wish to stop, and until when connections may read what has arrived.
+#[derive(Default)]
+struct Stop {
+    asked: AtomicBool,
+    drain_until: OnceLock<Instant>,
+}
+
+impl Stop {
+    fn ask(&self, drain_until: Instant) {
+        let _ = self.drain_until.set(drain_until);
+        self.asked.store(true, Ordering::Release);
+    }
+
+    fn is_asked(&self) -> bool {
+        self.asked.load(Ordering::Acquire)
+    }
+
+    fn is_overdue(&self, now: Instant) -> bool {
+        self.drain_until.get().is_some_and(|until| now >= *until)
+    }
+}
+
+impl Collector {
+    /// Opens the store, listens, and starts to accept.
+    ///
+    /// # Errors
+    /// The address is taken or not ours, plaintext was asked for beyond
+    /// loopback, the store folder cannot be made.
+    pub fn bind(options: CollectorOptions) -> Result<Self, CollectorError> {
+        let listen = options.listen;
+        if matches!(options.security, Security::PlaintextOnLoopback) && !listen.ip().is_loopback() {
+            return Err(CollectorError::PlaintextExposed(listen));
+        }
+        let intake = Arc::new(Intake::new(&options).map_err(CollectorError::Store)?);
+        let bind = |source| CollectorError::Bind { listen, source };
+        let listener = TcpListener::bind(listen).map_err(bind)?;
+        let address = listener.local_addr().map_err(bind)?;
+        let shared = Arc::new(Shared { options, intake, slots: Slots::default(), stop: Stop::default() });
+        let acceptor = Arc::clone(&shared);
+        thread::Builder::new()
+            .name("townlet-accept".to_owned())
+            .spawn(move || accept(&acceptor, &listener))
+            .map_err(CollectorError::Thread)?;
+        Ok(Self { address, shared })
+    }
+
+    /// Where it listens, with the port that the system chose.
+    pub fn local_addr(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// The numbers so far.
+    pub fn report(&self) -> CollectorReport {
+        self.shared.report()
+    }
+
+    /// Stops: accepts no more, ends the connections, writes what waits, and
+    /// reports. Returns after at most `within`.
+    ///
+    /// A connection with acknowledgements ends after the chunk it is working on;
+    /// its client has the rest still. Others are read until they pause, at most
+    /// for three quarters of `within`. Connections that did not end in time (a
+    /// hanging disk) stand in
+    /// [`connections_open`](CollectorReport::connections_open).
+    pub fn shutdown(self, within: Duration) -> CollectorReport {
+        let now = Instant::now();
+        self.stop(now + within / 4 * 3);
+        self.shared.slots.wait_for_none(now + within);
+        self.shared.intake.finish();
+        self.shared.report()
+    }
+
+    fn stop(&self, drain_until: Instant) {
+        self.shared.stop.ask(drain_until);
+        self.shared.slots.end_handshakes();
+        // A connection to ourselves wakes the accepting thread.
+        let ip = match self.address.ip() {
+            IpAddr::V4(ip) if ip.is_unspecified() => IpAddr::V4(Ipv4Addr::LOCALHOST),
+            IpAddr::V6(ip) if ip.is_unspecified() => IpAddr::V6(Ipv6Addr::LOCALHOST),
+            ip => ip,
+        };
+        let _ = TcpStream::connect_timeout(&SocketAddr::new(ip, self.address.port()), LOOK_AROUND);
+    }
+}
+
+impl Drop for Collector {
+    fn drop(&mut self) {
+        if !self.shared.stop.is_asked() {
+            self.stop(Instant::now());
+        }
+    }
+}
+
+impl fmt::Debug for Collector {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Collector").field("address", &self.address).finish_non_exhaustive()
+    }
+}
+
+impl Shared {
+    fn report(&self) -> CollectorReport {
+        let mut report = self.slots.report();
+        let (streams, retired) = self.intake.directory.all();
+        report.streams = streams.iter().map(|stream| stream.report()).collect();
+        report.streams_retired = retired.streams;
+        report.totals.stored = retired.stored + report.streams.iter().map(|stream| stream.stored).sum::<u64>();
+        report.totals.unwritten = report.streams.iter().map(|stream| stream.unwritten).sum();
+        report.totals.duplicates = retired.duplicates + report.streams.iter().map(|s| s.duplicates).sum::<u64>();
+        report.missing = report.streams.iter().map(|stream| stream.sequence.missing).sum();
+        report.restarts = sequence::restarts(
+            report.streams.iter().filter_map(|stream| Some((stream.run_id.as_deref()?, stream.stream.as_deref()?))),
+        );
+        let failures = self.intake.failures().clone();
+        report.invalid_by_reason = failures.invalid;
+        report.store_error = failures.store;
+        report.rejected_kept = self.intake.rejected.as_ref().map_or(0, |rejected| rejected.kept());
+        report
+    }
+}
+
+fn accept(shared: &Arc<Shared>, listener: &TcpListener) {
+    while !shared.stop.is_asked() {
+        match listener.accept() {
+            Ok(_) if shared.stop.is_asked() => return,
+            Ok((socket, peer)) => welcome(shared, socket, peer),
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => {
+                tracing::warn!(%error, "collector_accept_failed");
+                shared.slots.accept_failed();
+                // Too many open files, mostly: trying again at once would spin.
+                thread::park_timeout(LOOK_AROUND);
+            }
+        }
+    }
+}
+
+fn welcome(shared: &Arc<Shared>, socket: TcpStream, peer: SocketAddr) {
+    let Some(slot) = shared.slots.enter(peer, shared.options.max_connections) else {
+        tracing::warn!(%peer, limit = shared.options.max_connections, "collector_connection_refused");
+        return;
+    };
+    // Without these a connection works all the same.
+    let keepalive = socket2::TcpKeepalive::new().with_time(KEEPALIVE);
+    let options = socket2::SockRef::from(&socket);
+    let _ = options.set_tcp_keepalive(&keepalive);
+    let _ = options.set_send_buffer_size(SEND_BUFFER);
+    let _ = socket.set_nodelay(true);
+    let worker = Arc::clone(shared);
+    let id = slot.id;
+    let spawned = thread::Builder::new().name(format!("townlet-peer-{id}")).spawn(move || {
+        // Leaves its slot even if serving panics.
+        let mut leaving = worker.slots.leave_at_end(&slot);
+        let ending = connection::serve(&worker, &slot, socket);
+        if ending.kind.is_cut() {
+            tracing::warn!(%peer, reason = ending.kind.as_str(), detail = %ending.detail, "collector_connection_cut");
+        }
+        leaving.ending = ending;
+    });
+    if let Err(error) = spawned {
+        tracing::error!(%peer, %error, "collector_thread_failed");
+        shared.slots.leave(id, Ending { kind: EndKind::Broken, detail: format!("no thread: {error}") });
+    }
+}

@@ -1,0 +1,178 @@
+//! The connections: who is there, who was.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::net::{Shutdown, SocketAddr, TcpStream};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::Instant;
+
+use crate::report::{CollectorReport, ConnectionReport, EndKind, Ending, LineCounts};
+
+/// Ended connections whose reports are kept; the sums go on for ever.
+const REMEMBERED: usize = 256;
+
+/// One connection's place.
+pub(super) struct Slot {
+    pub(super) id: u64,
+    pub(super) peer: SocketAddr,
+    report: Mutex<ConnectionReport>,
+    /// The socket of a handshake that is going on, which a stop ends by closing it.
+    handshake: Mutex<Option<TcpStream>>,
+}
+
+impl Slot {
+    pub(super) fn handshaking(&self, socket: &TcpStream) {
+        *self.handshake.lock().unwrap_or_else(PoisonError::into_inner) = socket.try_clone().ok();
+    }
+
+    pub(super) fn handshake_over(&self) {
+        *self.handshake.lock().unwrap_or_else(PoisonError::into_inner) = None;
+    }
+
+    pub(super) fn update(&self, change: impl FnOnce(&mut ConnectionReport)) {
+        change(&mut self.report.lock().unwrap_or_else(PoisonError::into_inner));
+    }
+
+    fn snapshot(&self) -> ConnectionReport {
+        self.report.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+}
+
+#[derive(Default)]
+pub(super) struct Slots {
+    table: Mutex<Table>,
+    left: Condvar,
+}
+
+#[derive(Default)]
+struct Table {
+    open: BTreeMap<u64, Arc<Slot>>,
+    ended: VecDeque<ConnectionReport>,
+    ended_counts: LineCounts,
+    endings: BTreeMap<&'static str, u64>,
+    accepted: u64,
+    refused: u64,
+    accept_errors: u64,
+    partial_lines: u64,
+}
+
+/// Takes a connection out of its slot when its thread ends, however it ends.
+pub(super) struct Leaving<'a> {
+    slots: &'a Slots,
+    id: u64,
+    pub(super) ending: Ending,
+}
+
+impl Drop for Leaving<'_> {
+    fn drop(&mut self) {
+        let ending = Ending { kind: self.ending.kind, detail: std::mem::take(&mut self.ending.detail) };
+        self.slots.leave(self.id, ending);
+    }
+}
+
+impl Slots {
+    /// A place for a new connection, or `None` where all are taken.
+    pub(super) fn enter(&self, peer: SocketAddr, limit: usize) -> Option<Arc<Slot>> {
+        let mut table = self.table();
+        if table.open.len() >= limit {
+            table.refused += 1;
+            return None;
+        }
+        table.accepted += 1;
+        let id = table.accepted;
+        let report = ConnectionReport {
+            id,
+            peer,
+            tls: false,
+            acks: false,
+            counts: LineCounts::default(),
+            acknowledged: 0,
+            partial_bytes: 0,
+            invalid_lines: Vec::new(),
+            ended: None,
+        };
+        let slot = Arc::new(Slot { id, peer, report: Mutex::new(report), handshake: Mutex::default() });
+        table.open.insert(id, Arc::clone(&slot));
+        Some(slot)
+    }
+
+    pub(super) fn leave_at_end(&self, slot: &Slot) -> Leaving<'_> {
+        let ending = Ending { kind: EndKind::Broken, detail: "its thread panicked".to_owned() };
+        Leaving { slots: self, id: slot.id, ending }
+    }
+
+    pub(super) fn leave(&self, id: u64, ending: Ending) {
+        let mut table = self.table();
+        if let Some(slot) = table.open.remove(&id) {
+            let mut report = slot.snapshot();
+            add(&mut table.ended_counts, &report.counts);
+            table.partial_lines += u64::from(report.partial_bytes > 0);
+            *table.endings.entry(ending.kind.as_str()).or_default() += 1;
+            report.ended = Some(ending);
+            if table.ended.len() == REMEMBERED {
+                table.ended.pop_front();
+            }
+            table.ended.push_back(report);
+        }
+        drop(table);
+        self.left.notify_all();
+    }
+
+    pub(super) fn accept_failed(&self) {
+        self.table().accept_errors += 1;
+    }
+
+    /// Ends the handshakes that are going on.
+    pub(super) fn end_handshakes(&self) {
+        for slot in self.table().open.values() {
+            if let Some(socket) = &*slot.handshake.lock().unwrap_or_else(PoisonError::into_inner) {
+                let _ = socket.shutdown(Shutdown::Both);
+            }
+        }
+    }
+
+    /// Waits until no connection is open, at most until `deadline`.
+    pub(super) fn wait_for_none(&self, deadline: Instant) {
+        let mut table = self.table();
+        while !table.open.is_empty() {
+            let left = deadline.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                return;
+            }
+            table = self.left.wait_timeout(table, left).unwrap_or_else(PoisonError::into_inner).0;
+        }
+    }
+
+    /// The connections' part of a report. Of the totals it fills in what
+    /// connections know: lines, bytes, invalid.
+    pub(super) fn report(&self) -> CollectorReport {
+        let table = self.table();
+        let mut totals = table.ended_counts;
+        let mut connections: Vec<_> = table.ended.iter().cloned().collect();
+        for slot in table.open.values() {
+            let report = slot.snapshot();
+            add(&mut totals, &report.counts);
+            connections.push(report);
+        }
+        CollectorReport {
+            totals,
+            connections_accepted: table.accepted,
+            connections_refused: table.refused,
+            connections_open: table.open.len() as u64,
+            accept_errors: table.accept_errors,
+            endings: table.endings.clone(),
+            partial_lines: table.partial_lines,
+            connections,
+            ..CollectorReport::default()
+        }
+    }
+
+    fn table(&self) -> MutexGuard<'_, Table> {
+        self.table.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn add(sum: &mut LineCounts, part: &LineCounts) {
+    sum.lines += part.lines;
+    sum.bytes += part.bytes;
+    sum.invalid += part.invalid;
+}

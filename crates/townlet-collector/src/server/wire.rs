@@ -1,0 +1,189 @@
+//! The bytes of a connection, under TLS or in the open.
+
+use std::io::{self, Read, Write};
+use std::net::{SocketAddr, TcpStream};
+use std::time::{Duration, Instant};
+
+use rustls::ServerConnection;
+use townlet_tls::TlsError;
+
+use super::options::Security;
+use crate::ACK_PROTOCOL;
+use crate::lines::CHUNK;
+
+/// An accepted connection.
+pub(super) enum Wire {
+    Plain(TcpStream),
+    Tls(Box<TlsWire>),
+}
+
+/// A TLS session over a socket that is read in large pieces: rustls itself asks
+/// for 4 KiB at a time, which is a system call for each quarter of a record.
+pub(super) struct TlsWire {
+    session: ServerConnection,
+    socket: Ahead,
+    /// An error that came behind bytes which had to be delivered first.
+    postponed: Option<io::Error>,
+}
+
+/// A socket with a read buffer.
+struct Ahead {
+    socket: TcpStream,
+    buf: Box<[u8]>,
+    start: usize,
+    end: usize,
+}
+
+impl Read for Ahead {
+    fn read(&mut self, out: &mut [u8]) -> io::Result<usize> {
+        if self.start == self.end {
+            self.start = 0;
+            self.end = 0;
+            self.end = self.socket.read(&mut self.buf)?;
+        }
+        let n = out.len().min(self.end - self.start);
+        out[..n].copy_from_slice(&self.buf[self.start..self.start + n]);
+        self.start += n;
+        Ok(n)
+    }
+}
+
+impl Wire {
+    /// Does the TLS handshake, where there is one, by `deadline`.
+    pub(super) fn open(
+        socket: TcpStream,
+        peer: SocketAddr,
+        security: &Security,
+        deadline: Instant,
+    ) -> Result<Self, TlsError> {
+        let Security::Tls(tls) = security else { return Ok(Self::Plain(socket)) };
+        let stream = tls.handshake(socket, &peer.to_string(), deadline)?;
+        let (session, socket) = stream.into_parts();
+        let buf = vec![0; CHUNK].into_boxed_slice();
+        Ok(Self::Tls(Box::new(TlsWire { session, socket: Ahead { socket, buf, start: 0, end: 0 }, postponed: None })))
+    }
+
+    /// True where the client asked for acknowledgements and got them.
+    pub(super) fn wants_acks(&self) -> bool {
+        matches!(self, Self::Tls(wire) if wire.session.alpn_protocol() == Some(ACK_PROTOCOL))
+    }
+
+    pub(super) fn is_tls(&self) -> bool {
+        matches!(self, Self::Tls(_))
+    }
+
+    /// How long the next reads and writes may take.
+    pub(super) fn set_timeouts(&self, read: Duration, write: Duration) -> io::Result<()> {
+        match self {
+            Self::Plain(socket) => set_timeouts(socket, read, write),
+            Self::Tls(wire) => wire.set_timeouts(read, write),
+        }
+    }
+
+    /// Writes all of `bytes` or fails; after a failure the connection is useless.
+    pub(super) fn send(&mut self, bytes: &[u8]) -> io::Result<()> {
+        match self {
+            Self::Plain(socket) => socket.write_all(bytes),
+            Self::Tls(wire) => {
+                wire.session.writer().write_all(bytes)?;
+                wire.write_out()
+            }
+        }
+    }
+
+    /// Ends politely: close_notify under TLS, then the end of our direction.
+    pub(super) fn close(&mut self) {
+        match self {
+            Self::Plain(socket) => {
+                let _ = socket.shutdown(std::net::Shutdown::Write);
+            }
+            Self::Tls(wire) => {
+                wire.session.send_close_notify();
+                let _ = wire.write_out();
+                let _ = wire.socket.socket.shutdown(std::net::Shutdown::Write);
+            }
+        }
+    }
+}
+
+impl Read for Wire {
+    /// `Ok(0)` is the end: the peer closed, with or without close_notify. Lines
+    /// carry their own framing, so a truncated connection shows as a torn line.
+    fn read(&mut self, out: &mut [u8]) -> io::Result<usize> {
+        match self {
+            Self::Plain(socket) => socket.read(out),
+            Self::Tls(wire) => wire.read(out),
+        }
+    }
+}
+
+impl TlsWire {
+    fn read(&mut self, out: &mut [u8]) -> io::Result<usize> {
+        if let Some(error) = self.postponed.take() {
+            return Err(error);
+        }
+        let mut filled = 0;
+        while filled < out.len() {
+            match self.session.reader().read(&mut out[filled..]) {
+                Ok(0) => break,
+                Ok(n) => filled += n,
+                Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => break,
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                    // Only what is here already; waiting is for an empty hand.
+                    if filled > 0 && self.socket.start == self.socket.end {
+                        break;
+                    }
+                    if let Err(error) = self.receive() {
+                        if filled == 0 {
+                            return Err(error);
+                        }
+                        self.postponed = Some(error);
+                        break;
+                    }
+                }
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(filled)
+    }
+
+    /// Brings more bytes to the session. At the end of the bytes `read_tls` takes
+    /// in 0, and after that the session's reader says how it ended.
+    fn receive(&mut self) -> io::Result<()> {
+        self.session.read_tls(&mut self.socket)?;
+        self.process()?;
+        self.write_out()
+    }
+
+    fn process(&mut self) -> io::Result<()> {
+        match self.session.process_new_packets() {
+            Ok(_) => Ok(()),
+            Err(error) => Err(io::Error::new(io::ErrorKind::InvalidData, error)),
+        }
+    }
+
+    fn write_out(&mut self) -> io::Result<()> {
+        while self.session.wants_write() {
+            if self.session.write_tls(&mut self.socket.socket)? == 0 {
+                return Err(io::ErrorKind::WriteZero.into());
+            }
+        }
+        Ok(())
+    }
+
+    fn set_timeouts(&self, read: Duration, write: Duration) -> io::Result<()> {
+        set_timeouts(&self.socket.socket, read, write)
+    }
+}
+
+fn set_timeouts(socket: &TcpStream, read: Duration, write: Duration) -> io::Result<()> {
+    // The system reads a timeout of zero as "for ever".
+    let at_least = |wait: Duration| Some(wait.max(Duration::from_millis(1)));
+    socket.set_read_timeout(at_least(read))?;
+    socket.set_write_timeout(at_least(write))
+}
+
+/// A timeout of the socket, under the names that systems give it.
+pub(super) fn is_pause(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut | io::ErrorKind::Interrupted)
+}

@@ -1,0 +1,15 @@
+//! The collector from outside: sockets, files, reports.
+
+#![expect(clippy::unwrap_used, reason = "a test's support stops where its expectation does not hold, too")]
+
+mod acks;
+mod bad_input;
+mod drift;
+mod gaps;
+mod inspect_files;
+mod limits;
+mod receive;
+mod sequence_model;
+mod stop;
+mod store_files;
+mod support;

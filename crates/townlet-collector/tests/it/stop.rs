@@ -1,0 +1,106 @@
+//! Stopping: on time, and the books balance.
+
+use std::io::Write;
+use std::net::TcpStream;
+use std::time::{Duration, Instant};
+
+use townlet_collector::Collector;
+
+use crate::support::*;
+
+#[test]
+fn a_stop_in_the_middle_of_the_stream_balances_and_keeps_whole_lines_only() {
+    let dir = tempfile::tempdir().unwrap();
+    let collector = Collector::bind(plain(dir.path())).unwrap();
+    let address = collector.local_addr();
+    let senders: Vec<_> = (1..=3)
+        .map(|n| {
+            std::thread::spawn(move || {
+                let mut socket = TcpStream::connect(address).unwrap();
+                // Every third line is a duplicate, every seventh is broken.
+                for seq in 1.. {
+                    let line = line_of(&run_id(n), "town", if seq % 3 == 0 { seq - 1 } else { seq });
+                    let bytes = if seq % 7 == 0 { b"{broken\n".to_vec() } else { line };
+                    if socket.write_all(&bytes).is_err() {
+                        break;
+                    }
+                }
+            })
+        })
+        .collect();
+    wait_for(&collector, "some lines", |report| report.totals.lines > 5_000);
+    let begun = Instant::now();
+    let report = collector.shutdown(Duration::from_millis(800));
+    assert!(begun.elapsed() < Duration::from_secs(10), "{:?}", begun.elapsed());
+    for sender in senders {
+        sender.join().unwrap();
+    }
+    let t = &report.totals;
+    assert_eq!(report.connections_open, 0, "{report:#?}");
+    assert!(t.is_balanced() && t.unwritten == 0, "{report:#?}");
+    assert!(t.duplicates > 0 && t.invalid > 0 && t.stored > 0);
+    let mut in_files = 0;
+    for n in 1..=3 {
+        let content = stored_of(dir.path(), run_id(n).as_str(), "town");
+        assert_eq!(content.last(), Some(&b'\n'));
+        in_files += content.iter().filter(|byte| **byte == b'\n').count() as u64;
+    }
+    assert_eq!(in_files, t.stored, "the report says what the disk says");
+}
+
+#[test]
+fn what_has_arrived_from_a_client_without_acks_is_read_before_the_end() {
+    let dir = tempfile::tempdir().unwrap();
+    let collector = Collector::bind(plain(dir.path())).unwrap();
+    let mut socket = TcpStream::connect(collector.local_addr()).unwrap();
+    wait_for(&collector, "the connection", |report| report.connections_open == 1);
+    socket.write_all(&lines("town", 1..=5000)).unwrap();
+    let report = stop(collector);
+    assert_eq!(report.totals.stored, 5000);
+}
+
+#[test]
+fn an_acknowledged_client_is_told_all_that_is_stored() {
+    let dir = tempfile::tempdir().unwrap();
+    let secure = Secure::new();
+    let collector = Collector::bind(secure.options(dir.path())).unwrap();
+    let mut client = secure.connect(collector.local_addr(), true);
+    client.send(&lines("town", 1..=100));
+    client.acks_until(100);
+    let report = stop(collector);
+    assert!(client.sees_the_end());
+    assert_eq!(report.connections[0].acknowledged, report.totals.stored);
+}
+
+#[test]
+fn a_silent_handshake_does_not_delay_the_stop() {
+    let dir = tempfile::tempdir().unwrap();
+    let secure = Secure::new();
+    let collector = Collector::bind(secure.options(dir.path())).unwrap();
+    let _silent = TcpStream::connect(collector.local_addr()).unwrap();
+    wait_for(&collector, "the connection", |report| report.connections_open == 1);
+    let begun = Instant::now();
+    let report = stop(collector);
+    assert!(begun.elapsed() < Duration::from_secs(5), "the handshake has ten seconds, the stop has not");
+    assert_eq!(report.endings.get("stopped"), Some(&1), "{report:#?}");
+}
+
+#[test]
+fn after_a_stop_and_after_a_drop_nobody_listens() {
+    let dir = tempfile::tempdir().unwrap();
+    let collector = Collector::bind(plain(dir.path())).unwrap();
+    let address = collector.local_addr();
+    stop(collector);
+    let deadline = Instant::now() + PATIENCE;
+    while TcpStream::connect(address).is_ok() {
+        assert!(Instant::now() < deadline, "still listening after the stop");
+        std::thread::yield_now();
+    }
+    let collector = Collector::bind(plain(dir.path())).unwrap();
+    let address = collector.local_addr();
+    drop(collector);
+    while TcpStream::connect(address).is_ok() {
+        assert!(Instant::now() < deadline, "still listening after the drop");
+        std::thread::yield_now();
+    }
+}

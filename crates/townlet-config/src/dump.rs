@@ -1,0 +1,270 @@
+//! The effective configuration as YAML: what a program really runs with.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::time::Duration;
+
+use townlet_transport::Fsync;
+
+use crate::config::{MAIN, Provider, RedactAction, Redaction, SinkConfig, TelemetryConfig, TransformConfig};
+use crate::config::{ValidationMode, Wire};
+use crate::load::Loaded;
+use crate::origin::{Origin, Place};
+use crate::rules::Type;
+use crate::yaml::{Entry, Node, Value, print};
+
+impl TelemetryConfig {
+    /// The configuration in full, defaults included. Loading it gives an equal
+    /// one. No secret can stand in it: keys are files, and credentials in
+    /// endpoints are refused at load.
+    pub fn to_yaml(&self) -> String {
+        print(&root(self), &|_| None)
+    }
+}
+
+impl Loaded {
+    /// As [`TelemetryConfig::to_yaml`], with the origin of each key as a comment.
+    pub fn to_yaml(&self) -> String {
+        print(&root(&self.config), &|key| {
+            Some(match self.origin(key) {
+                Origin::File { line, column } => format!("{}:{line}:{column}", self.file),
+                other => other.to_string(),
+            })
+        })
+    }
+}
+
+/// A mapping in the making.
+#[derive(Default)]
+struct Map(Vec<Entry>);
+
+impl Map {
+    fn put(&mut self, key: &str, value: Value) -> &mut Self {
+        self.0.push(Entry::new(key, value, &Place::top()));
+        self
+    }
+
+    /// A number or a boolean.
+    fn plain(&mut self, key: &str, value: impl ToString) -> &mut Self {
+        self.put(key, Value::Scalar { text: value.to_string(), plain: true })
+    }
+
+    fn text(&mut self, key: &str, value: &str) -> &mut Self {
+        self.put(key, text(value))
+    }
+
+    fn path(&mut self, key: &str, path: Option<&Path>) -> &mut Self {
+        match path {
+            Some(path) => self.text(key, &path.to_string_lossy()),
+            None => self,
+        }
+    }
+
+    fn seconds(&mut self, key: &str, value: Duration) -> &mut Self {
+        self.plain(key, value.as_secs_f64())
+    }
+
+    fn names(&mut self, key: &str, names: &[String]) -> &mut Self {
+        self.put(key, list(names))
+    }
+
+    fn done(&mut self) -> Value {
+        Value::Map(std::mem::take(&mut self.0))
+    }
+}
+
+fn text(value: &str) -> Value {
+    Value::Scalar { text: value.into(), plain: false }
+}
+
+fn list(names: &[String]) -> Value {
+    Value::List(names.iter().map(|name| Node::new(text(name), Place::top())).collect())
+}
+
+fn root(config: &TelemetryConfig) -> Node {
+    let mut telemetry = Map::default();
+    if let Some(producer) = &config.producer {
+        telemetry.text("producer", producer);
+    }
+    telemetry.plain("diff_enabled", config.diff_enabled);
+    telemetry.text(
+        "wire",
+        match config.wire {
+            Wire::Current => "current",
+        },
+    );
+    let mut sinks = Map::default();
+    for sink in &config.sinks {
+        if sink.name == MAIN {
+            telemetry.put("transport", transport(sink).done());
+            telemetry.put("worker", worker(sink));
+        } else {
+            let mut keys = transport(sink);
+            keys.put("worker", worker(sink));
+            sinks.put(&sink.name, keys.done());
+        }
+    }
+    if !sinks.0.is_empty() {
+        telemetry.put("sinks", sinks.done());
+    }
+    telemetry.put("transforms", transforms(config));
+    narrations(config, &mut telemetry);
+    let provider = match config.provider {
+        Provider::Full => "stdout",
+        Provider::Stub => "stub",
+    };
+    let runtime = Map::default().text("telemetry", provider).done();
+    Node::new(Map::default().put("runtime", runtime).put("telemetry", telemetry.done()).done(), Place::top())
+}
+
+/// Only the keys that the type reads: the others would be refused.
+fn transport(sink: &SinkConfig) -> Map {
+    let (settings, kind) = (&sink.settings, Type::named(&sink.transport_type));
+    let mut map = Map::default();
+    map.text("type", &sink.transport_type);
+    if let Some(endpoint) = &settings.endpoint {
+        map.text(if kind == Type::Websocket { "websocket_url" } else { "endpoint" }, endpoint);
+    }
+    map.path("file_path", settings.file_path.as_deref());
+    map.seconds("connect_timeout_seconds", settings.connect_timeout);
+    map.seconds("send_timeout_seconds", settings.send_timeout);
+    if kind.reads("enable_tls") {
+        map.plain("enable_tls", settings.enable_tls);
+        if settings.enable_tls {
+            map.plain("verify_hostname", settings.verify_hostname);
+            map.path("ca_file", settings.ca_file.as_deref());
+            map.path("cert_file", settings.cert_file.as_deref());
+            map.path("key_file", settings.key_file.as_deref());
+        } else {
+            map.plain("allow_plaintext", settings.plaintext_acknowledged);
+            map.plain("dev_allow_plaintext", settings.plaintext_acknowledged);
+        }
+        map.plain("acks", settings.acks);
+    }
+    if kind.reads("fsync") {
+        let fsync = match settings.fsync {
+            Fsync::OnFlush => "on_flush",
+            Fsync::EachBatch => "each_batch",
+            _ => "never",
+        };
+        map.text("fsync", fsync);
+        if let Some(bytes) = settings.rotate_bytes {
+            map.plain("rotate_bytes", bytes);
+        }
+        if let Some(age) = settings.rotate_after {
+            map.plain("rotate_seconds", age.as_secs());
+        }
+        if let Some(keep) = settings.keep_files {
+            map.plain("keep_files", keep);
+        }
+    }
+    map.text("settle_at", sink.settle_at.as_str());
+    map.seconds("worker_poll_seconds", sink.worker.poll);
+    let retry = Map::default()
+        .plain("max_attempts", sink.retry.max_attempts)
+        .seconds("backoff_seconds", sink.retry.backoff)
+        .seconds("max_backoff_seconds", sink.retry.max_backoff)
+        .done();
+    let buffer = Map::default()
+        .plain("max_batch_size", sink.buffer.max_batch_size)
+        .plain("max_buffer_bytes", sink.buffer.max_buffer_bytes)
+        .plain("max_queue_length", sink.buffer.max_queue_length)
+        .plain("flush_interval_ticks", sink.buffer.flush_interval_ticks)
+        .seconds("flush_interval_seconds", sink.buffer.flush_interval)
+        .done();
+    map.put("retry", retry).put("buffer", buffer);
+    map
+}
+
+fn worker(sink: &SinkConfig) -> Value {
+    let worker = &sink.worker;
+    Map::default()
+        .text("backpressure", worker.backpressure.as_str())
+        .seconds("block_timeout_seconds", worker.block_timeout)
+        .plain("restart_limit", worker.restart_limit)
+        .seconds("restart_window_seconds", worker.restart_window)
+        .seconds("shutdown_timeout_seconds", worker.shutdown_timeout)
+        .done()
+}
+
+fn transforms(config: &TelemetryConfig) -> Value {
+    let redaction = match config.redaction {
+        Redaction::Default => "default",
+        Redaction::Off => "off",
+    };
+    let items = config.transforms.iter().map(|transform| {
+        let mut map = Map::default();
+        let value = match transform {
+            TransformConfig::SnapshotNormalizer => text(transform.id()),
+            TransformConfig::RedactFields { fields, kinds, action } => {
+                map.text("id", transform.id()).names("fields", fields).names("kinds", kinds);
+                match action {
+                    RedactAction::Remove => map.text("action", "remove"),
+                    RedactAction::Mask => map.text("action", "mask"),
+                    RedactAction::Hash { key_file } => map.text("action", "hash").path("key_file", Some(key_file)),
+                };
+                map.done()
+            }
+            TransformConfig::EnsureFields { required_fields_by_kind, default_required_fields } => {
+                let mut by_kind = Map::default();
+                for (kind, fields) in required_fields_by_kind {
+                    by_kind.names(kind, fields);
+                }
+                map.text("id", transform.id())
+                    .put("required_fields_by_kind", by_kind.done())
+                    .names("default_required_fields", default_required_fields)
+                    .done()
+            }
+            TransformConfig::SchemaValidator { schemas, mode } => {
+                let mode = match mode {
+                    ValidationMode::Drop => "drop",
+                    ValidationMode::Warn => "warn",
+                    ValidationMode::Raise => "raise",
+                };
+                map.text("id", transform.id()).put("schemas", paths(schemas)).text("mode", mode).done()
+            }
+        };
+        Node::new(value, Place::top())
+    });
+    Map::default().text("redaction", redaction).put("pipeline", Value::List(items.collect())).done()
+}
+
+fn paths(schemas: &BTreeMap<String, std::path::PathBuf>) -> Value {
+    let mut map = Map::default();
+    for (kind, path) in schemas {
+        map.path(kind, Some(path));
+    }
+    map.done()
+}
+
+fn narrations(config: &TelemetryConfig, telemetry: &mut Map) {
+    let narration = &config.narration;
+    let mut cooldowns = Map::default();
+    for (category, ticks) in &narration.category_cooldown_ticks {
+        cooldowns.plain(category, ticks);
+    }
+    let mut map = Map::default();
+    map.plain("global_cooldown_ticks", narration.global_cooldown_ticks)
+        .put("category_cooldown_ticks", cooldowns.done())
+        .plain("dedupe_window_ticks", narration.dedupe_window_ticks)
+        .plain("global_window_ticks", narration.global_window_ticks)
+        .plain("global_window_limit", narration.global_window_limit)
+        .names("priority_categories", &narration.priority_categories);
+    telemetry.put("narration", map.done());
+
+    let relationship = &config.relationship_narration;
+    map.plain("friendship_trust_threshold", relationship.friendship_trust_threshold)
+        .plain("friendship_delta_threshold", relationship.friendship_delta_threshold)
+        .plain("friendship_priority_threshold", relationship.friendship_priority_threshold)
+        .plain("rivalry_avoid_threshold", relationship.rivalry_avoid_threshold)
+        .plain("rivalry_escalation_threshold", relationship.rivalry_escalation_threshold);
+    telemetry.put("relationship_narration", map.done());
+
+    let personality = &config.personality_narration;
+    map.plain("enabled", personality.enabled)
+        .plain("chat_extroversion_threshold", personality.chat_extroversion_threshold)
+        .plain("chat_priority_threshold", personality.chat_priority_threshold)
+        .plain("chat_quality_threshold", personality.chat_quality_threshold)
+        .plain("conflict_tolerance_threshold", personality.conflict_tolerance_threshold);
+    telemetry.put("personality_narration", map.done());
+}

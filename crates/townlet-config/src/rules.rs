@@ -1,0 +1,384 @@
+//! What the keys of a transport mean together (facts of the predecessor's
+//! validator, made strict: what it cleared silently is an error here).
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use townlet_transport::{Fsync, Level, Settings};
+
+use crate::block::Block;
+use crate::config::Backpressure;
+use crate::context::Context;
+use crate::correct::Fix;
+use crate::diagnostic::{Code, quote};
+use crate::endpoint::{self, Wrong};
+use crate::origin::{Given, Place};
+use crate::sink::Raw;
+
+/// The transport types that have rules; a type that only the program knows has none.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Type {
+    Stdout,
+    File,
+    Tcp,
+    Http,
+    Websocket,
+    Prometheus,
+    Other,
+}
+
+impl Type {
+    pub(crate) fn named(name: &str) -> Self {
+        match name {
+            "stdout" => Self::Stdout,
+            "file" => Self::File,
+            "tcp" => Self::Tcp,
+            "http" => Self::Http,
+            "websocket" => Self::Websocket,
+            "prometheus" => Self::Prometheus,
+            _ => Self::Other,
+        }
+    }
+
+    /// True where this type reads the key.
+    pub(crate) fn reads(self, key: &str) -> bool {
+        let readers: &[Self] = match key {
+            "endpoint" => &[Self::Tcp, Self::Http],
+            "websocket_url" => &[Self::Websocket],
+            "file_path" => &[Self::File, Self::Prometheus],
+            "fsync" | "rotate_bytes" | "rotate_seconds" | "keep_files" => &[Self::File],
+            _ => &[Self::Tcp],
+        };
+        self == Self::Other || readers.contains(&self)
+    }
+}
+
+/// The type to recommend for a key.
+fn home_of(key: &str) -> &'static str {
+    match key {
+        "websocket_url" => "websocket",
+        "file_path" | "fsync" | "rotate_bytes" | "rotate_seconds" | "keep_files" => "file",
+        _ => "tcp",
+    }
+}
+
+/// Checks the keys against the type and makes the settings for its factory.
+pub(crate) fn apply(ctx: &mut Context<'_>, block: &Block<'_>, kind: Type, type_name: &str, raw: &Raw) -> Settings {
+    refuse_foreign_keys(ctx, block, kind, type_name, raw);
+    let mut rules = Rules { ctx, block, kind, type_name, raw };
+    let mut settings = rules.file_settings();
+    (settings.connect_timeout, settings.send_timeout) = (raw.connect_timeout, raw.send_timeout);
+    settings.enable_tls = false;
+    match kind {
+        Type::Stdout => {}
+        Type::File | Type::Prometheus => settings.file_path = rules.file_path(true),
+        Type::Tcp => rules.tcp(&mut settings),
+        Type::Http => rules.url(&mut settings, "endpoint", &raw.endpoint, "http", "https"),
+        Type::Websocket => rules.url(&mut settings, "websocket_url", &raw.websocket_url, "ws", "wss"),
+        Type::Other => {
+            settings.file_path = rules.file_path(false);
+            settings.endpoint = raw.endpoint.as_ref().or(raw.websocket_url.as_ref()).map(|given| given.value.clone());
+            rules.tls(&mut settings);
+        }
+    }
+    rules.verify_hostname(&mut settings);
+    settings.acks = raw.acks.as_ref().is_none_or(|given| given.value);
+    rules.settle_at(&settings);
+    rules.backpressure();
+    settings
+}
+
+/// One finding for each key that another type would read.
+fn refuse_foreign_keys(ctx: &mut Context<'_>, block: &Block<'_>, kind: Type, type_name: &str, raw: &Raw) {
+    fn set(given: &Option<Given<bool>>) -> Option<&Place> {
+        given.as_ref().filter(|given| given.value).map(|given| &given.place)
+    }
+    fn filled(given: &Option<Given<String>>) -> Option<&Place> {
+        given.as_ref().filter(|given| !given.value.trim().is_empty()).map(|given| &given.place)
+    }
+    fn any<T>(given: &Option<Given<T>>) -> Option<&Place> {
+        given.as_ref().map(|given| &given.place)
+    }
+    let keys = [
+        ("endpoint", filled(&raw.endpoint)),
+        ("file_path", any(&raw.file_path)),
+        ("websocket_url", filled(&raw.websocket_url)),
+        ("enable_tls", set(&raw.enable_tls)),
+        ("ca_file", any(&raw.ca_file)),
+        ("cert_file", any(&raw.cert_file)),
+        ("key_file", any(&raw.key_file)),
+        ("allow_plaintext", set(&raw.allow_plaintext)),
+        ("dev_allow_plaintext", set(&raw.dev_allow_plaintext)),
+        ("acks", any(&raw.acks)),
+        ("fsync", any(&raw.fsync)),
+        ("rotate_bytes", any(&raw.rotate_bytes)),
+        ("rotate_seconds", any(&raw.rotate_seconds)),
+        ("keep_files", any(&raw.keep_files)),
+    ];
+    for (name, place) in keys {
+        let Some(place) = place else { continue };
+        if kind.reads(name) {
+            continue;
+        }
+        let (key, home) = (block.key(name), home_of(name));
+        let message = format!("{key} is not for type '{type_name}'; it belongs to type '{home}'");
+        let help = match (kind, name) {
+            (Type::Http, "enable_tls") => "remove it: an https:// endpoint selects TLS".to_owned(),
+            (Type::Websocket, "enable_tls") => "remove it: a wss:// URL selects TLS".to_owned(),
+            _ => format!("remove it, or set {} to '{home}'", block.key("type")),
+        };
+        ctx.error(Code::NotForType, place, &key, message).help(help).fix(Fix::Remove);
+    }
+}
+
+struct Rules<'r, 'c> {
+    ctx: &'r mut Context<'c>,
+    block: &'r Block<'r>,
+    kind: Type,
+    type_name: &'r str,
+    raw: &'r Raw,
+}
+
+impl Rules<'_, '_> {
+    fn place(&self, name: &str) -> Place {
+        let entry = self.block.entry(name).or_else(|| self.block.entry("type"));
+        entry.map_or_else(|| self.block.place().clone(), |e| e.place.clone())
+    }
+
+    fn required(&mut self, name: &str, help: &str) {
+        // A value of the wrong type has been reported already.
+        if self.block.has(name) {
+            return;
+        }
+        let key = self.block.key(name);
+        let message = format!("{key} is required when type is '{}'", self.type_name);
+        self.ctx.error(Code::Missing, &self.place(name), &key, message).help(help);
+    }
+
+    fn blank(&mut self, name: &str, given: &Given<String>) -> bool {
+        let blank = given.value.trim().is_empty();
+        if blank {
+            let key = self.block.key(name);
+            self.ctx.error(Code::Missing, &given.place, &key, format!("{key} must not be blank"));
+        }
+        blank
+    }
+
+    fn file_settings(&mut self) -> Settings {
+        let raw = self.raw;
+        let mut settings = Settings::default();
+        if !self.kind.reads("fsync") {
+            return settings;
+        }
+        settings.fsync = raw.fsync.as_ref().map_or(Fsync::Never, |given| given.value);
+        settings.rotate_bytes = raw.rotate_bytes.as_ref().map(|given| given.value);
+        settings.rotate_after = raw.rotate_seconds.as_ref().map(|given| Duration::from_secs(given.value));
+        settings.keep_files = raw.keep_files.as_ref().and_then(|given| usize::try_from(given.value).ok());
+        if let (Some(keep), None, None) = (&raw.keep_files, &raw.rotate_bytes, &raw.rotate_seconds) {
+            let key = self.block.key("keep_files");
+            let message = format!("{key} has no effect: the file is never rotated");
+            let help = "set rotate_bytes or rotate_seconds too";
+            self.ctx.warn(Code::NoEffect, &keep.place, &key, message).help(help);
+        }
+        settings
+    }
+
+    fn file_path(&mut self, required: bool) -> Option<PathBuf> {
+        let Some(given) = &self.raw.file_path else {
+            if required {
+                self.required("file_path", "add 'file_path: logs/telemetry.jsonl'");
+            }
+            return None;
+        };
+        if self.blank("file_path", given) {
+            return None;
+        }
+        let key = self.block.key("file_path");
+        let path = self.ctx.resolve(&key, &given.place, &given.value)?;
+        if self.ctx.check_files && path.is_dir() {
+            let message = format!("{key}: {} is a directory", quote(&path.to_string_lossy()));
+            self.ctx.error(Code::File, &given.place, &key, message).help("name a file in it");
+        }
+        Some(path)
+    }
+
+    fn endpoint_error(&mut self, name: &str, given: &Given<String>, wrong: Wrong) {
+        let key = self.block.key(name);
+        let message = format!("{key}: {} {}", quote(&given.value), wrong.message);
+        self.ctx.error(Code::Endpoint, &given.place, &key, message).help(wrong.help);
+    }
+
+    fn url(&mut self, settings: &mut Settings, name: &str, given: &Option<Given<String>>, plain: &str, secure: &str) {
+        let Some(given) = given else {
+            return self.required(name, &format!("add '{name}: {secure}://host/path'"));
+        };
+        if self.blank(name, given) {
+            return;
+        }
+        match endpoint::url(&given.value, plain, secure) {
+            Ok((url, is_secure)) => (settings.endpoint, settings.enable_tls) = (Some(url), is_secure),
+            Err(wrong) => self.endpoint_error(name, given, wrong),
+        }
+    }
+
+    fn tcp(&mut self, settings: &mut Settings) {
+        self.tls(settings);
+        let Some(given) = &self.raw.endpoint else {
+            return self.required("endpoint", "add 'endpoint: host:port'");
+        };
+        if self.blank("endpoint", given) {
+            return;
+        }
+        match endpoint::host_port(&given.value) {
+            Ok(peer) => {
+                if !settings.enable_tls && !peer.is_loopback() {
+                    let key = self.block.key("endpoint");
+                    let message = format!("{key}: plaintext goes to this machine only, not to {}", quote(peer.host));
+                    let help = "use TLS, or an endpoint on localhost, 127.0.0.1 or [::1]";
+                    self.ctx.error(Code::Plaintext, &given.place, &key, message).help(help);
+                }
+                settings.endpoint = Some(given.value.clone());
+            }
+            Err(wrong) => self.endpoint_error("endpoint", given, wrong),
+        }
+    }
+
+    /// TLS is on unless it is switched off, and plaintext needs two acknowledgements.
+    fn tls(&mut self, settings: &mut Settings) {
+        let raw = self.raw;
+        let flag = |given: &Option<Given<bool>>| given.as_ref().is_some_and(|given| given.value);
+        let (allow, dev) = (flag(&raw.allow_plaintext), flag(&raw.dev_allow_plaintext));
+        settings.enable_tls = match &raw.enable_tls {
+            Some(given) => given.value,
+            // A broken value has been reported; do not report what would follow from `false`.
+            None => self.block.has("enable_tls") || !allow,
+        };
+        settings.plaintext_acknowledged = !settings.enable_tls && allow && dev;
+        if settings.enable_tls {
+            for (name, given) in
+                [("allow_plaintext", &raw.allow_plaintext), ("dev_allow_plaintext", &raw.dev_allow_plaintext)]
+            {
+                if let Some(given) = given
+                    && given.value
+                {
+                    let key = self.block.key(name);
+                    let message = format!("{key} has no effect: TLS is on");
+                    self.ctx.warn(Code::NoEffect, &given.place, &key, message);
+                }
+            }
+        } else if self.kind == Type::Tcp {
+            self.acknowledge("allow_plaintext", allow);
+            self.acknowledge("dev_allow_plaintext", dev);
+        }
+        settings.ca_file = self.certificate("ca_file", &raw.ca_file, settings.enable_tls);
+        settings.cert_file = self.certificate("cert_file", &raw.cert_file, settings.enable_tls);
+        settings.key_file = self.certificate("key_file", &raw.key_file, settings.enable_tls);
+        self.paired("cert_file", &raw.cert_file, "key_file");
+        self.paired("key_file", &raw.key_file, "cert_file");
+    }
+
+    fn acknowledge(&mut self, name: &str, given: bool) {
+        if given {
+            return;
+        }
+        let key = self.block.key(name);
+        let place = match self.block.entry(name).or_else(|| self.block.entry("enable_tls")) {
+            Some(entry) => entry.place.clone(),
+            None => self.place(name),
+        };
+        let message = format!("{key} must be true for plaintext, which anybody on the way can read and change");
+        let help = "leave TLS on; for development on this machine set both allow_plaintext and dev_allow_plaintext";
+        self.ctx.error(Code::Plaintext, &place, &key, message).help(help);
+    }
+
+    fn paired(&mut self, name: &str, given: &Option<Given<String>>, other: &str) {
+        let Some(given) = given else { return };
+        if self.block.has(other) {
+            return;
+        }
+        let (key, other_key) = (self.block.key(name), self.block.key(other));
+        let message = format!("{key} needs {other_key}: a client certificate is a certificate and its key");
+        self.ctx.error(Code::Missing, &given.place, &key, message).help(format!("add {other}, or remove {name}"));
+    }
+
+    /// A PEM file: present and readable now, not at the first connection.
+    fn certificate(&mut self, name: &str, given: &Option<Given<String>>, tls: bool) -> Option<PathBuf> {
+        let given = given.as_ref()?;
+        if self.blank(name, given) {
+            return None;
+        }
+        let key = self.block.key(name);
+        if !tls {
+            let message = format!("{key} has no effect: TLS is off");
+            self.ctx.warn(Code::NoEffect, &given.place, &key, message);
+            return None;
+        }
+        let path = self.ctx.resolve(&key, &given.place, &given.value)?;
+        check_readable(self.ctx, &key, &given.place, &path);
+        Some(path)
+    }
+
+    fn verify_hostname(&mut self, settings: &mut Settings) {
+        let Some(given) = &self.raw.verify_hostname else { return };
+        if settings.enable_tls && (self.kind == Type::Tcp || self.kind == Type::Other) {
+            settings.verify_hostname = given.value;
+        } else if !given.value {
+            let key = self.block.key("verify_hostname");
+            let message = format!("{key} has no effect: there is no certificate to check");
+            self.ctx.warn(Code::NoEffect, &given.place, &key, message);
+        }
+    }
+
+    /// A level that the transport can never reach would leave every frame unsettled.
+    fn settle_at(&mut self, settings: &Settings) {
+        let Some(given) = &self.raw.settle_at else { return };
+        let help = match (self.kind, given.value) {
+            (_, Level::Sent) | (Type::Other, _) | (Type::Http, Level::PeerAcked) => return,
+            (Type::File, Level::Durable) if settings.fsync == Fsync::EachBatch => return,
+            (Type::File, Level::Durable) => "set 'fsync: each_batch'",
+            (Type::Tcp, Level::PeerAcked) if settings.enable_tls && settings.acks => return,
+            (Type::Tcp, Level::PeerAcked) => "acknowledgements need TLS and 'acks: true'",
+            (Type::Tcp | Type::Http, _) => "use 'peer_acked' or 'sent'",
+            _ => "use 'sent'",
+        };
+        let key = self.block.key("settle_at");
+        let message = format!("{key}: type '{}' cannot settle as '{}' here", self.type_name, given.value);
+        self.ctx.error(Code::Conflict, &given.place, &key, message).help(help);
+    }
+
+    /// A second lane needs a second connection, which these types cannot have.
+    fn backpressure(&mut self) {
+        let Some(given) = &self.raw.backpressure else { return };
+        if given.value != Backpressure::FanOut || !matches!(self.kind, Type::Stdout | Type::File | Type::Prometheus) {
+            return;
+        }
+        let worker = if self.block.path() == "telemetry.transport" { "telemetry.worker" } else { "" };
+        let key = match worker {
+            "" => self.block.key("worker.backpressure"),
+            worker => format!("{worker}.backpressure"),
+        };
+        let message =
+            format!("{key}: 'fan_out' needs a second connection, which type '{}' cannot have", self.type_name);
+        self.ctx.error(Code::NotForType, &given.place, &key, message).help("use 'drop_oldest' or 'block'");
+    }
+}
+
+/// Opens a file that a key names. Pipes and devices are left alone: opening one
+/// can wait for ever or swallow what the transport should read.
+pub(crate) fn check_readable(ctx: &mut Context<'_>, key: &str, place: &Place, path: &Path) {
+    if !ctx.check_files {
+        return;
+    }
+    let shown = quote(&path.to_string_lossy());
+    let problem = match std::fs::metadata(path) {
+        Err(error) => Some(error.to_string()),
+        Ok(meta) if meta.is_dir() => Some("it is a directory".to_owned()),
+        Ok(meta) if meta.is_file() => std::fs::File::open(path).err().map(|error| error.to_string()),
+        Ok(_) => None,
+    };
+    if let Some(problem) = problem {
+        let help = "relative paths start at the folder of the configuration file";
+        let message = format!("{key}: cannot read {shown}: {problem}");
+        ctx.error(Code::File, place, key, message).help(help);
+    }
+}

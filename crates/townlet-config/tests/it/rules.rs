@@ -1,0 +1,353 @@
+//! What the transport's keys mean together.
+
+use townlet_config::{Loader, SinkConfig, load_str};
+use townlet_transport::Level;
+
+use crate::support::{Registered, accept, diagnose, findings, lines, only_error, transport};
+
+/// A PEM-like file, and text that is none, in a folder of its own.
+fn certificates() -> tempfile::TempDir {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("ca.pem"), "-----BEGIN CERTIFICATE-----\n").unwrap();
+    std::fs::write(folder.path().join("client.pem"), "-----BEGIN CERTIFICATE-----\n").unwrap();
+    std::fs::write(folder.path().join("client.key"), "-----BEGIN PRIVATE KEY-----\n").unwrap();
+    std::fs::write(folder.path().join("letter.txt"), "dear all").unwrap();
+    std::fs::create_dir(folder.path().join("folder")).unwrap();
+    folder
+}
+
+fn main_of(text: &str) -> SinkConfig {
+    accept(text).config.sinks.remove(0)
+}
+
+#[test]
+fn each_type_refuses_the_keys_of_the_others() {
+    const KEYS: &[&str] = &[
+        "endpoint: localhost:9000",
+        "file_path: logs/x.jsonl",
+        "websocket_url: 'ws://localhost/x'",
+        "enable_tls: true",
+        "ca_file: ca.pem",
+        "cert_file: a.pem",
+        "key_file: a.key",
+        "allow_plaintext: true",
+        "dev_allow_plaintext: true",
+        "acks: true",
+        "fsync: never",
+        "rotate_bytes: 4096",
+        "rotate_seconds: 60",
+        "keep_files: 3",
+    ];
+    for (start, own) in [
+        ("type: stdout", &[][..]),
+        ("type: file, file_path: logs/y", &["file_path", "fsync", "rotate_bytes", "rotate_seconds", "keep_files"]),
+        ("type: http, endpoint: 'http://localhost/'", &["endpoint"]),
+        ("type: websocket, websocket_url: 'ws://localhost/'", &["websocket_url"]),
+        ("type: prometheus, file_path: m.prom", &["file_path"]),
+        (
+            "type: tcp, endpoint: 'localhost:9'",
+            &[
+                "endpoint",
+                "enable_tls",
+                "ca_file",
+                "cert_file",
+                "key_file",
+                "allow_plaintext",
+                "dev_allow_plaintext",
+                "acks",
+            ],
+        ),
+    ] {
+        for pair in KEYS {
+            let key = pair.split(':').next().unwrap();
+            if own.contains(&key) {
+                continue;
+            }
+            let (error, shown) = only_error(&transport(&format!("{start}, {pair}")));
+            assert_eq!(error, format!("not_for_type telemetry.transport.{key}"), "{start}");
+            assert!(shown.contains("help: remove it"), "{shown}");
+        }
+    }
+}
+
+#[test]
+fn switches_that_are_off_may_stand_anywhere() {
+    for kind in ["type: stdout", "type: file, file_path: logs/x", "type: prometheus, file_path: m.prom"] {
+        let keys = "enable_tls: false, allow_plaintext: false, dev_allow_plaintext: false, endpoint: ''";
+        assert_eq!(findings(&transport(&format!("{kind}, {keys}"))), [""; 0]);
+    }
+}
+
+#[test]
+fn a_type_without_its_target_is_refused_at_the_type() {
+    for (kind, key) in [
+        ("tcp", "endpoint"),
+        ("http", "endpoint"),
+        ("file", "file_path"),
+        ("prometheus", "file_path"),
+        ("websocket", "websocket_url"),
+    ] {
+        let (error, shown) = only_error(&transport(&format!("type: {kind}")));
+        assert_eq!(error, format!("missing telemetry.transport.{key}"));
+        let sentence = format!("telemetry.transport.{key} is required when type is '{kind}'");
+        assert!(shown.contains(&sentence), "{shown}");
+        for blank in ["''", "'  '"] {
+            let (error, shown) = only_error(&transport(&format!("type: {kind}, {key}: {blank}")));
+            assert_eq!(error, format!("missing telemetry.transport.{key}"), "{blank}");
+            assert!(shown.contains("must not be blank"), "{shown}");
+        }
+    }
+}
+
+#[test]
+fn tls_is_on_unless_both_switches_and_a_loopback_allow_plaintext() {
+    let on = main_of(&transport("type: tcp, endpoint: 'collector.example:9000'"));
+    assert!(on.settings.enable_tls && !on.settings.plaintext_acknowledged);
+    for host in ["localhost", "127.0.0.1", "'[::1]", "LOCALHOST"] {
+        let quote = if host.starts_with('\'') { "'" } else { "" };
+        let off = main_of(&transport(&format!(
+            "type: tcp, endpoint: {host}:9000{quote}, allow_plaintext: true, dev_allow_plaintext: true"
+        )));
+        assert!(!off.settings.enable_tls && off.settings.plaintext_acknowledged, "{host}");
+    }
+    for (keys, expected) in [
+        ("enable_tls: false", &["allow_plaintext", "dev_allow_plaintext"][..]),
+        ("allow_plaintext: true", &["dev_allow_plaintext"]),
+        ("enable_tls: false, dev_allow_plaintext: true", &["allow_plaintext"]),
+        ("enable_tls: false, allow_plaintext: true, dev_allow_plaintext: false", &["dev_allow_plaintext"]),
+    ] {
+        let found = diagnose(&transport(&format!("type: tcp, endpoint: 'localhost:9000', {keys}")));
+        let keys: Vec<_> =
+            found.iter().map(|d| (d.code.as_str(), d.key.trim_start_matches("telemetry.transport."))).collect();
+        assert_eq!(keys, expected.iter().map(|key| ("plaintext", *key)).collect::<Vec<_>>());
+    }
+    for host in ["collector.example", "10.0.0.1", "'[2001:db8::1]", "localhost.example", "0.0.0.0"] {
+        let quote = if host.starts_with('\'') { "'" } else { "" };
+        let text = format!("type: tcp, endpoint: {host}:9000{quote}, allow_plaintext: true, dev_allow_plaintext: true");
+        assert_eq!(only_error(&transport(&text)).0, "plaintext telemetry.transport.endpoint", "{host}");
+    }
+}
+
+#[test]
+fn plaintext_switches_under_tls_are_reported_and_cleared() {
+    let loaded = accept(&transport(
+        "type: tcp, endpoint: 'collector.example:9000', enable_tls: true, allow_plaintext: true, dev_allow_plaintext: true",
+    ));
+    let settings = &loaded.config.sinks[0].settings;
+    assert!(settings.enable_tls && !settings.plaintext_acknowledged);
+    assert_eq!(
+        lines(&loaded.warnings),
+        [
+            "warning no_effect telemetry.transport.allow_plaintext 1:90",
+            "warning no_effect telemetry.transport.dev_allow_plaintext 1:113",
+        ]
+    );
+}
+
+#[test]
+fn a_client_certificate_is_a_pair() {
+    let folder = certificates();
+    let load = |keys: &str| {
+        let text = transport(&format!("type: tcp, endpoint: 'collector.example:9000', {keys}"));
+        Loader::new().base_dir(folder.path()).load_str("town.yaml", &text)
+    };
+    assert!(load("cert_file: client.pem, key_file: client.key").is_ok());
+    for (keys, key) in [("cert_file: client.pem", "cert_file"), ("key_file: client.key", "key_file")] {
+        let found = load(keys).unwrap_err();
+        assert_eq!(found.len(), 1, "{found}");
+        let error = found.iter().next().unwrap();
+        assert_eq!((error.code.as_str(), error.key.as_str()), ("missing", &*format!("telemetry.transport.{key}")));
+    }
+}
+
+#[test]
+fn certificate_files_are_opened_at_load() {
+    let folder = certificates();
+    let tcp = Registered("tcp");
+    let loader = Loader::new().factory(&tcp).base_dir(folder.path());
+    let load = |file: &str| {
+        loader.load_str("town.yaml", &transport(&format!("type: tcp, endpoint: 'c.example:9', ca_file: {file}")))
+    };
+    let loaded = load("ca.pem").unwrap();
+    assert_eq!(loaded.config.sinks[0].settings.ca_file, Some(folder.path().join("ca.pem")));
+    for (file, code, says) in [
+        ("missing.pem", "file", "No such file"),
+        ("folder", "file", "it is a directory"),
+        ("''", "missing", "must not be blank"),
+        ("letter.txt", "transport", "holds no certificate"),
+    ] {
+        let found = load(file).unwrap_err();
+        let errors: Vec<_> = found.errors().collect();
+        assert_eq!(errors.len(), 1, "{found}");
+        assert_eq!((errors[0].code.as_str(), &*errors[0].key), (code, "telemetry.transport.ca_file"));
+        assert!(errors[0].message.contains(says), "{found}");
+        assert_eq!((errors[0].line, errors[0].column) > (0, 50), true, "{found}");
+    }
+    assert!(loader.skip_files().load_str("town.yaml", &transport("type: tcp, endpoint: 'c:9', ca_file: no")).is_ok());
+}
+
+#[test]
+fn a_sink_path_that_is_a_directory_is_refused() {
+    let folder = certificates();
+    let loader = Loader::new().base_dir(folder.path());
+    let found = loader.load_str("town.yaml", &transport("type: file, file_path: folder")).unwrap_err();
+    assert_eq!(lines(&found), ["error file telemetry.transport.file_path 1:37"]);
+}
+
+#[test]
+fn the_scheme_of_a_url_decides_about_tls() {
+    for (keys, endpoint, tls) in [
+        ("type: http, endpoint: 'HTTP://c.example/in'", "http://c.example/in", false),
+        ("type: http, endpoint: 'https://c.example/in'", "https://c.example/in", true),
+        ("type: websocket, websocket_url: 'wss://c.example/'", "wss://c.example/", true),
+        ("type: websocket, websocket_url: 'ws://[::1]:80/'", "ws://[::1]:80/", false),
+    ] {
+        let settings = main_of(&transport(keys)).settings;
+        assert_eq!((settings.endpoint.as_deref(), settings.enable_tls), (Some(endpoint), tls));
+    }
+    for (keys, key) in [
+        ("type: http, endpoint: 'collector:80'", "endpoint"),
+        ("type: http, endpoint: 'https://me:secret@c.example/'", "endpoint"),
+        ("type: websocket, websocket_url: 'any text'", "websocket_url"),
+    ] {
+        assert_eq!(only_error(&transport(keys)).0, format!("endpoint telemetry.transport.{key}"));
+    }
+}
+
+#[test]
+fn fan_out_needs_a_type_that_can_have_two_connections() {
+    for (kind, good) in [
+        ("type: stdout", false),
+        ("type: file, file_path: logs/x", false),
+        ("type: prometheus, file_path: m.prom", false),
+        ("type: tcp, endpoint: 'c.example:9'", true),
+        ("type: http, endpoint: 'https://c.example'", true),
+    ] {
+        let text = format!("telemetry: {{transport: {{{kind}}}, worker: {{backpressure: fan_out}}}}");
+        if good {
+            accept(&text);
+        } else {
+            assert_eq!(only_error(&text).0, "not_for_type telemetry.worker.backpressure", "{kind}");
+        }
+    }
+    let named = "telemetry: {sinks: {a: {type: file, file_path: x, worker: {backpressure: fan_out}}}}";
+    assert_eq!(only_error(named).0, "not_for_type telemetry.sinks.a.worker.backpressure");
+}
+
+#[test]
+fn a_level_that_a_type_cannot_reach_is_refused() {
+    for (keys, level) in [
+        ("type: stdout, settle_at: sent", Level::Sent),
+        ("type: file, file_path: logs/x, fsync: each_batch, settle_at: durable", Level::Durable),
+        ("type: tcp, endpoint: 'c:9', settle_at: peer_acked", Level::PeerAcked),
+        ("type: http, endpoint: 'http://c', settle_at: peer_acked", Level::PeerAcked),
+    ] {
+        assert_eq!(main_of(&transport(keys)).settle_at, level, "{keys}");
+    }
+    for keys in [
+        "type: stdout, settle_at: durable",
+        "type: file, file_path: logs/x, settle_at: durable",
+        "type: file, file_path: logs/x, settle_at: peer_acked",
+        "type: tcp, endpoint: 'c:9', acks: false, settle_at: peer_acked",
+        "type: tcp, endpoint: 'c:9', settle_at: durable",
+        "type: tcp, endpoint: 'localhost:9', allow_plaintext: true, dev_allow_plaintext: true, settle_at: peer_acked",
+    ] {
+        assert_eq!(only_error(&transport(keys)).0, "conflict telemetry.transport.settle_at", "{keys}");
+    }
+}
+
+#[test]
+fn settings_without_effect_are_pointed_out() {
+    for (keys, key) in [
+        ("type: stdout, verify_hostname: false", "verify_hostname"),
+        ("type: file, file_path: logs/x, keep_files: 3", "keep_files"),
+        (
+            "type: tcp, endpoint: 'localhost:9', allow_plaintext: true, dev_allow_plaintext: true, ca_file: x.pem",
+            "ca_file",
+        ),
+    ] {
+        let loaded = accept(&transport(keys));
+        let keys: Vec<_> = loaded.warnings.iter().map(|d| (d.code.as_str(), d.key.as_str())).collect();
+        assert_eq!(keys, [("no_effect", &*format!("telemetry.transport.{key}"))]);
+    }
+}
+
+#[test]
+fn a_transport_that_is_not_linked_names_those_that_are() {
+    let built_in = [Registered("stdout"), Registered("file"), Registered("tcp")];
+    let loader = built_in.iter().fold(Loader::new(), |loader, factory| loader.factory(factory));
+    for kind in ["http", "websocket", "prometheus"] {
+        let text = transport(&format!("type: {kind}, endpoint: 'http://c', buffer: {{max_batch_size: 0}}"));
+        let found = loader.load_str("town.yaml", &text).unwrap_err();
+        let message = &found.iter().next().unwrap().message;
+        let expected = format!("type '{kind}' is not built into this program; built in: stdout, file, tcp");
+        assert!(message.contains(&expected), "{message}");
+        // The other findings are not lost.
+        assert_eq!(found.len(), 2, "{found}");
+    }
+    let found = loader.load_str("town.yaml", &transport("type: tpc")).unwrap_err();
+    assert!(found.to_string().contains("did you mean 'tcp'?"), "{found}");
+    assert_eq!(found.len(), 1, "{found}");
+}
+
+#[test]
+fn a_backend_of_the_hosts_own_is_a_type_like_any_other() {
+    let own = Registered("carrier_pigeon");
+    let loader = Loader::new().factory(&own);
+    let text = transport("type: carrier_pigeon, endpoint: 'loft 7', file_path: seed.txt");
+    let sink = loader.load_str("town.yaml", &text).unwrap().config.sinks.remove(0);
+    assert_eq!(sink.settings.endpoint.as_deref(), Some("loft 7"));
+    assert!(loader.load_str("town.yaml", &transport("type: stdout")).is_err());
+}
+
+#[test]
+fn more_sinks_have_the_same_keys_and_their_own_names() {
+    let text = "
+telemetry:
+  transport: {type: file, file_path: logs/a}
+  worker: {backpressure: block}
+  sinks:
+    live: {type: tcp, endpoint: 'c.example:9', worker: {restart_limit: 7}, buffer: {max_batch_size: 9}}
+    copy: {type: file, file_path: logs/b, settle_at: sent}
+";
+    let sinks = accept(text).config.sinks;
+    let names: Vec<_> = sinks.iter().map(|sink| sink.name.as_str()).collect();
+    assert_eq!(names, ["main", "live", "copy"]);
+    assert_eq!((sinks[1].worker.restart_limit, sinks[1].buffer.max_batch_size), (7, 9));
+    assert_eq!(sinks[1].worker.backpressure.as_str(), "drop_oldest");
+}
+
+#[test]
+fn sinks_that_would_collide_are_refused() {
+    for (sinks, expected) in [
+        ("{main: {type: stdout}}", "conflict telemetry.sinks.main"),
+        ("{Loud: {type: stdout}}", "bad_choice telemetry.sinks.Loud"),
+        ("{a__b: {type: stdout}}", "bad_choice telemetry.sinks.a__b"),
+        ("{a: {file_path: x}}", "missing telemetry.sinks.a.type"),
+        ("{a: {type: stdout}}", "conflict telemetry.sinks.a.type"),
+        (
+            "{a: {type: file, file_path: x}, b: {type: prometheus, file_path: x}}",
+            "conflict telemetry.sinks.b.file_path",
+        ),
+        ("{a: 7}", "wrong_type telemetry.sinks.a"),
+    ] {
+        let found = diagnose(&format!("telemetry: {{sinks: {sinks}}}"));
+        let first = found.errors().next().unwrap_or_else(|| panic!("{sinks} was accepted"));
+        assert_eq!(format!("{} {}", first.code, first.key), expected);
+    }
+}
+
+#[test]
+fn relative_paths_start_at_the_folder_of_the_file() {
+    let folder = certificates();
+    let file = folder.path().join("town.yaml");
+    std::fs::write(&file, transport("type: file, file_path: logs/x.jsonl")).unwrap();
+    let path = |loader: Loader<'_>| loader.load_file(&file).unwrap().config.sinks.remove(0).settings.file_path.unwrap();
+    assert_eq!(path(Loader::new()), folder.path().join("logs/x.jsonl"));
+    assert_eq!(path(Loader::new().base_dir("/srv")), std::path::Path::new("/srv/logs/x.jsonl"));
+
+    let home = transport("type: file, file_path: ~/x.jsonl");
+    let sink = Loader::new().home("/home/ada").load_str("t", &home).unwrap().config.sinks.remove(0);
+    assert_eq!(sink.settings.file_path.unwrap(), std::path::Path::new("/home/ada/x.jsonl"));
+    assert_eq!(lines(&load_str("t", &home).unwrap_err()), ["error file telemetry.transport.file_path 1:37"]);
+}

@@ -1,0 +1,132 @@
+//! Composition: sinks, transforms, identity.
+
+use std::sync::Arc;
+
+use townlet_schema::RunId;
+use townlet_transform::Chain;
+use townlet_transport::{Transport, TransportError};
+use townlet_worker::driver::{self, Make};
+use townlet_worker::{Backpressure, Options, Route, Sink, seed_from};
+
+use crate::error::BuildError;
+use crate::intake::MAX_SINKS;
+use crate::shared::{Shared, SinkSeat};
+use crate::stage::Stage;
+use crate::status::SinkInfo;
+use crate::streams::Streams;
+use crate::telemetry::Telemetry;
+
+type SharedMake = Arc<dyn Fn() -> Result<Box<dyn Transport>, TransportError> + Send + Sync>;
+
+/// Puts a pipeline together; see [`Telemetry::builder`].
+pub struct Builder {
+    run_id: Option<RunId>,
+    producer: String,
+    chain: Option<Chain>,
+    runtime_variant: Option<String>,
+    sinks: Vec<(Options, SinkInfo, SharedMake)>,
+}
+
+impl Default for Builder {
+    fn default() -> Self {
+        Self { run_id: None, producer: "town".into(), chain: None, runtime_variant: None, sinks: Vec::new() }
+    }
+}
+
+impl Builder {
+    /// The identity of this run; by default a new UUIDv7. A seeded run passes
+    /// one derived from its seed, so that its bytes repeat.
+    #[must_use]
+    pub fn run_id(mut self, run_id: RunId) -> Self {
+        self.run_id = Some(run_id);
+        self
+    }
+
+    /// The name that this program's streams begin with; default `town`.
+    #[must_use]
+    pub fn producer(mut self, producer: impl Into<String>) -> Self {
+        self.producer = producer.into();
+        self
+    }
+
+    /// What `tick_health` reports as `runtime_variant`.
+    #[must_use]
+    pub fn runtime_variant(mut self, variant: impl Into<String>) -> Self {
+        self.runtime_variant = Some(variant.into());
+        self
+    }
+
+    /// The transforms; by default [`Chain::standard`], which redacts.
+    #[must_use]
+    pub fn transforms(mut self, chain: Chain) -> Self {
+        self.chain = Some(chain);
+        self
+    }
+
+    /// Adds a sink. `make` builds its transport, on the sink's own thread, at the
+    /// first batch and again after a panic. The sink named `main` is the one
+    /// whose status [`latest_transport_status`](Telemetry::latest_transport_status) leads with.
+    #[must_use]
+    pub fn sink(
+        mut self,
+        options: Options,
+        info: SinkInfo,
+        make: impl Fn() -> Result<Box<dyn Transport>, TransportError> + Send + Sync + 'static,
+    ) -> Self {
+        self.sinks.push((options, info, Arc::new(make)));
+        self
+    }
+
+    /// Starts the threads.
+    ///
+    /// # Errors
+    /// [`BuildError::Sinks`] without a sink, with more than 32, or with two of
+    /// one name; [`BuildError::Thread`] where the operating system refuses one.
+    pub fn start(self) -> Result<Telemetry, BuildError> {
+        if self.sinks.is_empty() || self.sinks.len() > MAX_SINKS {
+            return Err(BuildError::Sinks(format!(
+                "a pipeline has 1 to {MAX_SINKS} sinks, this one has {}; for none use the stub",
+                self.sinks.len()
+            )));
+        }
+        for (n, (options, ..)) in self.sinks.iter().enumerate() {
+            if self.sinks[..n].iter().any(|(earlier, ..)| earlier.name == options.name) {
+                return Err(BuildError::Sinks(format!("two sinks are named `{}`; names must differ", options.name)));
+            }
+        }
+        let run_id = self.run_id.unwrap_or_else(|| RunId::from_u128(uuid::Uuid::now_v7().as_u128()));
+        // One sink without a second lane shares its thread with the stage.
+        let inline = self.sinks.len() == 1 && self.sinks[0].0.backpressure != Backpressure::FanOut;
+        let sinks: Vec<Sink> =
+            self.sinks.iter().map(|(o, ..)| Sink::new(o.clone(), seed_from(&o.name), inline)).collect();
+        let chain = match self.chain {
+            Some(chain) => chain,
+            None => Chain::standard()?,
+        };
+        let stage = Stage::new(chain);
+        let shared = Arc::new(Shared::new(sinks, Streams::new(run_id), stage, inline));
+        let infos = self.sinks.iter().map(|(_, info, _)| info.clone()).collect();
+        let telemetry = Telemetry::new(Arc::clone(&shared), self.producer, self.runtime_variant, infos)?;
+        for (sink, (options, _, make)) in self.sinks.into_iter().enumerate() {
+            let lanes: &[Route] = match options.backpressure {
+                Backpressure::FanOut => &[Route::Main, Route::Lane],
+                _ => &[Route::Main],
+            };
+            for route in lanes {
+                let seat = Arc::new(SinkSeat { shared: Arc::clone(&shared), sink, route: *route });
+                let make = Arc::clone(&make);
+                let make: Make = Box::new(move || make());
+                driver::spawn(&options.name, seat, make)
+                    .map_err(|source| BuildError::Thread { sink: options.name.clone(), source })?;
+            }
+        }
+        if !inline {
+            let shared = Arc::clone(&shared);
+            std::thread::Builder::new()
+                .name("telemetry-stage".into())
+                .spawn(move || shared.run_stage())
+                .map_err(|source| BuildError::Thread { sink: "stage".into(), source })?;
+        }
+        Ok(telemetry)
+    }
+}

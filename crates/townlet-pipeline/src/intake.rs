@@ -1,0 +1,202 @@
+//! The first queue: what was admitted and waits for the stage.
+
+use std::any::Any;
+use std::collections::VecDeque;
+
+use townlet_worker::Route;
+
+use crate::lane::AnyLane;
+
+/// Sinks a pipeline can have: two bits of routing each in a [`Routes`].
+pub(crate) const MAX_SINKS: usize = 32;
+
+/// Events that the stage takes in hand at a time: what it holds cannot be
+/// evicted, so this is how far `drop_oldest` may miss the oldest.
+pub(crate) const CHUNK: usize = 256;
+
+/// Bytes, by weight, after which a hand is full as well.
+pub(crate) const CHUNK_BYTES: usize = 256 * 1024;
+
+/// Evicted values kept for the stage to free, so that the host does not pay for
+/// it. Beyond this the host frees them: memory stays bounded while the stage is
+/// held up.
+const GRAVES: usize = 256;
+
+/// Bytes, by weight, of such values.
+const GRAVE_BYTES: usize = 1 << 20;
+
+/// For each sink: main lane, extra lane, or not at all.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Routes(u64);
+
+impl Routes {
+    const NONE: u64 = 0b10;
+
+    /// To no sink.
+    pub(crate) const NOWHERE: Self = Self(0xAAAA_AAAA_AAAA_AAAA);
+
+    pub(crate) fn set(&mut self, sink: usize, route: Option<Route>) {
+        let bits = match route {
+            Some(Route::Main) => 0,
+            Some(Route::Lane) => 1,
+            None => Self::NONE,
+        };
+        self.0 = self.0 & !(0b11 << (2 * sink)) | bits << (2 * sink);
+    }
+
+    pub(crate) fn get(self, sink: usize) -> Option<Route> {
+        match self.0 >> (2 * sink) & 0b11 {
+            0 => Some(Route::Main),
+            1 => Some(Route::Lane),
+            _ => None,
+        }
+    }
+}
+
+/// The place of an admitted event in the order of all streams.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Token {
+    pub(crate) stream: u32,
+    pub(crate) seq: u64,
+    pub(crate) tick: u64,
+    pub(crate) weight: usize,
+    pub(crate) routes: Routes,
+}
+
+/// Values to be dropped without the lock: dropping one may take long, and runs
+/// whatever the host's type does when dropped.
+pub(crate) type Remains = Vec<Box<dyn Any + Send>>;
+
+/// Admitted events in order, with the lanes that hold their values.
+#[derive(Default)]
+pub(crate) struct Intake {
+    tokens: VecDeque<Token>,
+    lanes: Vec<Box<dyn AnyLane>>,
+    /// The stage's sides of lanes that it has not been given yet.
+    opened: Vec<Box<dyn AnyLane>>,
+    /// Tokens whose values the stage holds; not evictable, still on the books.
+    in_hand: VecDeque<Token>,
+    /// For each sink: no token before this one can be evicted for it.
+    skipped: [usize; MAX_SINKS],
+    /// Streams of evicted values that wait for the stage, and their weight.
+    graves: Vec<u32>,
+    grave_bytes: usize,
+    remains: Remains,
+}
+
+impl Intake {
+    /// Adds the two sides of a new stream's lane.
+    pub(crate) fn add_lane(&mut self, host: Box<dyn AnyLane>, stage: Box<dyn AnyLane>) {
+        self.lanes.push(host);
+        self.opened.push(stage);
+    }
+
+    /// The stage's sides of lanes opened since the last call.
+    pub(crate) fn take_opened(&mut self) -> impl Iterator<Item = Box<dyn AnyLane>> {
+        self.opened.drain(..)
+    }
+
+    pub(crate) fn lane(&mut self, stream: u32) -> &mut dyn AnyLane {
+        self.lanes[stream as usize].as_mut()
+    }
+
+    pub(crate) fn push(&mut self, token: Token) {
+        self.tokens.push_back(token);
+    }
+
+    /// True where nothing waits for the stage and the stage holds nothing.
+    pub(crate) fn is_idle(&self) -> bool {
+        self.tokens.is_empty() && self.in_hand.is_empty()
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.tokens.len()
+    }
+
+    /// Takes the oldest event that waits for `sink`'s main lane away from that
+    /// sink alone. None where all that is upstream of it is in hand.
+    pub(crate) fn evict_for(&mut self, sink: usize) -> Option<Token> {
+        while let Some(token) = self.tokens.get_mut(self.skipped[sink]) {
+            self.skipped[sink] += 1;
+            if token.routes.get(sink) == Some(Route::Main) {
+                token.routes.set(sink, None);
+                let evicted = *token;
+                self.drop_unwanted_front();
+                return Some(evicted);
+            }
+        }
+        None
+    }
+
+    /// Values that no sink wants any more leave at once.
+    fn drop_unwanted_front(&mut self) {
+        while let Some(front) = self.tokens.front()
+            && front.routes == Routes::NOWHERE
+        {
+            let keep = self.graves.len() < GRAVES && self.grave_bytes + front.weight <= GRAVE_BYTES;
+            if keep {
+                self.graves.push(front.stream);
+                self.grave_bytes += front.weight;
+            }
+            self.remains.extend(self.lanes[front.stream as usize].discard_front(keep));
+            self.tokens.pop_front();
+            for skipped in &mut self.skipped {
+                *skipped = skipped.saturating_sub(1);
+            }
+        }
+    }
+
+    /// What the caller must drop once it has released the lock.
+    pub(crate) fn take_remains(&mut self) -> Remains {
+        std::mem::take(&mut self.remains)
+    }
+
+    /// Hands evicted values and, where its hand is empty, the oldest waiting
+    /// events to the stage.
+    pub(crate) fn hand_over(&mut self, stage: &mut [Box<dyn AnyLane>]) {
+        for stream in self.graves.drain(..) {
+            let stream = stream as usize;
+            self.lanes[stream].hand_graves(stage[stream].as_mut());
+        }
+        self.grave_bytes = 0;
+        if !self.in_hand.is_empty() {
+            return;
+        }
+        let (mut count, mut bytes) = (0, 0);
+        for token in self.tokens.iter().take(CHUNK) {
+            bytes += token.weight;
+            if count > 0 && bytes > CHUNK_BYTES {
+                break;
+            }
+            count += 1;
+        }
+        let mut moved = 0;
+        while moved < count {
+            // Neighbours of one stream move together.
+            let stream = self.tokens[moved].stream;
+            let run = self.tokens.range(moved..count).take_while(|token| token.stream == stream).count();
+            self.lanes[stream as usize].hand_over(run, stage[stream as usize].as_mut());
+            moved += run;
+        }
+        self.in_hand.extend(self.tokens.drain(..count));
+        for skipped in &mut self.skipped {
+            *skipped = skipped.saturating_sub(count);
+        }
+    }
+
+    /// The tokens of what the stage holds, oldest first; they stay on the books.
+    pub(crate) fn hand(&self) -> impl Iterator<Item = Token> {
+        self.in_hand.iter().copied()
+    }
+
+    /// The oldest token in hand is settled or filled.
+    pub(crate) fn pop_hand(&mut self) -> Option<Token> {
+        self.in_hand.pop_front()
+    }
+
+    /// Removes all tokens, those in hand included, oldest first.
+    pub(crate) fn drain(&mut self) -> impl Iterator<Item = Token> {
+        let hand = std::mem::take(&mut self.in_hand);
+        hand.into_iter().chain(std::mem::take(&mut self.tokens))
+    }
+}

@@ -1,0 +1,74 @@
+//! The embedder's API: emit, transforms, encoding, one worker per sink, status and health.
+//!
+//! **What it is.** [`Telemetry`] joins the parts: values go through one bounded
+//! intake and one stage (transforms, redaction, encoding), then to one worker
+//! per sink. One dead sink neither slows nor starves another.
+//!
+//! **What it is not.** It knows no transport: sinks come as closures that build
+//! one. It reads no configuration file; `townlet-config` does.
+//!
+//! # Guarantees
+//! - The loop pays for a move or for one encode. `emit` does bounded work, no
+//!   I/O, takes no lock that I/O or a transform can hold, and allocates nothing
+//!   in the steady state; only the policy `block` (at most its timeout, in all)
+//!   and a validator in mode `raise` make it wait, because the host chose so.
+//! - Every accepted event is on the books of every sink until it is delivered or
+//!   dropped for a reason: [`Telemetry::statements`] balances in every read.
+//! - Only what passed the transform chain becomes a frame; frames are all that a
+//!   sink sees. The default chain redacts.
+//! - Events of a stream reach a sink in order (with `fan_out`: per lane).
+//! - [`Telemetry::shutdown`] returns on time with balanced books.
+//!
+//! # Example
+//! ```
+//! use std::time::Duration;
+//! use townlet_pipeline::{Options, SinkInfo, Telemetry};
+//! use townlet_schema::Json;
+//! # use townlet_transport::{Connected, Frame, Level, Outcome, SendError, Transport, TransportError};
+//! # struct Null;
+//! # impl Transport for Null {
+//! #     fn connect(&mut self) -> Result<Connected, TransportError> { Ok(Connected::local()) }
+//! #     fn send(&mut self, _: &[Frame]) -> Result<Outcome, SendError> { Ok(Outcome::Settled(Level::Sent)) }
+//! #     fn close(&mut self) {}
+//! # }
+//! # fn transport() -> Result<Box<dyn Transport>, TransportError> { Ok(Box::new(Null)) }
+//!
+//! let telemetry = Telemetry::builder().producer("shard-7").sink(Options::default(), SinkInfo::new("null"), transport).start()?;
+//! for tick in 1..=100 {
+//!     // … the host's own work …
+//!     telemetry.emit_named("door.opened", tick, Json::from("cellar"))?;
+//! }
+//! let books = telemetry.shutdown(Duration::from_secs(2));
+//! assert_eq!(books.residual(), 0);
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+
+mod body;
+mod builder;
+mod dynamic;
+mod error;
+mod health;
+mod intake;
+mod lane;
+mod latest;
+mod replay;
+mod shared;
+mod stage;
+mod state;
+mod status;
+mod stream;
+mod streams;
+mod stub;
+mod telemetry;
+
+pub use builder::Builder;
+pub use error::{BuildError, EmitError, StreamError};
+pub use health::TickHealth;
+pub use latest::View;
+pub use replay::Replay;
+pub use shared::Emitted;
+pub use status::SinkInfo;
+pub use stream::Stream;
+pub use stub::{STUB_WARNING, StubSink};
+pub use telemetry::{FinalStatement, Telemetry};
+pub use townlet_worker::{Account, Backpressure, DropReason, Options, Statement};

@@ -1,0 +1,213 @@
+//! The handle that a host embeds.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde::Serialize;
+use townlet_schema::{ConsoleResult, Failure, Health, Json, Kind, Payload, RunId, Snapshot};
+use townlet_worker::{Account, Sink, Statement};
+
+use crate::builder::Builder;
+use crate::dynamic::{NamedEvent, StandardStreams};
+use crate::error::{EmitError, StreamError};
+use crate::lane::Lane;
+use crate::latest::Latest;
+use crate::shared::{Emitted, Shared};
+use crate::state::StateValue;
+use crate::status::SinkInfo;
+use crate::stream::Stream;
+
+/// A running pipeline. Cheap to clone, `Send + Sync`.
+///
+/// When the last handle goes without [`shutdown`](Self::shutdown), streams are
+/// closed and the threads end without draining; the books cannot be read any
+/// more then, so call it.
+#[derive(Clone, Debug)]
+pub struct Telemetry {
+    inner: Arc<Inner>,
+}
+
+#[derive(Debug)]
+pub(crate) struct Inner {
+    pub(crate) shared: Arc<Shared>,
+    pub(crate) producer: String,
+    pub(crate) runtime_variant: Option<String>,
+    /// In the order of the state's sinks.
+    pub(crate) sinks: Vec<SinkInfo>,
+    pub(crate) standard: StandardStreams,
+    pub(crate) latest: Latest,
+}
+
+/// The final books of a pipeline, by sink, in the order of configuration.
+#[derive(Clone, Debug, Default)]
+#[non_exhaustive]
+pub struct FinalStatement {
+    /// Sink name and its statement; `buffered` is 0 in each.
+    pub sinks: Vec<(String, Statement)>,
+}
+
+impl FinalStatement {
+    /// The sum of the residuals: 0, or there is a bug.
+    pub fn residual(&self) -> i128 {
+        self.sinks.iter().map(|(_, s)| s.residual()).sum()
+    }
+}
+
+impl Telemetry {
+    /// Starts putting a pipeline together.
+    pub fn builder() -> Builder {
+        Builder::default()
+    }
+
+    pub(crate) fn new(
+        shared: Arc<Shared>,
+        producer: String,
+        runtime_variant: Option<String>,
+        sinks: Vec<SinkInfo>,
+    ) -> Result<Self, StreamError> {
+        let standard = StandardStreams::open(&shared, &producer)?;
+        let latest = Latest::default();
+        Ok(Self { inner: Arc::new(Inner { shared, producer, runtime_variant, sinks, standard, latest }) })
+    }
+
+    pub(crate) fn inner(&self) -> &Inner {
+        &self.inner
+    }
+
+    /// The identity of this run.
+    pub fn run_id(&self) -> RunId {
+        self.inner.shared.lock().streams.run_id().clone()
+    }
+
+    /// Opens a stream for payloads of one type, or returns the one that is open.
+    /// `name` gets the producer's name in front: `orders` → `town.orders`.
+    ///
+    /// # Errors
+    /// [`StreamError::TypeMismatch`] where the name carries another type,
+    /// [`StreamError::BadName`] where it is not a name.
+    pub fn stream<T: Payload>(&self, name: &str) -> Result<Stream<T>, StreamError> {
+        open(&self.inner.shared, &format!("{}.{name}", self.inner.producer), false)
+    }
+
+    /// Emits by event name, the seeds' entry point.
+    ///
+    /// `loop.tick`, `loop.health`, `loop.failure` and `console.result` go to their
+    /// own kinds, with the payload as the line's body, less the fields that the
+    /// envelope has (`tick`, `schema_version`, …); any other name becomes an
+    /// `event` line `{"event": name, "payload": …}` in `<producer>.events`.
+    /// The payload is encoded here; for the typed way see [`stream`](Self::stream)
+    /// and the `emit_*` methods.
+    ///
+    /// # Errors
+    /// As [`Stream::emit`].
+    pub fn emit_event<P: Serialize + ?Sized>(&self, name: &str, tick: u64, payload: &P) -> Result<Emitted, EmitError> {
+        self.inner.standard.emit_named(name, tick, payload)
+    }
+
+    /// Emits the state of a tick and keeps it for the `latest_*` getters. The
+    /// snapshot is shared, not copied.
+    ///
+    /// # Errors
+    /// As [`Stream::emit`].
+    pub fn emit_snapshot(&self, tick: u64, snapshot: Snapshot) -> Result<Emitted, EmitError> {
+        let snapshot = Arc::new(snapshot);
+        self.inner.latest.keep_snapshot(tick, Arc::clone(&snapshot));
+        self.inner.standard.snapshots.emit(tick, StateValue(snapshot))
+    }
+
+    /// Emits a health report and keeps it for [`latest_health_status`](Self::latest_health_status).
+    ///
+    /// # Errors
+    /// As [`Stream::emit`].
+    pub fn emit_health(&self, tick: u64, health: Health) -> Result<Emitted, EmitError> {
+        self.inner.latest.keep_health(tick, health.clone());
+        self.inner.standard.health.emit(tick, health)
+    }
+
+    /// Emits a failure report of the loop.
+    ///
+    /// # Errors
+    /// As [`Stream::emit`].
+    pub fn emit_failure(&self, tick: u64, failure: Failure) -> Result<Emitted, EmitError> {
+        self.inner.standard.failures.emit(tick, failure)
+    }
+
+    /// Emits the result of a console command and keeps it in the history.
+    ///
+    /// # Errors
+    /// As [`Stream::emit`].
+    pub fn emit_console(&self, tick: u64, result: ConsoleResult) -> Result<Emitted, EmitError> {
+        self.inner.latest.keep_console(tick, result.clone());
+        self.inner.standard.console.emit(tick, result)
+    }
+
+    /// Emits a named event with a free-form payload that is moved, not encoded here.
+    ///
+    /// # Errors
+    /// As [`Stream::emit`].
+    pub fn emit_named(
+        &self,
+        name: impl Into<std::borrow::Cow<'static, str>>,
+        tick: u64,
+        payload: Json,
+    ) -> Result<Emitted, EmitError> {
+        self.inner.standard.events.emit(tick, NamedEvent { event: name.into(), payload })
+    }
+
+    /// The books of each sink at one instant, in the order of configuration.
+    pub fn statements(&self) -> Vec<(String, Statement)> {
+        let state = self.inner.shared.lock();
+        state.sinks.iter().map(|s| (s.main().options().name.clone(), s.statement())).collect()
+    }
+
+    /// For one sink, the account of each stream, at one instant.
+    pub fn stream_accounts(&self, sink: &str) -> Option<Vec<(String, Account)>> {
+        let state = self.inner.shared.lock();
+        let sink: &Sink = state.sinks.iter().find(|s| s.main().options().name == sink)?;
+        let infos = state.streams.infos();
+        Some(infos.iter().enumerate().map(|(n, i)| (i.name.to_string(), sink.stream(n as u32))).collect())
+    }
+
+    /// Delivers what it can until `timeout`, settles the rest by name
+    /// (`unacked_at_shutdown`, `undelivered_at_shutdown`), and returns the final
+    /// books. On time even when a call of a transport is stuck. Later emits are
+    /// refused; calling it again returns the same books.
+    pub fn shutdown(&self, timeout: Duration) -> FinalStatement {
+        let statements = self.inner.shared.shutdown(timeout);
+        let names = self.statements().into_iter().map(|(name, _)| name);
+        FinalStatement { sinks: names.zip(statements).collect() }
+    }
+}
+
+impl Drop for Inner {
+    fn drop(&mut self) {
+        let now = self.shared.now();
+        let mut state = self.shared.lock();
+        self.shared.close(&mut state, now);
+        self.shared.abandon(&mut state);
+    }
+}
+
+/// Opens or finds a stream by its full name; `shipped`: `T` is a type of ours.
+/// Never waits for a transform.
+pub(crate) fn open<T: Payload>(shared: &Arc<Shared>, name: &str, shipped: bool) -> Result<Stream<T>, StreamError> {
+    let mut state = shared.lock();
+    let (index, new) = state.streams.open::<T>(name, shipped)?;
+    if new {
+        state.intake.add_lane(Box::new(Lane::<T>::default()), Box::new(Lane::<T>::default()));
+    }
+    let raising = shared.raising().filter(|v| v.concerns(T::KIND));
+    let name = Arc::clone(&state.streams.get(index).name);
+    Ok(Stream::new(Arc::clone(shared), index, name, raising))
+}
+
+/// The kind that an event name of the seeds stands for.
+pub(crate) fn kind_of(name: &str) -> Kind {
+    match name {
+        "loop.tick" => Kind::Snapshot,
+        "loop.health" => Kind::Health,
+        "loop.failure" => Kind::Failure,
+        "console.result" => Kind::Console,
+        _ => Kind::Event,
+    }
+}

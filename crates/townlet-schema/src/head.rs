@@ -1,0 +1,268 @@
+//! The envelope of a line, without a tree.
+
+use std::borrow::Cow;
+
+use crate::encode::MAX_DEPTH;
+use crate::error::{ReadError, ReadErrorKind};
+use crate::json::MAX_LINE_BYTES;
+use crate::json::parse::{duplicate, key, too_deep};
+use crate::json::scan::{NumberText, Scanner};
+use crate::{Kind, SchemaVersion};
+
+/// What the envelope of a line says. Every key may be absent: older versions
+/// have few of them.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct LineHead<'a> {
+    /// `schema_version`; absent on the predecessor's failure lines and observations.
+    pub schema_version: Option<SchemaVersion>,
+    /// `payload_type`; absent means a snapshot where there is a tick.
+    pub payload_type: Option<Kind>,
+    /// `run_id`, as written.
+    pub run_id: Option<Cow<'a, str>>,
+    /// `stream`.
+    pub stream: Option<Cow<'a, str>>,
+    /// `seq`, from 1 within the stream.
+    pub seq: Option<u64>,
+    /// `tick` of the host.
+    pub tick: Option<u64>,
+    /// `base_seq`, on diffs.
+    pub base_seq: Option<u64>,
+    /// `rendering`, on keyframes.
+    pub rendering: Option<u64>,
+    /// `dto_schema_version`, on observation envelopes.
+    pub dto_schema_version: Option<SchemaVersion>,
+    /// `event`, the name on event lines.
+    pub event: Option<Cow<'a, str>>,
+}
+
+/// Reads the envelope and checks that the whole line is one valid JSON object.
+///
+/// Builds no tree. Keys of the envelope must not stand twice; other duplicates
+/// are found by [`read_record`](crate::read_record) and
+/// [`Json::parse`](crate::Json::parse) only, and numbers beyond the range of a
+/// float likewise.
+///
+/// # Errors
+/// The byte or the field at fault; [`UnknownKind`](ReadErrorKind::UnknownKind)
+/// for a `payload_type` of a later version.
+pub fn read_head(line: &[u8]) -> Result<LineHead<'_>, ReadError> {
+    let mut scanner = Scanner::new(line, MAX_LINE_BYTES)?;
+    if scanner.next_token() != Some(b'{') {
+        return Err(not_an_object(&mut scanner));
+    }
+    let mut head = LineHead::default();
+    let mut seen = 0u16;
+    scanner.at += 1;
+    if scanner.next_token() == Some(b'}') {
+        scanner.at += 1;
+        scanner.end()?;
+        return Ok(head);
+    }
+    loop {
+        let at = scanner.at;
+        let span = key(&mut scanner)?;
+        match field(scanner.unescape(span).as_ref()) {
+            None => skip_value(&mut scanner)?,
+            Some(field) => {
+                let bit = 1 << field as u16;
+                if seen & bit != 0 {
+                    return Err(duplicate(field.name(), at));
+                }
+                seen |= bit;
+                field.read(&mut scanner, &mut head).map_err(|e| e.within_key(field.name()))?;
+            }
+        }
+        match scanner.next_token() {
+            Some(b',') => {
+                scanner.at += 1;
+                scanner.next_token();
+            }
+            Some(b'}') => {
+                scanner.at += 1;
+                break;
+            }
+            _ => return Err(scanner.syntax("',' or '}'")),
+        }
+    }
+    scanner.end()?;
+    Ok(head)
+}
+
+#[cold]
+fn not_an_object(scanner: &mut Scanner<'_>) -> ReadError {
+    let (at, error) = (scanner.at, scanner.syntax("an object"));
+    match skip_value(scanner).and_then(|()| scanner.end()) {
+        Ok(()) => ReadError::at(ReadErrorKind::NotAnObject, at, "a line is one object, and this is another value"),
+        Err(_) => error,
+    }
+}
+
+/// The keys that a head has.
+#[derive(Clone, Copy)]
+enum Field {
+    SchemaVersion,
+    PayloadType,
+    RunId,
+    Stream,
+    Seq,
+    Tick,
+    BaseSeq,
+    Rendering,
+    DtoSchemaVersion,
+    Event,
+}
+
+fn field(key: &str) -> Option<Field> {
+    Some(match key {
+        "schema_version" => Field::SchemaVersion,
+        "payload_type" => Field::PayloadType,
+        "run_id" => Field::RunId,
+        "stream" => Field::Stream,
+        "seq" => Field::Seq,
+        "tick" => Field::Tick,
+        "base_seq" => Field::BaseSeq,
+        "rendering" => Field::Rendering,
+        "dto_schema_version" => Field::DtoSchemaVersion,
+        "event" => Field::Event,
+        _ => return None,
+    })
+}
+
+impl Field {
+    fn name(self) -> &'static str {
+        match self {
+            Self::SchemaVersion => "schema_version",
+            Self::PayloadType => "payload_type",
+            Self::RunId => "run_id",
+            Self::Stream => "stream",
+            Self::Seq => "seq",
+            Self::Tick => "tick",
+            Self::BaseSeq => "base_seq",
+            Self::Rendering => "rendering",
+            Self::DtoSchemaVersion => "dto_schema_version",
+            Self::Event => "event",
+        }
+    }
+
+    fn read<'a>(self, scanner: &mut Scanner<'a>, head: &mut LineHead<'a>) -> Result<(), ReadError> {
+        match self {
+            Self::SchemaVersion => head.schema_version = Some(version(scanner)?),
+            Self::DtoSchemaVersion => head.dto_schema_version = Some(version(scanner)?),
+            Self::PayloadType => {
+                let name = text(scanner)?;
+                let kind = name.parse();
+                head.payload_type = Some(
+                    kind.map_err(|e: crate::KindError| ReadError::whole(ReadErrorKind::UnknownKind, e.to_string()))?,
+                );
+            }
+            Self::RunId => head.run_id = Some(text(scanner)?),
+            Self::Stream => head.stream = Some(text(scanner)?),
+            Self::Seq => head.seq = Some(integer(scanner)?),
+            Self::Tick => head.tick = Some(integer(scanner)?),
+            Self::BaseSeq => head.base_seq = Some(integer(scanner)?),
+            Self::Rendering => head.rendering = Some(integer(scanner)?),
+            Self::Event => head.event = Some(text(scanner)?),
+        }
+        Ok(())
+    }
+}
+
+fn text<'a>(scanner: &mut Scanner<'a>) -> Result<Cow<'a, str>, ReadError> {
+    if scanner.next_token() != Some(b'"') {
+        return Err(wrong_type(scanner, "a string"));
+    }
+    let span = scanner.string()?;
+    Ok(scanner.unescape(span))
+}
+
+fn version(scanner: &mut Scanner<'_>) -> Result<SchemaVersion, ReadError> {
+    let text = text(scanner)?;
+    text.parse().map_err(|e: crate::VersionError| ReadError::whole(ReadErrorKind::InvalidField, e.to_string()))
+}
+
+fn integer(scanner: &mut Scanner<'_>) -> Result<u64, ReadError> {
+    if !matches!(scanner.next_token(), Some(b'0'..=b'9')) {
+        return Err(wrong_type(scanner, "an integer from 0 to 2^64-1"));
+    }
+    let start = scanner.at;
+    let shape = scanner.number()?;
+    let value = scanner.slice(start, scanner.at).parse();
+    match (shape, value) {
+        (NumberText::Integer, Ok(value)) => Ok(value),
+        _ => Err(ReadError::at(ReadErrorKind::InvalidField, start, "expected an integer from 0 to 2^64-1")),
+    }
+}
+
+#[cold]
+fn wrong_type(scanner: &mut Scanner<'_>, expected: &str) -> ReadError {
+    let (at, error) = (scanner.at, scanner.syntax(expected));
+    match skip_value(scanner) {
+        Ok(()) => ReadError::at(ReadErrorKind::InvalidField, at, format!("expected {expected}")),
+        Err(_) => error,
+    }
+}
+
+/// Walks over one value inside the top-level object. The stack of brackets is
+/// a bit a level, so that no input can make it grow.
+fn skip_value(scanner: &mut Scanner<'_>) -> Result<(), ReadError> {
+    const { assert!(MAX_DEPTH <= 128, "one bit a level") };
+    let mut objects = 0u128;
+    let mut depth = 0;
+    loop {
+        // A value is due.
+        match scanner.next_token() {
+            Some(b'"') => {
+                scanner.string()?;
+            }
+            Some(bracket @ (b'{' | b'[')) => {
+                // The top-level object is a level of its own.
+                if depth + 1 == MAX_DEPTH {
+                    return Err(too_deep(scanner.at));
+                }
+                let is_object = bracket == b'{';
+                scanner.at += 1;
+                depth += 1;
+                objects = (objects << 1) | u128::from(is_object);
+                let close = if is_object { b'}' } else { b']' };
+                if scanner.next_token() != Some(close) {
+                    if is_object {
+                        key(scanner)?;
+                    }
+                    continue;
+                }
+                scanner.at += 1;
+                depth -= 1;
+                objects >>= 1;
+            }
+            Some(b'-' | b'0'..=b'9') => {
+                scanner.number()?;
+            }
+            Some(b't') => scanner.word("true")?,
+            Some(b'f') => scanner.word("false")?,
+            Some(b'n') => scanner.word("null")?,
+            _ => return Err(scanner.syntax("a value")),
+        }
+        // A value has ended: close what ends with it.
+        loop {
+            if depth == 0 {
+                return Ok(());
+            }
+            let in_object = objects & 1 == 1;
+            match scanner.next_token() {
+                Some(b',') => {
+                    scanner.at += 1;
+                    if in_object {
+                        key(scanner)?;
+                    }
+                    break;
+                }
+                Some(b'}') if in_object => {}
+                Some(b']') if !in_object => {}
+                _ => return Err(scanner.syntax(if in_object { "',' or '}'" } else { "',' or ']'" })),
+            }
+            scanner.at += 1;
+            depth -= 1;
+            objects >>= 1;
+        }
+    }
+}

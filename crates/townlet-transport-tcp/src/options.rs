@@ -1,0 +1,48 @@
+//! What a connection needs to know.
+
+use std::time::Duration;
+
+use townlet_tls::{ClientOptions, Endpoint, Plaintext};
+
+/// Whether bytes are encrypted on the way.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Security {
+    /// Under TLS 1.2 or 1.3.
+    Tls(ClientOptions),
+    /// Not at all: only where the plaintext rule has granted it.
+    Plaintext(Plaintext),
+}
+
+/// The settings of a [`TcpTransport`](crate::TcpTransport).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TcpOptions {
+    /// Where the collector listens.
+    pub endpoint: Endpoint,
+    /// TLS, or leave to go without.
+    pub security: Security,
+    /// For name resolution, connect and handshake together; above zero.
+    pub connect_timeout: Duration,
+    /// For one batch; above zero.
+    pub send_timeout: Duration,
+    /// Whether to offer acknowledgements. Without effect over plaintext.
+    pub acks: bool,
+}
+
+impl TcpOptions {
+    /// The defaults of the configuration: 5 s to connect, 1 s to send,
+    /// acknowledgements where the peer knows them.
+    pub fn new(endpoint: Endpoint, security: Security) -> Self {
+        Self {
+            endpoint,
+            security,
+            connect_timeout: Duration::from_secs(5),
+            send_timeout: Duration::from_secs(1),
+            acks: true,
+        }
+    }
+
+    /// The same for an endpoint on this machine, in plaintext.
+    pub fn plaintext(leave: Plaintext) -> Self {
+        Self::new(leave.endpoint().clone(), Security::Plaintext(leave))
+    }
+}

@@ -1,0 +1,100 @@
+//! How a backend is built from configuration without anyone knowing all backends.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use bytes::Bytes;
+
+use crate::{Transport, TransportError};
+
+/// The `transport:` keys of a sink, already parsed and bounded, that a factory
+/// may need. A backend reads those it knows and ignores the rest; which keys a
+/// type may carry is checked by the configuration.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct Settings {
+    /// `endpoint`: `host:port` or a URL.
+    pub endpoint: Option<String>,
+    /// `file_path`.
+    pub file_path: Option<PathBuf>,
+    /// `connect_timeout_seconds`: name resolution, connect and TLS handshake, together.
+    pub connect_timeout: Duration,
+    /// `send_timeout_seconds`: one send of a batch.
+    pub send_timeout: Duration,
+    /// `enable_tls`.
+    pub enable_tls: bool,
+    /// `verify_hostname`.
+    pub verify_hostname: bool,
+    /// `ca_file`: trusted beside nothing else; absent means the platform's roots.
+    pub ca_file: Option<PathBuf>,
+    /// `cert_file`: client certificate chain, PEM.
+    pub cert_file: Option<PathBuf>,
+    /// `key_file`: its private key, PEM.
+    pub key_file: Option<PathBuf>,
+    /// `allow_plaintext` and `dev_allow_plaintext`, both given.
+    pub plaintext_acknowledged: bool,
+    /// `acks`: ask the peer for acknowledgements where the protocol knows them.
+    pub acks: bool,
+    /// `fsync`: how eagerly a file is synced.
+    pub fsync: Fsync,
+    /// `rotate_bytes`: start a new file above this size.
+    pub rotate_bytes: Option<u64>,
+    /// `rotate_seconds`: start a new file at this age.
+    pub rotate_after: Option<Duration>,
+    /// `keep_files`: rotated files to keep; absent keeps all.
+    pub keep_files: Option<usize>,
+    /// A line that opens each file, so that runs stay apart; made by the pipeline.
+    pub run_marker: Option<Bytes>,
+}
+
+/// When a file transport calls `fdatasync`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Fsync {
+    /// Never: the kernel decides. Frames settle as `sent`.
+    #[default]
+    Never,
+    /// On `flush` and on close.
+    OnFlush,
+    /// After each batch. Frames settle as `durable`.
+    EachBatch,
+}
+
+impl Default for Settings {
+    /// The defaults of the `telemetry.transport` block.
+    fn default() -> Self {
+        Self {
+            endpoint: None,
+            file_path: None,
+            connect_timeout: Duration::from_secs(5),
+            send_timeout: Duration::from_secs(1),
+            enable_tls: true,
+            verify_hostname: true,
+            ca_file: None,
+            cert_file: None,
+            key_file: None,
+            plaintext_acknowledged: false,
+            acks: true,
+            fsync: Fsync::Never,
+            rotate_bytes: None,
+            rotate_after: None,
+            keep_files: None,
+            run_marker: None,
+        }
+    }
+}
+
+/// Builds one kind of transport. Each backend crate exports one; the program
+/// registers those it links.
+pub trait Factory: Send + Sync {
+    /// The value of `transport.type` that selects this backend.
+    fn kind(&self) -> &'static str;
+
+    /// Builds a transport. Reads certificate files, touches no network and
+    /// opens no sink.
+    ///
+    /// # Errors
+    /// [`Misconfigured`](crate::ErrorKind::Misconfigured) or
+    /// [`Tls`](crate::ErrorKind::Tls), naming the key at fault.
+    fn build(&self, settings: &Settings) -> Result<Box<dyn Transport>, TransportError>;
+}

@@ -1,0 +1,299 @@
+//! The loop of a driver's thread: one action after the other, every call guarded.
+
+use std::collections::VecDeque;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::time::Duration;
+
+use townlet_transport::{ErrorKind, Frame, Outcome, SendError, Transport, TransportError};
+
+use super::{Make, Seat, panic_message};
+use crate::machine::{Action, Machine};
+
+/// The least time between two looks for receipts that found none.
+const LEAST_WAIT: Duration = Duration::from_millis(1);
+
+pub(super) struct Driver<S> {
+    sink: String,
+    seat: Arc<S>,
+    make: Make,
+    transport: Option<Box<dyn Transport>>,
+    batch: Vec<Frame>,
+    /// Sent and unacknowledged, oldest first.
+    flight: VecDeque<Frame>,
+    /// How long the last send took whose receipts were to follow.
+    pending_took: Duration,
+}
+
+/// What came out of a guarded call of the transport.
+type Guarded<T> = Result<T, String>;
+
+impl<S: Seat> Driver<S> {
+    pub(super) fn new(sink: String, seat: Arc<S>, make: Make) -> Self {
+        Self {
+            sink,
+            seat,
+            make,
+            transport: None,
+            batch: Vec::new(),
+            flight: VecDeque::new(),
+            pending_took: Duration::ZERO,
+        }
+    }
+
+    pub(super) fn run(mut self) {
+        loop {
+            match self.next_action() {
+                Action::Wait(_) => {}
+                Action::Refill => {
+                    if let Some(message) = self.seat.refill() {
+                        tracing::error!(sink = self.sink, panic = message, "telemetry_transform_panic");
+                        let now = self.seat.now();
+                        self.with_machine(|m| m.stage_panicked(now, &message));
+                    }
+                    self.seat.room().ring_room();
+                }
+                Action::Send => self.send(),
+                Action::AwaitReceipts(wait) => self.receipts(wait),
+                Action::Disconnect => {
+                    let error = TransportError::new(
+                        ErrorKind::Timeout,
+                        "the peer took frames but did not acknowledge them in time; they will be sent again",
+                    );
+                    self.close();
+                    self.report_failure(error);
+                }
+                Action::Rebuild => {
+                    tracing::warn!(sink = self.sink, "telemetry_worker_resumed");
+                    self.discard_transport();
+                    self.lose_flight("the transport was built anew");
+                }
+                Action::Finish => self.finish(),
+                Action::Exit => {
+                    // First: closing may take as long as a send, and nothing depends on it.
+                    self.seat.room().ring_room();
+                    self.close();
+                    return;
+                }
+            }
+        }
+    }
+
+    fn with_machine<R>(&self, f: impl FnOnce(&mut Machine) -> R) -> R {
+        let mut state = self.seat.lock();
+        f(self.seat.machine(&mut state))
+    }
+
+    /// What to do next; a wait is over when this returns.
+    fn next_action(&self) -> Action {
+        let mut state = self.seat.lock();
+        // Once a round: hosts that evict without rest must not keep this thread from its work.
+        let evicted = self.seat.machine(&mut state).take_graveyard();
+        if !evicted.is_empty() {
+            drop(state);
+            drop(evicted);
+            state = self.seat.lock();
+        }
+        let now = self.seat.now();
+        let action = self.seat.machine(&mut state).poll(now);
+        if let Action::Wait(until) = action {
+            drop(self.seat.bells().wait_for_work(state, until.saturating_sub(now)));
+        }
+        action
+    }
+
+    /// Runs `call` on the transport, building one where there is none. A panic
+    /// comes back as its message, and the transport it came from is discarded.
+    fn guarded<T>(
+        &mut self,
+        call: impl FnOnce(&mut dyn Transport, &[Frame]) -> Result<T, SendError>,
+    ) -> Guarded<Result<T, SendError>> {
+        let (transport, make, batch) = (&mut self.transport, &mut self.make, &self.batch);
+        let outcome = catch_unwind(AssertUnwindSafe(|| {
+            let transport = match transport {
+                Some(open) => open,
+                empty => empty.insert(make()?),
+            };
+            call(transport.as_mut(), batch)
+        }));
+        outcome.map_err(|panic| {
+            self.discard_transport();
+            panic_message(panic.as_ref())
+        })
+    }
+
+    fn send(&mut self) {
+        let connected = match self.guarded(|t, _| t.connect().map_err(SendError::from)) {
+            Ok(Ok(connected)) => connected,
+            Ok(Err(e)) => return self.report_failure(e.error),
+            Err(message) => return self.report_panic(&message),
+        };
+        if connected.fresh && self.lose_flight("the connection was replaced") {
+            return;
+        }
+        let started = {
+            let mut state = self.seat.lock();
+            let machine = self.seat.machine(&mut state);
+            if let Err(error) = machine.connected(&connected) {
+                drop(state);
+                self.close();
+                return self.report_failure(error);
+            }
+            machine.take(&mut self.batch);
+            self.seat.now()
+        };
+        if connected.fresh {
+            tracing::info!(sink = self.sink, peer = connected.peer, tls = connected.tls, level = %connected.level,
+                "telemetry_transport_connected");
+        }
+        let Some(newest) = self.batch.last().map(Frame::tick) else { return };
+        let result = self.guarded(|t, batch| t.send(batch));
+        let now = self.seat.now();
+        match result {
+            Ok(Ok(Outcome::Pending)) => {
+                self.flight.extend(self.batch.drain(..));
+                self.pending_took = now.saturating_sub(started);
+                self.with_machine(|m| m.pending(now));
+            }
+            // The books settle in the order of sending; nothing can overtake what is unacknowledged.
+            Ok(Ok(_)) if !self.flight.is_empty() => {
+                self.close();
+                self.lose_flight("a batch settled before the unacknowledged ones that were sent earlier");
+            }
+            Ok(Ok(outcome)) => {
+                let level = if let Outcome::Settled(level) = outcome { level } else { connected.level };
+                let frames = self.batch.len();
+                self.with_machine(|m| m.delivered(now, frames, level, newest, now.saturating_sub(started)));
+                self.batch.clear();
+            }
+            Ok(Err(SendError { settled, error })) => {
+                let settled = if self.flight.is_empty() { settled.min(self.batch.len()) } else { 0 };
+                if let Some(tick) = settled.checked_sub(1).map(|n| self.batch[n].tick()) {
+                    let took = now.saturating_sub(started);
+                    self.with_machine(|m| m.delivered(now, settled, connected.level, tick, took));
+                    self.batch.drain(..settled);
+                }
+                if error.kind().is_about_frame() && !self.batch.is_empty() {
+                    self.report_rejection(&error);
+                } else {
+                    self.report_failure(error);
+                }
+            }
+            Err(message) => self.report_panic(&message),
+        }
+        self.seat.room().ring_room();
+    }
+
+    fn receipts(&mut self, wait: Duration) {
+        let started = self.seat.now();
+        let result = self.guarded(|t, _| t.receipts(wait).map_err(SendError::from));
+        let now = self.seat.now();
+        match result {
+            Ok(Ok(n)) => {
+                let n = n.min(self.flight.len());
+                if let Some(tick) = n.checked_sub(1).map(|last| self.flight[last].tick()) {
+                    let took = self.pending_took;
+                    self.with_machine(|m| {
+                        let level = m.level();
+                        m.delivered(now, n, level, tick, took);
+                    });
+                    self.flight.drain(..n);
+                    self.seat.room().ring_room();
+                } else if now.saturating_sub(started) < wait.min(LEAST_WAIT) {
+                    // A transport that does not wait must not make this thread spin.
+                    drop(self.seat.bells().wait_for_work(self.seat.lock(), LEAST_WAIT));
+                }
+            }
+            Ok(Err(e)) if e.error.kind().is_about_frame() && !self.flight.is_empty() => {
+                // The oldest unsettled frame is at fault. Which receipts follow on this
+                // connection is uncertain, so the others are sent again on another.
+                self.close();
+                self.batch = self.unsettled();
+                self.report_rejection(&e.error);
+                self.seat.room().ring_room();
+            }
+            Ok(Err(e)) => self.report_failure(e.error),
+            Err(message) => self.report_panic(&message),
+        }
+    }
+
+    /// All frames this driver holds, in the order in which they were taken.
+    fn unsettled(&mut self) -> Vec<Frame> {
+        let mut frames: Vec<Frame> = self.flight.drain(..).collect();
+        frames.append(&mut self.batch);
+        frames
+    }
+
+    /// Takes back what no receipt will come for. False where there is nothing.
+    fn lose_flight(&mut self, why: &str) -> bool {
+        if self.flight.is_empty() {
+            return false;
+        }
+        let message = format!("{why}; frames without an acknowledgement will be sent again");
+        self.report_failure(TransportError::new(ErrorKind::Disconnected, message));
+        true
+    }
+
+    fn report_failure(&mut self, error: TransportError) {
+        let unsettled = self.unsettled();
+        let frames = unsettled.len();
+        let now = self.seat.now();
+        let (pause, failures) =
+            self.with_machine(|m| (m.failed(now, unsettled, &error), m.status().consecutive_send_failures));
+        if let Some(pause) = pause {
+            tracing::warn!(sink = self.sink, kind = error.kind().as_str(), attempt = failures, frames,
+                pause_ms = pause.as_millis() as u64, error = %error, "telemetry_transport_retry");
+        } else {
+            tracing::info!(sink = self.sink, error = %error, "telemetry_sink_closed");
+            self.close();
+        }
+        self.seat.room().ring_room();
+    }
+
+    fn report_rejection(&mut self, error: &TransportError) {
+        let rest = self.batch.split_off(1);
+        let Some(head) = self.batch.pop() else { return };
+        let now = self.seat.now();
+        tracing::warn!(sink = self.sink, stream = head.label().stream(), seq = head.seq(), error = %error,
+            "telemetry_frame_rejected");
+        self.with_machine(|m| m.rejected(now, head.tick(), rest, error));
+    }
+
+    fn report_panic(&mut self, message: &str) {
+        let unsettled = self.unsettled();
+        let now = self.seat.now();
+        let goes_on = self.with_machine(|m| m.panicked(now, unsettled, message));
+        if goes_on {
+            tracing::error!(sink = self.sink, panic = message, "telemetry_worker_restarted");
+        } else {
+            tracing::error!(sink = self.sink, panic = message, "telemetry_worker_parked");
+        }
+        self.seat.room().ring_room();
+    }
+
+    fn finish(&mut self) {
+        if self.transport.is_some()
+            && let Ok(Err(e)) = self.guarded(|t, _| t.flush().map_err(SendError::from))
+        {
+            tracing::warn!(sink = self.sink, error = %e.error, "telemetry_flush_failed");
+        }
+        self.close();
+        self.with_machine(Machine::finished);
+        self.seat.room().ring_room();
+    }
+
+    fn close(&mut self) {
+        if self.transport.is_some() {
+            let _ = self.guarded(|t, _| {
+                t.close();
+                Ok(())
+            });
+        }
+    }
+
+    /// Drops the transport, whatever its destructor does.
+    fn discard_transport(&mut self) {
+        let transport = self.transport.take();
+        let _ = catch_unwind(AssertUnwindSafe(move || drop(transport)));
+    }
+}

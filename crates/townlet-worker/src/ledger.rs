@@ -1,0 +1,149 @@
+//! The books: what was accepted and how it ended.
+
+use std::ops::AddAssign;
+
+use townlet_transport::Level;
+
+use crate::DropReason;
+
+/// How the accepted events of one stream, or of all, ended so far.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Account {
+    accepted: u64,
+    delivered: [u64; 3],
+    dropped: [u64; DropReason::ALL.len()],
+}
+
+fn level_index(level: Level) -> usize {
+    match level {
+        Level::PeerAcked => 1,
+        Level::Durable => 2,
+        // `Level` may grow; the weakest claim is the honest one for a level unknown here.
+        _ => 0,
+    }
+}
+
+impl Account {
+    /// Events taken over from the host.
+    pub fn accepted(&self) -> u64 {
+        self.accepted
+    }
+
+    /// Events delivered, at any level.
+    pub fn delivered(&self) -> u64 {
+        self.delivered.iter().sum()
+    }
+
+    /// Events whose delivery was settled at exactly `level`.
+    pub fn delivered_at(&self, level: Level) -> u64 {
+        self.delivered[level_index(level)]
+    }
+
+    /// Events dropped for `reason`.
+    pub fn dropped_for(&self, reason: DropReason) -> u64 {
+        self.dropped[reason as usize]
+    }
+
+    /// Events dropped, for any reason.
+    pub fn dropped(&self) -> u64 {
+        self.dropped.iter().sum()
+    }
+
+    /// Reasons that occurred, with their counts.
+    pub fn drops(&self) -> impl Iterator<Item = (DropReason, u64)> + '_ {
+        DropReason::ALL.into_iter().map(|r| (r, self.dropped_for(r))).filter(|(_, n)| *n > 0)
+    }
+
+    pub(crate) fn accept(&mut self) {
+        self.accepted += 1;
+    }
+
+    pub(crate) fn deliver(&mut self, level: Level) {
+        self.delivered[level_index(level)] += 1;
+    }
+
+    pub(crate) fn drop_one(&mut self, reason: DropReason) {
+        self.dropped[reason as usize] += 1;
+    }
+}
+
+impl AddAssign<&Account> for Account {
+    fn add_assign(&mut self, other: &Account) {
+        self.accepted += other.accepted;
+        for (mine, theirs) in self.delivered.iter_mut().zip(other.delivered) {
+            *mine += theirs;
+        }
+        for (mine, theirs) in self.dropped.iter_mut().zip(other.dropped) {
+            *mine += theirs;
+        }
+    }
+}
+
+/// An account together with what is on its way, read at one instant.
+///
+/// `buffered` is counted on the queues themselves, not derived from the other
+/// columns; therefore [`residual`](Self::residual) can show a mistake.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Statement {
+    /// What has ended.
+    pub account: Account,
+    /// What waits or is in flight.
+    pub buffered: u64,
+}
+
+impl Statement {
+    /// `accepted − delivered − dropped − buffered`. Anything but 0 is a bug.
+    pub fn residual(&self) -> i128 {
+        i128::from(self.account.accepted())
+            - i128::from(self.account.delivered())
+            - i128::from(self.account.dropped())
+            - i128::from(self.buffered)
+    }
+}
+
+impl AddAssign<&Statement> for Statement {
+    fn add_assign(&mut self, other: &Statement) {
+        self.account += &other.account;
+        self.buffered += other.buffered;
+    }
+}
+
+/// The account of one sink, in total and by stream.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Ledger {
+    total: Account,
+    streams: Vec<Account>,
+}
+
+impl Ledger {
+    fn stream(&mut self, stream: u32) -> &mut Account {
+        let index = stream as usize;
+        if index >= self.streams.len() {
+            self.streams.resize(index + 1, Account::default());
+        }
+        &mut self.streams[index]
+    }
+
+    pub(crate) fn accept(&mut self, stream: u32) {
+        self.total.accept();
+        self.stream(stream).accept();
+    }
+
+    pub(crate) fn deliver(&mut self, stream: u32, level: Level) {
+        self.total.deliver(level);
+        self.stream(stream).deliver(level);
+    }
+
+    pub(crate) fn drop_one(&mut self, stream: u32, reason: DropReason) {
+        self.total.drop_one(reason);
+        self.stream(stream).drop_one(reason);
+    }
+
+    pub(crate) fn total(&self) -> &Account {
+        &self.total
+    }
+
+    pub(crate) fn streams(&self) -> &[Account] {
+        &self.streams
+    }
+}

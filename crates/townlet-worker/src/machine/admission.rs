@@ -1,0 +1,129 @@
+//! What the host and the stage do to a machine: admit, evict, fill.
+
+use townlet_transport::Frame;
+
+use super::{Admission, Machine, Phase};
+use crate::queue::Room;
+use crate::{Backpressure, DropReason};
+
+impl Machine {
+    /// Asks to admit an event of `weight` bytes. Bounded work.
+    ///
+    /// Where the answer is [`Admission::Upstream`] the event is on the books and
+    /// must later be settled by [`fill`](Self::fill) or
+    /// [`drop_upstream`](Self::drop_upstream).
+    pub fn admit(&mut self, stream: u32, tick: u64, weight: usize) -> Admission {
+        self.newest_tick = self.newest_tick.max(tick);
+        let refused = match self.phase {
+            Phase::SinkClosed => Some(DropReason::SinkClosed),
+            Phase::Finished => Some(DropReason::UndeliveredAtShutdown),
+            _ => None,
+        };
+        if let Some(reason) = refused {
+            self.queue.refuse(stream, reason);
+            return Admission::Dropped(reason);
+        }
+        // Nobody waits for a worker that is parked (W18): then `block` sheds like `drop_oldest`.
+        let sheds = match self.options.backpressure {
+            Backpressure::DropOldest => true,
+            Backpressure::Block => self.is_parked(),
+            Backpressure::FanOut => false,
+        };
+        match self.queue.room_for(weight) {
+            Room::Fits => self.accept(stream, tick, weight),
+            Room::Never => {
+                self.queue.refuse(stream, DropReason::Oversize);
+                Admission::Dropped(DropReason::Oversize)
+            }
+            Room::Full => {
+                self.pressed.set(true);
+                if sheds {
+                    self.admit_evicting(stream, tick, weight, DropReason::Backpressure)
+                } else {
+                    Admission::Full
+                }
+            }
+        }
+    }
+
+    /// Admits by evicting the oldest ready frames, as many as it takes, for
+    /// `reason`. Where that cannot help, because the transport holds too much,
+    /// nothing is evicted and the newcomer goes.
+    pub fn admit_evicting(&mut self, stream: u32, tick: u64, weight: usize, reason: DropReason) -> Admission {
+        loop {
+            match self.queue.room_for(weight) {
+                Room::Fits => return self.accept(stream, tick, weight),
+                Room::Never => {
+                    self.queue.refuse(stream, DropReason::Oversize);
+                    return Admission::Dropped(DropReason::Oversize);
+                }
+                Room::Full if !self.queue.could_fit(weight) => {
+                    self.queue.refuse(stream, reason);
+                    return Admission::Dropped(reason);
+                }
+                Room::Full if self.queue.evict_ready(reason) => {}
+                Room::Full => return Admission::EvictUpstream,
+            }
+        }
+    }
+
+    fn accept(&mut self, stream: u32, tick: u64, weight: usize) -> Admission {
+        self.queue.accept(stream, weight);
+        self.oldest_upstream_tick.get_or_insert(tick);
+        Admission::Upstream
+    }
+
+    /// True where an event of `weight` bytes does not fit now but may later.
+    /// What waits is due from then on.
+    pub fn is_full(&self, weight: usize) -> bool {
+        let full =
+            self.queue.room_for(weight) == Room::Full && matches!(self.phase, Phase::Running | Phase::Draining { .. });
+        if full {
+            self.pressed.set(true);
+        }
+        full
+    }
+
+    /// True where an event of `weight` bytes would fit now.
+    pub fn has_room(&self, weight: usize) -> bool {
+        self.queue.room_for(weight) == Room::Fits && matches!(self.phase, Phase::Running | Phase::Draining { .. })
+    }
+
+    /// Accepts and drops: the newcomer itself is the one that goes.
+    pub fn refuse(&mut self, stream: u32, reason: DropReason) {
+        self.queue.refuse(stream, reason);
+    }
+
+    /// True, once, where the driver dozes and a batch has become due by count,
+    /// bytes or ticks, or because there is no room. There is no wake-up per
+    /// event, except during a drain. Ask after each admission, and where the
+    /// stage has a thread of its own after each [`fill`](Self::fill) and
+    /// [`drop_upstream`](Self::drop_upstream).
+    pub fn wants_wake(&mut self) -> bool {
+        let wake = self.dozing && (matches!(self.phase, Phase::Draining { .. }) || self.due_by_amount());
+        if wake {
+            self.dozing = false;
+        }
+        wake
+    }
+
+    /// An upstream event of `weight` has become `frame`.
+    pub fn fill(&mut self, stream: u32, weight: usize, frame: Frame) {
+        // Events come out in the order in which they went in: the next is not older.
+        let tick = frame.tick();
+        match self.phase {
+            Phase::SinkClosed => self.queue.drop_upstream(stream, weight, DropReason::SinkClosed),
+            Phase::Finished => self.queue.drop_upstream(stream, weight, DropReason::UndeliveredAtShutdown),
+            _ => self.queue.fill(stream, weight, frame),
+        }
+        self.oldest_upstream_tick = (self.queue.upstream() > 0).then_some(tick);
+    }
+
+    /// An upstream event of `weight` ends here, for `reason`.
+    pub fn drop_upstream(&mut self, stream: u32, weight: usize, reason: DropReason) {
+        self.queue.drop_upstream(stream, weight, reason);
+        if self.queue.upstream() == 0 {
+            self.oldest_upstream_tick = None;
+        }
+    }
+}

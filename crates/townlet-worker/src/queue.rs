@@ -1,0 +1,277 @@
+//! One sink's bounded queue with its books. Pure: no lock, no clock.
+//!
+//! An event passes four places: *upstream* (admitted, not yet a frame),
+//! *ready* (a frame that waits), *taken* (in the transport's hands) and
+//! settled (only a number in the ledger). Count and byte bounds span the first
+//! three together.
+
+use std::collections::VecDeque;
+
+use townlet_transport::{Frame, Level};
+
+use crate::ledger::Ledger;
+use crate::{Account, DropReason, Statement};
+
+/// Evicted frames kept for the worker to free, so that the host does not pay
+/// for it. Beyond either bound the host frees them itself: while the worker is
+/// held up, what is off the books takes no more memory than this.
+const GRAVEYARD: usize = 1024;
+const GRAVEYARD_BYTES: usize = 1 << 20;
+
+#[derive(Debug)]
+struct Waiting {
+    stream: u32,
+    frame: Frame,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Taken {
+    stream: u32,
+    bytes: usize,
+}
+
+/// Whether an event of some weight can be admitted now.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Room {
+    Fits,
+    Full,
+    /// Larger than the whole bound: it never fits.
+    Never,
+}
+
+#[derive(Debug)]
+pub(crate) struct Queue {
+    max_count: usize,
+    max_bytes: usize,
+    upstream: usize,
+    upstream_bytes: usize,
+    ready: VecDeque<Waiting>,
+    ready_bytes: usize,
+    taken: VecDeque<Taken>,
+    taken_bytes: usize,
+    ledger: Ledger,
+    peak: usize,
+    bytes_peak: usize,
+    graveyard: Vec<Frame>,
+    graveyard_bytes: usize,
+}
+
+impl Queue {
+    pub(crate) fn new(max_count: usize, max_bytes: usize) -> Self {
+        Self {
+            max_count,
+            max_bytes,
+            upstream: 0,
+            upstream_bytes: 0,
+            ready: VecDeque::new(),
+            ready_bytes: 0,
+            taken: VecDeque::new(),
+            taken_bytes: 0,
+            ledger: Ledger::default(),
+            peak: 0,
+            bytes_peak: 0,
+            graveyard: Vec::new(),
+            graveyard_bytes: 0,
+        }
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.upstream + self.ready.len() + self.taken.len()
+    }
+
+    pub(crate) fn bytes(&self) -> usize {
+        self.upstream_bytes + self.ready_bytes + self.taken_bytes
+    }
+
+    pub(crate) fn peak(&self) -> usize {
+        self.peak
+    }
+
+    pub(crate) fn bytes_peak(&self) -> usize {
+        self.bytes_peak
+    }
+
+    pub(crate) fn upstream(&self) -> usize {
+        self.upstream
+    }
+
+    pub(crate) fn ready(&self) -> usize {
+        self.ready.len()
+    }
+
+    pub(crate) fn taken(&self) -> usize {
+        self.taken.len()
+    }
+
+    pub(crate) fn ready_amount(&self) -> (usize, usize) {
+        (self.ready.len(), self.ready_bytes)
+    }
+
+    pub(crate) fn taken_bytes(&self) -> usize {
+        self.taken_bytes
+    }
+
+    /// Events and bytes that no transport holds yet.
+    pub(crate) fn waiting(&self) -> (usize, usize) {
+        (self.upstream + self.ready.len(), self.upstream_bytes + self.ready_bytes)
+    }
+
+    /// The tick of the oldest ready frame.
+    pub(crate) fn oldest_ready_tick(&self) -> Option<u64> {
+        self.ready.front().map(|w| w.frame.tick())
+    }
+
+    pub(crate) fn room_for(&self, weight: usize) -> Room {
+        if weight > self.max_bytes || self.max_count == 0 {
+            Room::Never
+        } else if self.len() < self.max_count && self.bytes() + weight <= self.max_bytes {
+            Room::Fits
+        } else {
+            Room::Full
+        }
+    }
+
+    /// False where what the transport holds leaves no room for `weight`, so that
+    /// evicting others would help nobody.
+    pub(crate) fn could_fit(&self, weight: usize) -> bool {
+        self.taken.len() < self.max_count && self.taken_bytes + weight <= self.max_bytes
+    }
+
+    /// Admits an event that is still upstream.
+    pub(crate) fn accept(&mut self, stream: u32, weight: usize) {
+        self.ledger.accept(stream);
+        self.upstream += 1;
+        self.upstream_bytes += weight;
+        self.peak = self.peak.max(self.len());
+        self.bytes_peak = self.bytes_peak.max(self.bytes());
+    }
+
+    /// Accepts an event only to drop it at once.
+    pub(crate) fn refuse(&mut self, stream: u32, reason: DropReason) {
+        self.ledger.accept(stream);
+        self.ledger.drop_one(stream, reason);
+    }
+
+    /// Drops the oldest ready frame; false where none is ready.
+    pub(crate) fn evict_ready(&mut self, reason: DropReason) -> bool {
+        let Some(Waiting { stream, frame }) = self.ready.pop_front() else { return false };
+        self.ready_bytes -= frame.len();
+        self.ledger.drop_one(stream, reason);
+        if self.graveyard.len() < GRAVEYARD && self.graveyard_bytes + frame.len() <= GRAVEYARD_BYTES {
+            self.graveyard_bytes += frame.len();
+            self.graveyard.push(frame);
+        }
+        true
+    }
+
+    /// Drops an event that is upstream.
+    pub(crate) fn drop_upstream(&mut self, stream: u32, weight: usize, reason: DropReason) {
+        self.leave_upstream(weight);
+        self.ledger.drop_one(stream, reason);
+    }
+
+    fn leave_upstream(&mut self, weight: usize) {
+        debug_assert!(self.upstream > 0 && self.upstream_bytes >= weight, "settled more upstream than was admitted");
+        self.upstream = self.upstream.saturating_sub(1);
+        self.upstream_bytes = self.upstream_bytes.saturating_sub(weight);
+    }
+
+    /// An upstream event has become a frame. Its true size replaces the estimate;
+    /// where that was too low the bound is exceeded by the difference, until the
+    /// next admission evicts or waits for it.
+    pub(crate) fn fill(&mut self, stream: u32, weight: usize, frame: Frame) {
+        self.leave_upstream(weight);
+        if frame.len() > self.max_bytes {
+            self.ledger.drop_one(stream, DropReason::Oversize);
+            return;
+        }
+        self.ready_bytes += frame.len();
+        self.ready.push_back(Waiting { stream, frame });
+    }
+
+    /// Moves up to `max_count` frames and `max_bytes` bytes, at least one frame
+    /// where any is ready, to the end of `out`; they stay on the books as taken.
+    pub(crate) fn take(&mut self, max_count: usize, max_bytes: usize, out: &mut Vec<Frame>) {
+        let mut bytes = 0;
+        for n in 0..max_count.max(1) {
+            let Some(front) = self.ready.front() else { break };
+            let len = front.frame.len();
+            if n > 0 && bytes + len > max_bytes {
+                break;
+            }
+            let Some(Waiting { stream, frame }) = self.ready.pop_front() else { break };
+            bytes += len;
+            self.ready_bytes -= len;
+            self.taken.push_back(Taken { stream, bytes: len });
+            self.taken_bytes += len;
+            out.push(frame);
+        }
+    }
+
+    fn pop_taken(&mut self) -> Option<Taken> {
+        let taken = self.taken.pop_front()?;
+        self.taken_bytes -= taken.bytes;
+        Some(taken)
+    }
+
+    /// The `n` oldest taken frames reached `level`; returns their bytes.
+    pub(crate) fn deliver(&mut self, n: usize, level: Level) -> u64 {
+        let mut bytes = 0;
+        for _ in 0..n {
+            let Some(taken) = self.pop_taken() else { break };
+            bytes += taken.bytes as u64;
+            self.ledger.deliver(taken.stream, level);
+        }
+        bytes
+    }
+
+    /// The oldest taken frame is dropped.
+    pub(crate) fn drop_taken(&mut self, reason: DropReason) {
+        if let Some(taken) = self.pop_taken() {
+            self.ledger.drop_one(taken.stream, reason);
+        }
+    }
+
+    /// The newest taken frame is dropped.
+    pub(crate) fn drop_last_taken(&mut self, reason: DropReason) {
+        if let Some(taken) = self.taken.pop_back() {
+            self.taken_bytes -= taken.bytes;
+            self.ledger.drop_one(taken.stream, reason);
+        }
+    }
+
+    /// The newest taken frames, given back in order, wait again at the head.
+    pub(crate) fn put_back(&mut self, frames: impl DoubleEndedIterator<Item = Frame>) {
+        for frame in frames.rev() {
+            let Some(taken) = self.taken.pop_back() else { break };
+            debug_assert_eq!(taken.bytes, frame.len(), "frames come back as they were taken");
+            self.taken_bytes -= taken.bytes;
+            self.ready_bytes += frame.len();
+            self.ready.push_front(Waiting { stream: taken.stream, frame });
+        }
+    }
+
+    /// Settles everything that is taken or ready, for good.
+    pub(crate) fn abandon(&mut self, taken: DropReason, ready: DropReason) {
+        while !self.taken.is_empty() {
+            self.drop_taken(taken);
+        }
+        while self.evict_ready(ready) {}
+    }
+
+    /// Evicted frames, for the worker to free outside the lock.
+    pub(crate) fn take_graveyard(&mut self) -> Vec<Frame> {
+        self.graveyard_bytes = 0;
+        // The next ones find their place allocated: a host that evicts does not pay for that either.
+        let capacity = self.graveyard.len();
+        std::mem::replace(&mut self.graveyard, Vec::with_capacity(capacity))
+    }
+
+    pub(crate) fn statement(&self) -> Statement {
+        Statement { account: *self.ledger.total(), buffered: self.len() as u64 }
+    }
+
+    pub(crate) fn streams(&self) -> &[Account] {
+        self.ledger.streams()
+    }
+}

@@ -1,0 +1,148 @@
+//! What is let in, what has to go for it, and what that costs in memory.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use bytes::Bytes;
+use townlet_transport::{ErrorKind, Frame, Label};
+use townlet_worker::{
+    Action, Admission, Admitted, Backpressure, DropReason, Machine, Options, RestartWindow, Route, Sink,
+};
+
+use crate::fakes::{balanced, error, expect_batch, ms, offer, options, seqs, take};
+
+/// Bytes that count themselves as long as they live.
+struct Counted {
+    bytes: Vec<u8>,
+    live: Arc<AtomicUsize>,
+}
+
+impl AsRef<[u8]> for Counted {
+    fn as_ref(&self) -> &[u8] {
+        &self.bytes
+    }
+}
+
+impl Drop for Counted {
+    fn drop(&mut self) {
+        self.live.fetch_sub(self.bytes.len(), Ordering::Relaxed);
+    }
+}
+
+#[test]
+fn evicted_frames_that_wait_to_be_freed_are_bounded_by_bytes_too() {
+    let live = Arc::new(AtomicUsize::new(0));
+    let mut machine = Machine::new(Options { max_buffer_bytes: 256_000, ..options() }, 1);
+    let label = Label::new("run", "big");
+    // The driver is stuck in a call, so nobody empties the graveyard.
+    for seq in 1..=1000 {
+        live.fetch_add(64_000, Ordering::Relaxed);
+        let line = Bytes::from_owner(Counted { bytes: vec![b'x'; 64_000], live: Arc::clone(&live) });
+        assert_eq!(machine.admit(0, seq, line.len()), Admission::Upstream);
+        machine.fill(0, line.len(), Frame::new(label.clone(), "event", seq, seq, line));
+    }
+    let held = live.load(Ordering::Relaxed);
+    assert!(held <= 256_000 + (2 << 20), "{held} bytes are alive, the bound is 256,000");
+}
+
+#[test]
+fn nothing_is_evicted_for_a_newcomer_that_does_not_fit_even_then() {
+    let mut machine = Machine::new(Options { max_buffer_bytes: 1000, ..options() }, 1);
+    offer(&mut machine, 1, 900);
+    assert_eq!(seqs(&expect_batch(&mut machine, ms(0))), [1], "in the transport's hands from now on");
+    offer(&mut machine, 2, 40);
+    offer(&mut machine, 3, 40);
+    assert_eq!(offer(&mut machine, 4, 500), Admission::Dropped(DropReason::Backpressure));
+    assert_eq!(machine.ready(), 2, "the two small ones lost nothing by a newcomer that could not be helped");
+    assert_eq!(
+        machine.admit_evicting(0, 5, 500, DropReason::BlockTimeout),
+        Admission::Dropped(DropReason::BlockTimeout)
+    );
+    assert_eq!(machine.ready(), 2);
+    assert_eq!(machine.streams()[0].dropped_for(DropReason::Backpressure), 1);
+    assert_eq!(machine.streams()[0].dropped_for(DropReason::BlockTimeout), 1);
+    balanced(&machine);
+}
+
+#[test]
+fn a_parked_main_worker_leaves_the_newcomers_to_its_lane() {
+    let fan_out = Options { backpressure: Backpressure::FanOut, max_queue_length: 2, restart_limit: 0, ..options() };
+    let mut sink = Sink::new(fan_out, 1, false);
+    for seq in 1..=2 {
+        assert_eq!(sink.admit(0, seq, 10), Admitted::Upstream(Route::Main));
+    }
+    assert!(!sink.machine(Route::Main).panicked(ms(0), Vec::new(), "boom"));
+    assert!(sink.main().is_parked());
+    assert_eq!(sink.admit(0, 3, 10), Admitted::Upstream(Route::Lane), "the lane is alive and has room");
+    assert_eq!(sink.statement().account.dropped(), 0);
+}
+
+#[test]
+fn a_full_lane_drops_and_a_lane_of_a_parked_worker_is_full() {
+    let fan_out = Options { backpressure: Backpressure::FanOut, max_queue_length: 1, restart_limit: 0, ..options() };
+    let mut sink = Sink::new(fan_out, 1, false);
+    assert_eq!(sink.admit(0, 1, 10), Admitted::Upstream(Route::Main));
+    assert_eq!(sink.admit(0, 2, 10), Admitted::Upstream(Route::Lane));
+    assert_eq!(sink.admit(0, 3, 10), Admitted::Dropped(DropReason::FanOutFull));
+    sink.machine(Route::Lane).drop_upstream(0, 10, DropReason::Transform);
+    sink.machine(Route::Lane).panicked(ms(0), Vec::new(), "boom");
+    assert_eq!(sink.admit(0, 4, 10), Admitted::Dropped(DropReason::FanOutFull), "nobody empties that lane now");
+    assert_eq!(sink.statement().residual(), 0);
+    assert_eq!(sink.stream(0).accepted(), 4);
+}
+
+#[test]
+fn a_closed_sink_settles_what_is_still_upstream() {
+    let mut machine = Machine::new(options(), 1).with_inline_stage();
+    offer(&mut machine, 1, 50);
+    assert_eq!(machine.admit(0, 2, 50), Admission::Upstream);
+    machine.failed(ms(1), Vec::new(), &error(ErrorKind::Closed));
+    assert_eq!(machine.statement().buffered, 1, "the upstream one is still on its way");
+    assert_eq!(machine.poll(ms(2)), Action::Refill, "it must not stay on the books until shutdown");
+    machine.fill(0, 50, townlet_testkit::frame_of_len(2, 50));
+    assert_eq!(machine.streams()[0].dropped_for(DropReason::SinkClosed), 2);
+    assert_eq!(machine.statement().buffered, 0);
+    assert!(matches!(machine.poll(ms(3)), Action::Wait(_)));
+    balanced(&machine);
+}
+
+#[test]
+fn an_event_for_a_finished_worker_is_counted_and_dropped() {
+    let mut machine = Machine::new(options(), 1);
+    machine.abandon();
+    assert_eq!(offer(&mut machine, 1, 10), Admission::Dropped(DropReason::UndeliveredAtShutdown));
+    balanced(&machine);
+}
+
+#[test]
+fn the_books_show_a_frame_whose_true_size_is_not_the_estimate() {
+    let mut machine = Machine::new(Options { max_buffer_bytes: 1000, ..options() }, 1);
+    assert_eq!(machine.admit(0, 1, 300), Admission::Upstream);
+    machine.fill(0, 300, townlet_testkit::frame_of_len(1, 400));
+    assert_eq!(machine.status().queue_bytes, 400);
+    assert_eq!(machine.admit(0, 2, 300), Admission::Upstream);
+    machine.fill(0, 300, townlet_testkit::frame_of_len(2, 1001));
+    assert_eq!(machine.streams()[0].dropped_for(DropReason::Oversize), 1, "larger than the bound after all");
+    assert_eq!((machine.status().queue_bytes, machine.ready()), (400, 1));
+    balanced(&machine);
+}
+
+#[test]
+fn a_frame_as_large_as_the_bound_fits_and_one_byte_more_never_does() {
+    let mut machine = Machine::new(Options { max_buffer_bytes: 1000, ..options() }, 1);
+    assert_eq!(offer(&mut machine, 1, 1000), Admission::Upstream);
+    assert_eq!(offer(&mut machine, 2, 1001), Admission::Dropped(DropReason::Oversize));
+    assert_eq!(seqs(&take(&mut machine)), [1], "even a whole buffer goes out in one batch");
+    balanced(&machine);
+}
+
+#[test]
+fn the_restart_window_is_sliding() {
+    let mut window = RestartWindow::new(1, ms(100));
+    assert_eq!(window.record(ms(0)), None);
+    assert_eq!(window.record(ms(50)), Some(ms(100)), "one restart a window is used up");
+    window.resumed();
+    assert_eq!(window.record(ms(149)), Some(ms(150)), "the one at 50 still counts");
+    assert_eq!(window.record(ms(400)), None, "all forgotten");
+    assert_eq!(window.total(), 3);
+}

@@ -1,0 +1,14 @@
+//! The worker, tested without and with threads.
+
+#![expect(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by panicking, its helpers too")]
+
+mod admission;
+mod batching;
+mod delivery;
+mod driver;
+mod ending;
+mod fakes;
+mod model;
+mod regressions;
+mod simulation;
+mod threads;
