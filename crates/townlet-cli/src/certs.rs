@@ -3,6 +3,7 @@
 use std::fs;
 use std::io::Write;
 use std::path::Path;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use anyhow::Context;
 use rcgen::{
@@ -27,12 +28,21 @@ pub(crate) fn write_all(dir: &Path) -> anyhow::Result<()> {
     authority.distinguished_name.push(DnType::CommonName, "townlet self-made authority");
     authority.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
     authority.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
+    set_validity(&mut authority);
     let key = KeyPair::generate()?;
     write(&dir.join("ca.pem"), &authority.self_signed(&key)?.pem(), 0o644)?;
     let issuer = Issuer::new(authority, key);
     let names = ["localhost", "127.0.0.1", "::1"].map(str::to_owned).to_vec();
     issue(dir, "server", names, ExtendedKeyUsagePurpose::ServerAuth, &issuer)?;
     issue(dir, "client", vec!["townlet-client".to_owned()], ExtendedKeyUsagePurpose::ClientAuth, &issuer)
+}
+
+/// From yesterday, so that a clock that is a little behind does no harm, for a year.
+fn set_validity(params: &mut CertificateParams) {
+    let day = Duration::from_secs(24 * 60 * 60);
+    let now = rcgen::date_time_ymd(1970, 1, 1) + SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    params.not_before = now - day;
+    params.not_after = now + day * 365;
 }
 
 fn issue(
@@ -47,6 +57,7 @@ fn issue(
     params.distinguished_name.push(DnType::CommonName, format!("townlet {stem}"));
     params.extended_key_usages = vec![usage];
     params.use_authority_key_identifier_extension = true;
+    set_validity(&mut params);
     let key = KeyPair::generate()?;
     write(&dir.join(format!("{stem}.pem")), &params.signed_by(&key, issuer)?.pem(), 0o644)?;
     write(&dir.join(format!("{stem}.key")), &key.serialize_pem(), 0o600)

@@ -35,7 +35,8 @@ pub(crate) fn run(args: &Demo) -> anyhow::Result<Exit> {
     let collector = Collector::bind(options.with_store(StoreOptions::new(&collected)))?;
 
     let path = out.join("demo.yaml");
-    fs::write(&path, configuration(collector.local_addr().port())).with_context(|| format!("writing {}", path.display()))?;
+    fs::write(&path, configuration(collector.local_addr().port()))
+        .with_context(|| format!("writing {}", path.display()))?;
     let factories = setup::factories();
     let loaded = setup::load_or_explain(&path, &[], &factories)?;
     let telemetry = townlet_config::start(&loaded.config, &factories, &setup::identity_of_seed(args.seed))?;
@@ -119,7 +120,11 @@ fn conclude(
     let gaps: u64 = report.streams.iter().map(|s| s.sequence.missing).sum();
     println!(
         "collector: {} lines taken, {} stored, {} duplicates, {} invalid, {} missing, {} bytes",
-        report.totals.lines, report.totals.stored, report.totals.duplicates, report.totals.invalid, gaps,
+        report.totals.lines,
+        report.totals.stored,
+        report.totals.duplicates,
+        report.totals.invalid,
+        gaps,
         report.totals.bytes
     );
     let leaks = lines_with(&out.join("collected"), b"policy_hash")? + lines_with(&out.join("archive"), b"policy_hash")?;
@@ -143,7 +148,8 @@ fn lines_with(folder: &Path, needle: &[u8]) -> anyhow::Result<usize> {
             found += lines_with(&path, needle)?;
         } else {
             let bytes = fs::read(&path).with_context(|| format!("reading {}", path.display()))?;
-            found += bytes.split(|b| *b == b'\n').filter(|line| line.windows(needle.len()).any(|w| w == needle)).count();
+            found +=
+                bytes.split(|b| *b == b'\n').filter(|line| line.windows(needle.len()).any(|w| w == needle)).count();
         }
     }
     Ok(found)

@@ -31,22 +31,47 @@ pub(crate) fn run(args: &Smoke) -> anyhow::Result<Exit> {
     let after = telemetry.latest_transport_status();
 
     let mut findings = Vec::new();
-    let mut check = |name: String, passed: bool, evidence: String| findings.push(Finding { check: name, passed, evidence });
+    let mut check =
+        |name: String, passed: bool, evidence: String| findings.push(Finding { check: name, passed, evidence });
     let others = before.sinks.iter().map(|(name, status)| (name.as_str(), status, after.sinks.get(name)));
     let all: Vec<(&str, &TransportStatus, Option<&TransportStatus>)> =
         std::iter::once(("main", &before, Some(&after))).chain(others).collect();
     for (name, status, end) in all {
-        check(format!("{name}: connected"), status.connected, format!("peer {}", status.peer.as_deref().unwrap_or("none")));
-        check(format!("{name}: nothing dropped"), end.is_some_and(|e| e.dropped_messages == 0), format!("{:?}", end.map(|e| &e.dropped)));
-        check(format!("{name}: no error"), status.last_error.is_none(), status.last_error.clone().unwrap_or("none".into()));
-        check(format!("{name}: no retry"), status.send_failures_total == 0, format!("{} failed attempts", status.send_failures_total));
+        check(
+            format!("{name}: connected"),
+            status.connected,
+            format!("peer {}", status.peer.as_deref().unwrap_or("none")),
+        );
+        check(
+            format!("{name}: nothing dropped"),
+            end.is_some_and(|e| e.dropped_messages == 0),
+            format!("{:?}", end.map(|e| &e.dropped)),
+        );
+        check(
+            format!("{name}: no error"),
+            status.last_error.is_none(),
+            status.last_error.clone().unwrap_or("none".into()),
+        );
+        check(
+            format!("{name}: no retry"),
+            status.send_failures_total == 0,
+            format!("{} failed attempts", status.send_failures_total),
+        );
         check(
             format!("{name}: worker alive"),
             status.worker_alive && status.worker_error.is_none(),
-            format!("restarts {}, error {}", status.worker_restart_count, status.worker_error.as_deref().unwrap_or("none")),
+            format!(
+                "restarts {}, error {}",
+                status.worker_restart_count,
+                status.worker_error.as_deref().unwrap_or("none")
+            ),
         );
         let tls = status.provider != "tcp" || status.tls_enabled || status.allow_plaintext;
-        check(format!("{name}: TLS as configured"), tls, format!("provider {}, tls_enabled {}", status.provider, status.tls_enabled));
+        check(
+            format!("{name}: TLS as configured"),
+            tls,
+            format!("provider {}, tls_enabled {}", status.provider, status.tls_enabled),
+        );
         let delivered = end.is_some_and(|e| e.delivered == e.accepted && e.accepted > 0);
         check(
             format!("{name}: everything delivered"),

@@ -188,7 +188,7 @@ pub struct CollectorReport {
     pub restarts: u64,
     /// Refused lines by what is wrong with them.
     pub invalid_by_reason: BTreeMap<&'static str, u64>,
-    /// Refused lines kept in `rejected.jsonl`.
+    /// Refused lines kept in `@rejected.jsonl`.
     pub rejected_kept: u64,
     /// Streams that left memory because they were idle and room was needed;
     /// their lines are in `totals`, their files are complete.

@@ -43,7 +43,8 @@ fn check(sink: &SinkConfig, tick: f64, bytes: u64) -> Vec<Diagnostic> {
 
     if per_tick > limit {
         let key = key("max_buffer_bytes");
-        let message = format!("{key}: one tick of {bytes} bytes does not fit into {limit} bytes and is dropped whole");
+        let message =
+            format!("{key}: one tick of {bytes} bytes does not fit into {limit} bytes: every tick loses some");
         warn(key, message, format!("at least {}", enough(per_tick, tick)));
         // Every other estimate would be nonsense.
         return found;

@@ -1,7 +1,7 @@
 //! What one load collects: findings, the catalogue of keys, and who gave what.
 
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use crate::correct::Fix;
 use crate::diagnostic::{Code, Diagnostic, Diagnostics, Severity, quote};
@@ -81,25 +81,6 @@ impl Context<'_> {
             };
             self.error(code, &unknown.place, &key, message).help(help).maybe_fix(fix);
         }
-    }
-
-    /// A path as the process will use it: `~` expanded, and relative to the
-    /// configuration's folder, not to wherever the process was started.
-    pub(crate) fn resolve(&mut self, key: &str, place: &Place, text: &str) -> Option<PathBuf> {
-        let path = match (text.strip_prefix('~'), self.home) {
-            (Some(""), Some(home)) => home.to_owned(),
-            (Some(rest), Some(home)) if rest.starts_with('/') => home.join(rest.trim_start_matches('/')),
-            (Some(rest), None) if rest.is_empty() || rest.starts_with('/') => {
-                let message = format!("{key}: '~' cannot be expanded, no home directory is known");
-                self.error(Code::File, place, key, message).help("write the path out");
-                return None;
-            }
-            _ => PathBuf::from(text),
-        };
-        Some(match self.base_dir {
-            Some(base) => base.join(path),
-            None => path,
-        })
     }
 }
 

@@ -83,11 +83,13 @@ mod keys;
 mod layer;
 mod load;
 mod origin;
+mod paths;
 mod rules;
 mod sections;
 mod sink;
 mod start;
 mod transforms;
+mod values;
 mod yaml;
 
 pub use cadence::{OUTAGE_SECONDS, validate_cadence};

@@ -189,7 +189,7 @@ impl<'a> Loader<'a> {
         let plain = Self { environment: Vec::new(), overrides: Vec::new(), ..self.clone() };
         let mut text = correct::correct(diagnostics, text)?;
         // What one mistake hid shows when it is gone.
-        for _ in 0..3 {
+        for _ in 0..8 {
             match plain.load_str("corrected", &text) {
                 Ok(_) => return Some(text),
                 Err(more) => text = correct::correct(&more, &text)?,

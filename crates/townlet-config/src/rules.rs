@@ -1,7 +1,7 @@
 //! What the keys of a transport mean together (facts of the predecessor's
 //! validator, made strict: what it cleared silently is an error here).
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::Duration;
 
 use townlet_transport::{Fsync, Level, Settings};
@@ -13,6 +13,7 @@ use crate::correct::Fix;
 use crate::diagnostic::{Code, quote};
 use crate::endpoint::{self, Wrong};
 use crate::origin::{Given, Place};
+use crate::paths::{check_readable, resolve};
 use crate::sink::Raw;
 
 /// The transport types that have rules; a type that only the program knows has none.
@@ -194,7 +195,7 @@ impl Rules<'_, '_> {
             return None;
         }
         let key = self.block.key("file_path");
-        let path = self.ctx.resolve(&key, &given.place, &given.value)?;
+        let path = resolve(self.ctx, &key, &given.place, &given.value)?;
         if self.ctx.check_files && path.is_dir() {
             let message = format!("{key}: {} is a directory", quote(&path.to_string_lossy()));
             self.ctx.error(Code::File, &given.place, &key, message).help("name a file in it");
@@ -313,7 +314,7 @@ impl Rules<'_, '_> {
             self.ctx.warn(Code::NoEffect, &given.place, &key, message);
             return None;
         }
-        let path = self.ctx.resolve(&key, &given.place, &given.value)?;
+        let path = resolve(self.ctx, &key, &given.place, &given.value)?;
         check_readable(self.ctx, &key, &given.place, &path);
         Some(path)
     }
@@ -360,25 +361,5 @@ impl Rules<'_, '_> {
         let message =
             format!("{key}: 'fan_out' needs a second connection, which type '{}' cannot have", self.type_name);
         self.ctx.error(Code::NotForType, &given.place, &key, message).help("use 'drop_oldest' or 'block'");
-    }
-}
-
-/// Opens a file that a key names. Pipes and devices are left alone: opening one
-/// can wait for ever or swallow what the transport should read.
-pub(crate) fn check_readable(ctx: &mut Context<'_>, key: &str, place: &Place, path: &Path) {
-    if !ctx.check_files {
-        return;
-    }
-    let shown = quote(&path.to_string_lossy());
-    let problem = match std::fs::metadata(path) {
-        Err(error) => Some(error.to_string()),
-        Ok(meta) if meta.is_dir() => Some("it is a directory".to_owned()),
-        Ok(meta) if meta.is_file() => std::fs::File::open(path).err().map(|error| error.to_string()),
-        Ok(_) => None,
-    };
-    if let Some(problem) = problem {
-        let help = "relative paths start at the folder of the configuration file";
-        let message = format!("{key}: cannot read {shown}: {problem}");
-        ctx.error(Code::File, place, key, message).help(help);
     }
 }

@@ -2,7 +2,7 @@
 
 use townlet_transport::Factory;
 
-use crate::block::{Block, count_of};
+use crate::block::Block;
 use crate::config::{
     MAIN, NarrationConfig, PersonalityNarrationConfig, Provider, RelationshipNarrationConfig, SinkConfig,
     TelemetryConfig, Wire,
@@ -12,6 +12,7 @@ use crate::correct::Fix;
 use crate::diagnostic::{Code, quote};
 use crate::keys::{Unknown, nearest};
 use crate::origin::Place;
+use crate::values::count_of;
 use crate::yaml::{Node, Value};
 use crate::{sink, transforms};
 
@@ -170,15 +171,15 @@ fn read_diff_enabled(ctx: &mut Context<'_>, telemetry: &mut Block<'_>) -> bool {
 }
 
 fn read_wire(ctx: &mut Context<'_>, telemetry: &mut Block<'_>) -> Wire {
-    let words = [("current", true), ("legacy-0.9", false)];
-    if let Some(given) = telemetry.opt_choice(ctx, "wire", "current", &words)
-        && !given.value
-    {
+    let legacy = |node: &Node| matches!(&node.value, Value::Scalar { text, .. } if text == "legacy-0.9");
+    if let Some(entry) = telemetry.entry("wire").filter(|entry| legacy(&entry.node)) {
+        telemetry.take(ctx, "wire", "one of current", "current");
         let key = telemetry.key("wire");
         let message = format!("{key}: writing 'legacy-0.9' is not in this version");
-        ctx.error(Code::NotAvailable, &given.place, &key, message).help("set it to 'current'");
+        ctx.error(Code::NotAvailable, &entry.node.place, &key, message).help("set it to 'current'");
+        return Wire::Current;
     }
-    Wire::Current
+    telemetry.choice(ctx, "wire", ("current", Wire::Current), &[("current", Wire::Current)])
 }
 
 fn read_narration(ctx: &mut Context<'_>, telemetry: &mut Block<'_>) -> NarrationConfig {

@@ -3,14 +3,15 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
-use crate::block::{Block, names_of};
+use crate::block::Block;
 use crate::config::{RedactAction, Redaction, TransformConfig, ValidationMode};
 use crate::context::Context;
 use crate::correct::Fix;
 use crate::diagnostic::{Code, quote};
 use crate::keys::nearest;
 use crate::origin::Place;
-use crate::rules::check_readable;
+use crate::paths::{check_readable, resolve};
+use crate::values::names_of;
 use crate::yaml::{Entry, Node, Value};
 
 const IDS: [&str; 4] = ["snapshot_normalizer", "redact_fields", "ensure_fields", "schema_validator"];
@@ -203,7 +204,7 @@ fn redact_fields(ctx: &mut Context<'_>, block: &mut Block<'_>) -> Option<Transfo
     let key = block.key("key_file");
     let action = match (action, key_file) {
         ("hash", Some(given)) => {
-            let path = ctx.resolve(&key, &given.place, &given.value)?;
+            let path = resolve(ctx, &key, &given.place, &given.value)?;
             check_readable(ctx, &key, &given.place, &path);
             RedactAction::Hash { key_file: path }
         }
@@ -264,7 +265,7 @@ fn schema_path(ctx: &mut Context<'_>, key: &str, entry: &Entry) -> Option<PathBu
         ctx.error(Code::WrongType, &entry.node.place, key, message);
         return None;
     };
-    let path = ctx.resolve(key, &entry.node.place, text)?;
+    let path = resolve(ctx, key, &entry.node.place, text)?;
     check_readable(ctx, key, &entry.node.place, &path);
     Some(path)
 }

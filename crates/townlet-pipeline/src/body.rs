@@ -15,9 +15,9 @@ pub(crate) fn names_envelope(body: &[u8]) -> bool {
     let suspect = memchr::memchr_iter(b':', body).any(|colon| {
         let Some(before) = body[..colon].strip_suffix(b"\"") else { return false };
         matches!(before.last(), Some(b'n' | b'e' | b'd' | b'm' | b'q' | b'k' | b'g'))
-            && ENVELOPE_KEYS.iter().any(|key| {
-                before.strip_suffix(key.as_bytes()).is_some_and(|before| before.ends_with(b"\""))
-            })
+            && ENVELOPE_KEYS
+                .iter()
+                .any(|key| before.strip_suffix(key.as_bytes()).is_some_and(|before| before.ends_with(b"\"")))
     });
     // It may stand deeper down, where it is nobody else's.
     suspect && !read_head(body).is_ok_and(|head| has_no_envelope(&head))

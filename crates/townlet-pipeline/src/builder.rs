@@ -80,8 +80,10 @@ impl Builder {
     /// Starts the threads.
     ///
     /// # Errors
-    /// [`BuildError::Sinks`] without a sink, with more than 32, or with two of
-    /// one name; [`BuildError::Thread`] where the operating system refuses one.
+    /// [`BuildError::Sinks`] without a sink, with more than 32, with two of one
+    /// name, or one whose name is empty, longer than 128 bytes or has control
+    /// characters; [`BuildError::Producer`] where the producer's name makes no
+    /// stream name; [`BuildError::Thread`] where the operating system refuses one.
     pub fn start(self) -> Result<Telemetry, BuildError> {
         if self.sinks.is_empty() || self.sinks.len() > MAX_SINKS {
             return Err(BuildError::Sinks(format!(
@@ -90,6 +92,12 @@ impl Builder {
             )));
         }
         for (n, (options, ..)) in self.sinks.iter().enumerate() {
+            let name = &options.name;
+            if name.is_empty() || name.len() > 128 || name.chars().any(char::is_control) {
+                return Err(BuildError::Sinks(format!(
+                    "{name:?} is not a name for a sink: use 1 to 128 bytes without control characters"
+                )));
+            }
             if self.sinks[..n].iter().any(|(earlier, ..)| earlier.name == options.name) {
                 return Err(BuildError::Sinks(format!("two sinks are named `{}`; names must differ", options.name)));
             }
@@ -116,8 +124,11 @@ impl Builder {
                 let seat = Arc::new(SinkSeat { shared: Arc::clone(&shared), sink, route: *route });
                 let make = Arc::clone(&make);
                 let make: Make = Box::new(move || make());
-                driver::spawn(&options.name, seat, make)
-                    .map_err(|source| BuildError::Thread { sink: options.name.clone(), source })?;
+                let name = match route {
+                    Route::Main => options.name.clone(),
+                    Route::Lane => format!("{}.lane", options.name),
+                };
+                driver::spawn(&name, seat, make).map_err(|source| BuildError::Thread { sink: name, source })?;
             }
         }
         if !inline {

@@ -1,5 +1,6 @@
 //! `loop.health`: a tick's report with the transport's state, and its log line.
 
+use std::borrow::Cow;
 use std::time::Duration;
 
 use townlet_schema::{Failure, FailureSummary, Health, HealthSummary, TransportHealth, TransportStatus, WorkerHealth};
@@ -114,12 +115,14 @@ fn transport_health(status: &TransportStatus) -> TransportHealth {
 }
 
 /// The line that watchers parse: `key=value`, the counters of the guide and of
-/// facts 6.4, and the `runtime_variant` that the rollout plan alerts on.
+/// facts 6.4, and the `runtime_variant` that the rollout plan alerts on. What
+/// may hold a space is quoted.
 fn tick_health_line(tick: u64, s: &HealthSummary, status: &TransportStatus, variant: Option<&str>) -> String {
     format!(
         "tick_health tick={tick} duration_ms={:.2} queue={} queue_peak={} dropped={} flush_ms={:.2} batch={} \
-         flush_bytes={} payloads_total={} bytes_total={} failures={} failures_total={} worker_alive={} restarts={} \
-         perturbations_pending={} perturbations_active={} exit_queue={} runtime_variant={}",
+         flush_bytes={} payloads_total={} bytes_total={} failures={} failures_total={} worker_alive={} \
+         worker_error={} restarts={} perturbations_pending={} perturbations_active={} exit_queue={} \
+         runtime_variant={}",
         s.duration_ms,
         s.queue_length,
         status.queue_length_peak,
@@ -132,10 +135,20 @@ fn tick_health_line(tick: u64, s: &HealthSummary, status: &TransportStatus, vari
         status.consecutive_send_failures,
         status.send_failures_total,
         s.worker_alive,
+        word(s.worker_error.as_deref()),
         s.worker_restart_count,
         s.perturbations_pending,
         s.perturbations_active,
         s.employment_exit_queue,
-        variant.unwrap_or("none"),
+        word(variant),
     )
+}
+
+/// One word, so that the line stays one line of words.
+fn word(text: Option<&str>) -> Cow<'_, str> {
+    match text {
+        None => "none".into(),
+        Some(text) if !text.is_empty() && text.bytes().all(|b| b.is_ascii_graphic() && b != b'"') => text.into(),
+        Some(text) => format!("{text:?}").into(),
+    }
 }

@@ -79,11 +79,8 @@ impl<T: Payload> AnyLane for Lane<T> {
 
     fn hand_over(&mut self, n: usize, stage: &mut dyn AnyLane) {
         let Some(stage) = stage.as_any_mut().downcast_mut::<Self>() else { return };
-        if stage.items.is_empty() && n == self.items.len() {
-            std::mem::swap(&mut self.items, &mut stage.items);
-        } else {
-            stage.items.extend(self.items.drain(..n.min(self.items.len())));
-        }
+        // Moved, not traded, although that costs more: the host's side keeps its capacity.
+        stage.items.extend(self.items.drain(..n.min(self.items.len())));
     }
 
     fn hand_graves(&mut self, stage: &mut dyn AnyLane) {

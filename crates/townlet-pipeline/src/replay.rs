@@ -38,11 +38,7 @@ impl Telemetry {
     pub fn replay(&self) -> Result<Replay, StreamError> {
         let inner = self.inner();
         let stream = open::<NamedEvent>(&inner.shared, &format!("{}.replay", inner.producer), true)?;
-        Ok(Replay {
-            shared: Arc::clone(&inner.shared),
-            index: stream.index(),
-            raising: inner.shared.raising(),
-        })
+        Ok(Replay { shared: Arc::clone(&inner.shared), index: stream.index(), raising: inner.shared.raising() })
     }
 }
 

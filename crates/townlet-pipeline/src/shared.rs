@@ -213,8 +213,6 @@ impl Shared {
             stage.pick(&mut state.intake, state.streams.infos());
         }
         stage.render();
-        // Dropped after the lock is released.
-        let mut evicted = Vec::new();
         let mut state = self.lock();
         let state = &mut *state;
         for (token, outcome) in stage.rendered() {
@@ -231,11 +229,6 @@ impl Shared {
                     // A worker that is draining sleeps until its deadline while there is nothing it can send.
                     if state.closed || machine.wants_wake() {
                         bell.ring_work();
-                    }
-                    // A worker that is stuck in a call frees nothing.
-                    let frames = machine.take_graveyard();
-                    if !frames.is_empty() {
-                        evicted.push(frames);
                     }
                 }
             }

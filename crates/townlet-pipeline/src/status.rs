@@ -7,6 +7,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use townlet_schema::TransportStatus;
 use townlet_worker::{Sink, Status};
 
+use crate::stub::STUB;
 use crate::telemetry::Telemetry;
 
 /// What a status says about a sink that its worker cannot know.
@@ -78,12 +79,11 @@ fn describe(sink: &Sink, info: &SinkInfo, now: (Duration, SystemTime)) -> Transp
         tls_enabled: info.tls || s.tls,
         verify_hostname: info.verify_hostname,
         allow_plaintext: info.allow_plaintext,
-        status: if s.worker_error.is_some() {
-            "parked".into()
-        } else if s.worker_alive {
-            "active".into()
-        } else {
-            "closed".into()
+        status: match (s.worker_error.is_some(), s.worker_alive) {
+            (true, _) => "parked".into(),
+            (_, false) => "closed".into(),
+            _ if info.provider == STUB => "inactive".into(),
+            _ => "active".into(),
         },
         worker_alive: s.worker_alive,
         worker_error: s.worker_error,

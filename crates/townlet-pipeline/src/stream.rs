@@ -158,7 +158,10 @@ impl<T: Payload> Stream<T> {
 
 /// Encodes into a buffer that the thread keeps, and copies out exactly; none
 /// where the length does not fit.
-fn encode_scratch<T: Serialize + ?Sized>(value: &T, fits: impl Fn(usize) -> bool) -> Result<Option<Bytes>, EncodeError> {
+fn encode_scratch<T: Serialize + ?Sized>(
+    value: &T,
+    fits: impl Fn(usize) -> bool,
+) -> Result<Option<Bytes>, EncodeError> {
     thread_local!(static SCRATCH: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) });
     SCRATCH.with(|scratch| match scratch.try_borrow_mut() {
         Ok(mut scratch) => {

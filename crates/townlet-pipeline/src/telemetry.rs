@@ -76,7 +76,7 @@ impl Telemetry {
 
     /// The identity of this run.
     pub fn run_id(&self) -> RunId {
-        self.inner.shared.lock().streams.run_id().clone()
+        *self.inner.shared.lock().streams.run_id()
     }
 
     /// Opens a stream for payloads of one type, or returns the one that is open.

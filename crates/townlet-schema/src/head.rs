@@ -61,7 +61,9 @@ pub fn read_head(line: &[u8]) -> Result<LineHead<'_>, ReadError> {
     loop {
         let at = scanner.at;
         let span = key(&mut scanner)?;
-        match field(scanner.unescape(span).as_ref()) {
+        let known =
+            if span.escaped { field(&scanner.unescape(span)) } else { field(scanner.slice(span.start, span.end)) };
+        match known {
             None => skip_value(&mut scanner)?,
             Some(field) => {
                 let bit = 1 << field as u16;
@@ -112,6 +114,7 @@ enum Field {
     Event,
 }
 
+#[inline]
 fn field(key: &str) -> Option<Field> {
     Some(match key {
         "schema_version" => Field::SchemaVersion,

@@ -42,6 +42,7 @@ mod conformance;
 mod frames;
 mod logs;
 pub mod peer;
+mod script;
 mod scripted;
 mod sync;
 
@@ -49,4 +50,5 @@ pub use clock::SimClock;
 pub use conformance::{Case, conformance};
 pub use frames::{event, frame, frame_of_len, frames, seqs_of};
 pub use logs::logged;
-pub use scripted::{Script, Scripted, Step};
+pub use script::{Script, Step};
+pub use scripted::Scripted;

@@ -122,7 +122,9 @@ pub(crate) fn handshake_with(
     let late_verdict = connection.protocol_version() == Some(ProtocolVersion::TLSv1_3);
     if late_verdict && asked.asked.load(Ordering::Relaxed) {
         // The handshake took at least one round trip, the verdict takes one more.
-        let patience = (started.elapsed() * 4).clamp(Duration::from_millis(100), Duration::from_secs(2));
+        // Nearly every server says something at once (a session ticket); only
+        // behind one that does not is this a delay.
+        let patience = (started.elapsed() * 4).clamp(Duration::from_secs(1), Duration::from_secs(3));
         handshake::await_verdict(&mut connection, &mut socket, &peer, deadline.min(Instant::now() + patience))?;
     }
     Ok(StreamOwned::new(connection, socket))

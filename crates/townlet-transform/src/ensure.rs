@@ -92,7 +92,7 @@ fn in_text(text: &[u8], path: &[String]) -> Option<bool> {
         let key = key_name(cursor.string()?)?;
         cursor.expect(b':')?;
         let value = cursor.skip()?;
-        if key == *name {
+        if *key == *name.as_bytes() {
             return in_text(value, rest);
         }
         if cursor.peek()? == b'}' {

@@ -187,6 +187,7 @@ impl Queue {
         }
         self.ready_bytes += frame.len();
         self.ready.push_back(Waiting { stream, frame });
+        self.bytes_peak = self.bytes_peak.max(self.bytes());
     }
 
     /// Moves up to `max_count` frames and `max_bytes` bytes, at least one frame

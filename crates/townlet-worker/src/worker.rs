@@ -11,7 +11,7 @@ use townlet_transport::{Frame, Label};
 use crate::driver::{self, Bells, Make, Seat};
 use crate::machine::Machine;
 use crate::sink::{Admitted, Route, Sink};
-use crate::{DropReason, Options, Statement, Status};
+use crate::{Account, DropReason, Options, Statement, Status};
 
 /// A bounded queue with a thread that delivers what is offered.
 ///
@@ -34,8 +34,39 @@ struct Shared {
 #[derive(Debug)]
 struct State {
     sink: Sink,
-    streams: HashMap<Label, u32>,
+    streams: Streams,
     closed: bool,
+}
+
+/// The streams seen so far, by the number that the books know them under.
+#[derive(Debug, Default)]
+struct Streams {
+    numbers: HashMap<Label, u32>,
+    labels: Vec<Label>,
+    /// The stream of the last event: most often also that of the next, and a
+    /// label equals its own clone without a look at the text.
+    last: usize,
+}
+
+impl Streams {
+    fn number(&mut self, label: &Label) -> u32 {
+        if self.labels.get(self.last) != Some(label) {
+            self.last = self.find(label).unwrap_or_else(|| self.add(label)) as usize;
+        }
+        self.last as u32
+    }
+
+    fn find(&self, label: &Label) -> Option<u32> {
+        self.numbers.get(label).copied()
+    }
+
+    fn add(&mut self, label: &Label) -> u32 {
+        // 2³² labels do not fit into memory; were it so, they would share the books of the last.
+        let number = u32::try_from(self.labels.len()).unwrap_or(u32::MAX);
+        self.labels.push(label.clone());
+        self.numbers.insert(label.clone(), number);
+        number
+    }
 }
 
 /// Tells the threads to end when the last handle goes.
@@ -79,7 +110,7 @@ impl Worker {
         let sink = Sink::new(options, seed_from(&name), false);
         let has_lane = sink.has_lane();
         let shared = Arc::new(Shared {
-            state: Mutex::new(State { sink, streams: HashMap::new(), closed: false }),
+            state: Mutex::new(State { sink, streams: Streams::default(), closed: false }),
             main: Bells::default(),
             lane: Bells::default(),
             start,
@@ -108,11 +139,7 @@ impl Worker {
         if state.closed {
             return Offer::Closed;
         }
-        let next = u32::try_from(state.streams.len()).unwrap_or(u32::MAX);
-        let stream = match state.streams.get(frame.label()) {
-            Some(stream) => *stream,
-            None => *state.streams.entry(frame.label().clone()).or_insert(next),
-        };
+        let stream = state.streams.number(frame.label());
         let mut give_up = None;
         loop {
             let admitted = match give_up {
@@ -155,6 +182,12 @@ impl Worker {
     /// The books, at this instant.
     pub fn statement(&self) -> Statement {
         self.owner.0.lock().sink.statement()
+    }
+
+    /// The account of one stream.
+    pub fn account(&self, label: &Label) -> Account {
+        let state = self.owner.0.lock();
+        state.streams.find(label).map_or_else(Account::default, |stream| state.sink.stream(stream))
     }
 
     /// Everything at once.

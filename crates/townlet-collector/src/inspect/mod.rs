@@ -1,7 +1,7 @@
 //! Reads any file of townlet lines, old or new, also one that a terminal's log
 //! text runs through, and says what is in it.
 //!
-//! Pure over [`Read`](std::io::Read). Memory does not grow with the length of a
+//! Pure over [`Read`]. Memory does not grow with the length of a
 //! line beyond the limit, and with the number of lines only by what is listed,
 //! each list with its bound.
 

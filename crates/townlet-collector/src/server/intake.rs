@@ -14,6 +14,9 @@ use super::rejected::RejectedLog;
 use crate::report::{EndKind, Ending, InvalidLine, LineCounts};
 use crate::store::{Settle, Store, StoreError, name};
 
+/// The file of refused lines. No run's folder can have this name, see [`name`].
+const REJECTED: &str = "@rejected.jsonl";
+
 /// Refused lines that a connection's report names.
 const INVALID_LINES_NAMED: usize = 16;
 
@@ -51,7 +54,7 @@ impl Intake {
     pub(super) fn new(options: &CollectorOptions) -> Result<Self, StoreError> {
         let store = options.store.as_ref().map(Store::open).transpose()?;
         let rejected = match (&store, options.keep_rejected_bytes) {
-            (Some(store), cap) if cap > 0 => Some(RejectedLog::open(&store.dir().join("rejected.jsonl"), cap)?),
+            (Some(store), cap) if cap > 0 => Some(RejectedLog::open(&store.dir().join(REJECTED), cap)?),
             _ => None,
         };
         Ok(Self {

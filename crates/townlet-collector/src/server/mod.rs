@@ -152,18 +152,20 @@ impl Collector {
     }
 
     /// Stops: accepts no more, ends the connections, writes what waits, and
-    /// reports. Returns after at most `within`.
+    /// reports. Takes at most `within`, and what the last write to the disk takes.
     ///
     /// A connection with acknowledgements ends after the chunk it is working on;
     /// its client has the rest still. Others are read until they pause, at most
     /// for three quarters of `within`. Connections that did not end in time (a
-    /// hanging disk) stand in
-    /// [`connections_open`](CollectorReport::connections_open).
+    /// sync that hangs) stand in
+    /// [`connections_open`](CollectorReport::connections_open), and what they hold
+    /// in `unwritten`.
     pub fn shutdown(self, within: Duration) -> CollectorReport {
         let now = Instant::now();
         self.stop(now + within / 4 * 3);
-        self.shared.slots.wait_for_none(now + within);
-        self.shared.intake.finish();
+        if self.shared.slots.wait_for_none(now + within) {
+            self.shared.intake.finish();
+        }
         self.shared.report()
     }
 

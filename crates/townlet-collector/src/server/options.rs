@@ -39,7 +39,8 @@ pub struct CollectorOptions {
     pub max_connections: usize,
     /// The longest line in bytes without its newline, 16 MiB: as much as the
     /// largest `max_buffer_bytes` of a producer. It bounds the memory of a
-    /// connection; a longer line ends it.
+    /// connection; a longer line ends it. A higher limit than 16 MiB makes no
+    /// longer line readable: it is counted as `too_large` and the connection goes on.
     pub max_line_bytes: usize,
     /// Distinct `(run_id, stream)` on one connection, 64; one more ends it.
     pub max_streams_per_connection: usize,
@@ -57,7 +58,7 @@ pub struct CollectorOptions {
     pub idle_timeout: Option<Duration>,
     /// For writing an acknowledgement, 5 s.
     pub write_timeout: Duration,
-    /// Bytes of `rejected.jsonl` in the store folder, which keeps the beginning
+    /// Bytes of `@rejected.jsonl` in the store folder, which keeps the beginning
     /// of refused lines; 0, the default, keeps nothing.
     pub keep_rejected_bytes: u64,
     /// Called for each new line.
@@ -72,7 +73,7 @@ impl CollectorOptions {
             security,
             store: None,
             max_connections: 256,
-            max_line_bytes: 16 * 1024 * 1024,
+            max_line_bytes: townlet_schema::MAX_LINE_BYTES,
             max_streams_per_connection: 64,
             max_streams: 4096,
             gaps_per_stream: 4096,

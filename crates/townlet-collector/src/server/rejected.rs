@@ -14,7 +14,7 @@ use crate::store::StoreError;
 /// Bytes of a refused line that are kept.
 const EXCERPT: usize = 4096;
 
-/// `rejected.jsonl`: one JSON object for each refused line, until the cap.
+/// `@rejected.jsonl`: one JSON object for each refused line, until the cap.
 pub(super) struct RejectedLog {
     out: Mutex<Out>,
     cap: u64,

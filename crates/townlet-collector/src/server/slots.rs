@@ -130,16 +130,18 @@ impl Slots {
         }
     }
 
-    /// Waits until no connection is open, at most until `deadline`.
-    pub(super) fn wait_for_none(&self, deadline: Instant) {
+    /// Waits until no connection is open, at most until `deadline`; false where
+    /// some still are.
+    pub(super) fn wait_for_none(&self, deadline: Instant) -> bool {
         let mut table = self.table();
         while !table.open.is_empty() {
             let left = deadline.saturating_duration_since(Instant::now());
             if left.is_zero() {
-                return;
+                return false;
             }
             table = self.left.wait_timeout(table, left).unwrap_or_else(PoisonError::into_inner).0;
         }
+        true
     }
 
     /// The connections' part of a report. Of the totals it fills in what

@@ -79,6 +79,28 @@ fn what_is_sent_again_after_a_reconnect_is_acknowledged_and_stored_once() {
 }
 
 #[test]
+fn w8_a_line_torn_by_a_broken_connection_and_sent_again_is_stored_once_and_whole() {
+    let dir = tempfile::tempdir().unwrap();
+    let secure = Secure::new();
+    let collector = Collector::bind(secure.options(dir.path())).unwrap();
+    let mut first = secure.connect(collector.local_addr(), true);
+    first.send(&lines("town", 1..=4));
+    first.acks_until(4);
+    let torn = line("town", 5);
+    first.send(&torn[..torn.len() - 7]);
+    wait_for(&collector, "nothing but the whole lines", |report| report.totals.lines == 4);
+    drop(first);
+    let mut second = secure.connect(collector.local_addr(), true);
+    // The sender cannot know how far it got: it repeats what was not acknowledged, and one more.
+    second.send(&lines("town", 4..=6));
+    second.acks_until(3);
+    second.close();
+    let report = stop(collector);
+    assert_eq!(stored(dir.path(), "town"), lines("town", 1..=6));
+    assert_eq!((report.totals.duplicates, report.partial_lines), (1, 1));
+}
+
+#[test]
 fn duplicates_are_known_again_after_the_collector_was_restarted() {
     let dir = tempfile::tempdir().unwrap();
     let secure = Secure::new();
@@ -128,7 +150,7 @@ fn a_refused_line_is_acknowledged_so_that_it_is_not_sent_for_ever() {
     let report = stop(collector);
     assert_eq!((report.totals.stored, report.totals.invalid, report.rejected_kept), (2, 1, 1));
     assert_eq!(report.connections[0].invalid_lines[0].line, 2);
-    let rejected = std::fs::read_to_string(dir.path().join("rejected.jsonl")).unwrap();
+    let rejected = std::fs::read_to_string(dir.path().join("@rejected.jsonl")).unwrap();
     let kept: serde_json::Value = serde_json::from_str(rejected.trim_end()).unwrap();
     assert_eq!((kept["line"].as_u64(), kept["text"].as_str()), (Some(2), Some("not json")));
 }

@@ -21,7 +21,7 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(24))]
 
     #[test]
-    fn dropped_lines_are_reported_as_the_gaps_they_are(kept in prop::collection::vec(any::<bool>(), 1..300)) {
+    fn w6_dropped_lines_are_reported_as_the_gaps_they_are(kept in prop::collection::vec(any::<bool>(), 1..300)) {
         let dir = tempfile::tempdir().unwrap();
         let collector = Collector::bind(plain(dir.path())).unwrap();
         let seqs: Vec<u64> = (1..).zip(&kept).filter(|(_, kept)| **kept).map(|(seq, _)| seq).collect();

@@ -58,7 +58,7 @@ fn runs_appended_to_one_file_are_told_apart_by_their_ticks() {
 }
 
 #[test]
-fn records_between_log_lines_are_found_and_their_gaps_too() {
+fn w15_w23_records_between_log_lines_are_found_and_their_gaps_too() {
     // As the predecessor's stdout transport wrote them (W15): log lines, dropped
     // ticks, a failure without a version (W23), a crash in the middle of a line.
     let mixed = mixed_capture();

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use granit_parser::{ErrorKind, Event, Options, Parser, ScalarStyle, Span};
+use granit_parser::{Event, Options, Parser, ScalarStyle, Span};
 
 use super::{Entry, Node, Value};
 use crate::diagnostic::{Code, Diagnostic, Diagnostics, Severity, quote};
@@ -101,14 +101,11 @@ impl Builder<'_> {
                 Ok(event) => event,
                 Err(error) => {
                     let mark = error.marker();
-                    let place = place_at(mark.line(), mark.col(), 1);
-                    let (code, help) = match error.kind() {
-                        ErrorKind::TabNotAllowed | ErrorKind::TabInBlockIndentation => {
-                            (Code::Syntax, Some("YAML indents with spaces: replace the tab"))
-                        }
-                        _ => (Code::Syntax, self.tab_help(mark.line())),
+                    let (column, help) = match self.tab_in_indent(mark.line()) {
+                        Some(column) => (column, Some("YAML indents with spaces: replace the tab")),
+                        None => (mark.col(), None),
                     };
-                    self.error_with(code, &place, error.info(), help);
+                    self.error_with(Code::Syntax, &place_at(mark.line(), column, 1), error.info(), help);
                     return None;
                 }
             };
@@ -129,10 +126,10 @@ impl Builder<'_> {
         Some(root.unwrap_or_else(|| Node::new(Value::Null, Place::top())))
     }
 
-    fn tab_help(&self, line: usize) -> Option<&'static str> {
+    /// The column, from 0, of a tab that indents this line.
+    fn tab_in_indent(&self, line: usize) -> Option<usize> {
         let line = self.text.lines().nth(line.saturating_sub(1))?;
-        let indent = &line[..line.len() - line.trim_start().len()];
-        indent.contains('\t').then_some("YAML indents with spaces: replace the tab")
+        line.chars().take_while(|c| c.is_whitespace()).position(|c| c == '\t')
     }
 
     /// Feeds one event; returns the root once it is complete.

@@ -32,7 +32,7 @@ fn all_forms_of_an_entry_mean_the_same() {
         "{id: Redact_Fields, options: {fields: [policy_identity]}}",
         "{REDACT_FIELDS: {fields: [policy_identity], kinds: [snapshot, diff], action: remove}}",
     ] {
-        assert_eq!(accept(&pipeline(form)).config.transforms, [expected.clone()], "{form}");
+        assert_eq!(accept(&pipeline(form)).config.transforms, std::slice::from_ref(&expected), "{form}");
     }
     for form in ["snapshot_normalizer", "Snapshot_Normalizer", "{id: snapshot_normalizer}", "{snapshot_normalizer: }"] {
         let transforms = accept(&pipeline(form)).config.transforms;

@@ -10,7 +10,7 @@ fn broken_yaml_is_reported_where_it_breaks() {
     for (text, at) in [
         ("telemetry:\n\ttransport: {}\n", "2:1"),
         ("telemetry:\n  transport:\n\t  type: stdout\n", "3:1"),
-        ("telemetry: {transport: {type: stdout}\n", "2:1"),
+        ("telemetry: {transport: {type: stdout}\n", "1:12"),
         ("telemetry: [1, 2\nx: y", "2:2"),
         ("telemetry: \"open", "1:12"),
         ("a: b: c", "1:5"),

@@ -6,6 +6,7 @@
 use std::cmp::Ordering;
 
 /// Compares two keys as written (without quotes) by the text they stand for.
+#[inline]
 pub(crate) fn compare_keys(a: &[u8], b: &[u8]) -> Ordering {
     if a.contains(&b'\\') || b.contains(&b'\\') { Unescaped(a).cmp(Unescaped(b)) } else { a.cmp(b) }
 }

@@ -27,15 +27,17 @@ impl<'a> Encoder<'a> {
         Self { out, depth: 0 }
     }
 
+    #[inline]
     fn open(&mut self, bracket: u8) -> Result<(), EncodeError> {
         if self.depth == MAX_DEPTH {
-            return Err(EncodeError::new(EncodeErrorKind::TooDeep, format!("nested deeper than {MAX_DEPTH} levels")));
+            return Err(too_deep());
         }
         self.depth += 1;
         self.out.push(bracket);
         Ok(())
     }
 
+    #[inline]
     fn close(&mut self, bracket: u8) {
         self.depth -= 1;
         self.out.push(bracket);
@@ -47,6 +49,11 @@ impl<'a> Encoder<'a> {
         self.out.push(b':');
         Ok(())
     }
+}
+
+#[cold]
+fn too_deep() -> EncodeError {
+    EncodeError::new(EncodeErrorKind::TooDeep, format!("nested deeper than {MAX_DEPTH} levels"))
 }
 
 #[cold]

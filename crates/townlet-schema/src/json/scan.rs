@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 
+use crate::encode::text::special_bytes;
 use crate::error::{ReadError, ReadErrorKind};
 
 /// What a number's text looks like.
@@ -55,6 +56,7 @@ impl<'a> Scanner<'a> {
     }
 
     /// The text of a span that this scanner reported.
+    #[inline]
     pub(crate) fn slice(&self, start: usize, end: usize) -> &'a str {
         // Spans end at ASCII bytes, so they are always on character boundaries.
         self.text.get(start..end).unwrap_or_default()
@@ -129,19 +131,11 @@ impl<'a> Scanner<'a> {
         }
     }
 
-    /// Moves to the next quote, backslash or control character, eight bytes at a
-    /// time. The lowest flag of each test is exact, which is the one used.
+    /// Moves to the next quote, backslash or control character.
     #[inline]
     fn skip_plain(&mut self) {
-        const ONES: u64 = 0x0101_0101_0101_0101;
-        const HIGH: u64 = 0x8080_8080_8080_8080;
         while let Some((chunk, _)) = self.bytes[self.at..].split_first_chunk::<8>() {
-            let word = u64::from_le_bytes(*chunk);
-            let (quote, slash) = (word ^ (ONES * b'"' as u64), word ^ (ONES * b'\\' as u64));
-            let flags = ((quote.wrapping_sub(ONES) & !quote)
-                | (slash.wrapping_sub(ONES) & !slash)
-                | (word.wrapping_sub(ONES * 0x20) & !word))
-                & HIGH;
+            let flags = special_bytes(u64::from_le_bytes(*chunk));
             if flags != 0 {
                 self.at += flags.trailing_zeros() as usize / 8;
                 return;
@@ -153,6 +147,7 @@ impl<'a> Scanner<'a> {
         }
     }
 
+    #[cold]
     fn escape(&mut self) -> Result<(), ReadError> {
         let start = self.at;
         self.at += 1;
@@ -241,6 +236,7 @@ impl<'a> Scanner<'a> {
     }
 
     /// The text a span stands for.
+    #[inline]
     pub(crate) fn unescape(&self, span: StringSpan) -> Cow<'a, str> {
         let raw = self.slice(span.start, span.end);
         if span.escaped { Cow::Owned(unescape(raw)) } else { Cow::Borrowed(raw) }

@@ -5,6 +5,7 @@ mod accept;
 mod behaviour;
 mod conversation;
 mod secure;
+mod serve;
 
 pub use accept::Peer;
 pub use behaviour::Behaviour;

@@ -6,7 +6,8 @@ use std::path::Path;
 use std::sync::Arc;
 
 use rustls::server::WebPkiClientVerifier;
-use rustls::{RootCertStore, ServerConfig, ServerConnection, StreamOwned};
+use rustls::version::TLS12;
+use rustls::{DEFAULT_VERSIONS, RootCertStore, ServerConfig, ServerConnection, StreamOwned, SupportedProtocolVersion};
 use rustls_pki_types::pem::PemObject;
 use rustls_pki_types::{CertificateDer, PrivateKeyDer};
 
@@ -21,25 +22,35 @@ pub struct PeerTls {
 impl PeerTls {
     /// Shows `certificate` and speaks no ALPN protocol.
     pub fn new(certificate: &Issued) -> Self {
-        Self::build(certificate, None, &[])
+        Self::build(certificate, None, &[], DEFAULT_VERSIONS)
     }
 
     /// Shows `certificate` and offers these ALPN protocols.
     pub fn with_alpn(certificate: &Issued, protocols: &[&str]) -> Self {
-        Self::build(certificate, None, protocols)
+        Self::build(certificate, None, protocols, DEFAULT_VERSIONS)
     }
 
     /// Shows `certificate` and insists on a client certificate from `client_ca`.
     pub fn with_client_ca(certificate: &Issued, client_ca: &Path) -> Self {
-        Self::build(certificate, Some(client_ca), &[])
+        Self::build(certificate, Some(client_ca), &[], DEFAULT_VERSIONS)
     }
 
-    fn build(certificate: &Issued, client_ca: Option<&Path>, protocols: &[&str]) -> Self {
+    /// Speaks TLS 1.2 at most; insists on a client certificate where a CA is given.
+    pub fn tls12(certificate: &Issued, client_ca: Option<&Path>) -> Self {
+        Self::build(certificate, client_ca, &[], &[&TLS12])
+    }
+
+    fn build(
+        certificate: &Issued,
+        client_ca: Option<&Path>,
+        protocols: &[&str],
+        versions: &[&'static SupportedProtocolVersion],
+    ) -> Self {
         let provider = Arc::new(rustls::crypto::ring::default_provider());
         let chain = certificates(&certificate.cert_file);
         let key = PrivateKeyDer::from_pem_file(&certificate.key_file).expect("the key file was made by the testkit");
         let builder = ServerConfig::builder_with_provider(Arc::clone(&provider))
-            .with_safe_default_protocol_versions()
+            .with_protocol_versions(versions)
             .expect("ring serves TLS 1.2 and 1.3");
         let builder = match client_ca {
             None => builder.with_no_client_auth(),

@@ -134,6 +134,21 @@ fn a_peer_that_closes_or_does_not_speak_tls_is_told_apart() {
 }
 
 #[test]
+fn tls_1_2_is_accepted_and_its_client_certificates_are_judged_in_the_handshake() {
+    let pki = Pki::new();
+    let peer = Peer::tls(PeerTls::tls12(&pki.localhost(), None), Behaviour::Record);
+    connect(&trusting(&pki), &peer.localhost(), SOON).unwrap().write_all(b"hello\n").unwrap();
+    assert!(peer.wait_for_lines(1, SOON));
+    assert_eq!(peer.conversations()[0].version.as_deref(), Some("TLSv1_2"));
+    let peer = Peer::tls(PeerTls::tls12(&pki.localhost(), Some(pki.ca_file())), Behaviour::Record);
+    let error = connect(&trusting(&pki), &peer.localhost(), SOON).unwrap_err();
+    assert_eq!(error.kind(), Kind::PeerRefused, "{error}");
+    let own = pki.issue("shard", &Leaf::client("shard-1"));
+    let options = ClientOptions { cert_file: Some(own.cert_file), key_file: Some(own.key_file), ..trusting(&pki) };
+    connect(&options, &peer.localhost(), SOON).unwrap();
+}
+
+#[test]
 fn a_server_that_answers_with_tls_1_1_is_refused() {
     let pki = Pki::new();
     let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();

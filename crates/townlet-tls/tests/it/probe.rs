@@ -21,6 +21,8 @@ fn a_healthy_server_is_described() {
     assert_eq!((report.version, report.alpn), (Some("TLS 1.3"), None));
     assert_eq!((report.chain.len(), report.days_to_expiry), (1, 89));
     assert_eq!(report.address, peer.address());
+    let old = Peer::tls(PeerTls::tls12(&pki.localhost(), None), Behaviour::Record);
+    assert_eq!(run(&pki, &old, SystemTime::now()).unwrap().version, Some("TLS 1.2"));
     assert_eq!(report.chain[0].names, ["localhost", "127.0.0.1", "::1"]);
 }
 

@@ -66,15 +66,17 @@ impl Matcher {
     }
 
     /// The step into member `name` of an object.
-    pub(crate) fn member(&self, states: States, name: &str) -> Step {
+    pub(crate) fn member(&self, states: States, name: &[u8]) -> Step {
         self.step(states, Some(name))
     }
 
     /// The step into member `name` of the body itself. The fields of a diff lie in its `changes`, those of an
     /// event in its `payload`: paths begin anew there.
-    pub(crate) fn root_member(&self, kind: Kind, name: &str) -> Step {
+    pub(crate) fn root_member(&self, kind: Kind, name: &[u8]) -> Step {
         match self.step(self.start, Some(name)) {
-            Step::Inside(states) if container(kind) == Some(name) => Step::Inside(States(states.0 | self.start.0)),
+            Step::Inside(states) if container(kind).is_some_and(|container| container.as_bytes() == name) => {
+                Step::Inside(States(states.0 | self.start.0))
+            }
             step => step,
         }
     }
@@ -84,7 +86,7 @@ impl Matcher {
         self.step(states, None)
     }
 
-    fn step(&self, states: States, name: Option<&str>) -> Step {
+    fn step(&self, states: States, name: Option<&[u8]>) -> Step {
         let mut next = 0;
         let mut left = states.0;
         while left != 0 {
@@ -92,7 +94,7 @@ impl Matcher {
             left &= left - 1;
             let bit = 1_u128 << at;
             match &self.segments[at] {
-                Segment::Name(wanted) if name != Some(wanted) => {}
+                Segment::Name(wanted) if name != Some(wanted.as_bytes()) => {}
                 Segment::Deep => next |= bit,
                 _ if self.last & bit != 0 => return Step::Hit,
                 _ => next |= bit << 1,

@@ -17,6 +17,7 @@ use self::matcher::Matcher;
 use crate::dropped::Dropped;
 use crate::record::Record;
 use crate::transform::Transform;
+use crate::validate::survives_removal_of;
 
 pub use self::action::{HashKey, HashKeyError, MASK, Redaction};
 pub use self::path::{FieldPath, FieldPathError};
@@ -40,16 +41,12 @@ impl RedactFields {
     /// A redaction of `paths` in records of `kinds`. `None` where the paths have more than 128 levels together.
     pub fn new(paths: Vec<FieldPath>, kinds: impl IntoIterator<Item = Kind>, action: Redaction) -> Option<Self> {
         let kinds: BTreeSet<Kind> = kinds.into_iter().collect();
-        let keeps_proof = kinds
-            .iter()
-            .copied()
-            .filter(|kind| {
-                matches!(action, Redaction::Remove)
-                    && paths
-                        .iter()
-                        .all(|path| path.single().is_some_and(|name| crate::validate::is_optional_member(*kind, name)))
-            })
-            .collect();
+        let removes =
+            |kind| paths.iter().all(|path| path.last_name().is_some_and(|name| survives_removal_of(kind, name)));
+        let keeps_proof = match action {
+            Redaction::Remove => kinds.iter().copied().filter(|kind| removes(*kind)).collect(),
+            Redaction::Mask | Redaction::Hash { .. } => BTreeSet::new(),
+        };
         Some(Self {
             matcher: Matcher::compile(&paths)?,
             prefilter: Prefilter::new(&paths),

@@ -95,10 +95,10 @@ impl FieldPath {
         &self.text
     }
 
-    /// The one name of a path that is just a name.
-    pub(crate) fn single(&self) -> Option<&str> {
-        match self.segments.as_slice() {
-            [Segment::Name(name)] => Some(name),
+    /// The name that the path ends in; `None` where it ends in `*`.
+    pub(crate) fn last_name(&self) -> Option<&str> {
+        match self.segments.last() {
+            Some(Segment::Name(name)) => Some(name),
             _ => None,
         }
     }

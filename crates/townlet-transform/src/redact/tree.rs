@@ -7,7 +7,7 @@ use super::matcher::{Matcher, States, Step};
 
 /// Redacts `body` in place; true where something changed.
 pub(super) fn redact(body: &mut Object, kind: Kind, matcher: &Matcher, action: &Action) -> Option<bool> {
-    object(body, matcher, action, &|name| matcher.root_member(kind, name))
+    object(body, matcher, action, &|name| matcher.root_member(kind, name.as_bytes()))
 }
 
 fn object(object: &mut Object, matcher: &Matcher, action: &Action, step: &dyn Fn(&str) -> Step) -> Option<bool> {
@@ -34,7 +34,7 @@ fn object(object: &mut Object, matcher: &Matcher, action: &Action, step: &dyn Fn
 fn inside(value: &mut Json, matcher: &Matcher, action: &Action, states: States) -> Option<bool> {
     match value {
         _ if states.is_empty() => Some(false),
-        Json::Object(members) => object(members, matcher, action, &|name| matcher.member(states, name)),
+        Json::Object(members) => object(members, matcher, action, &|name| matcher.member(states, name.as_bytes())),
         Json::Array(elements) => match matcher.element(states) {
             Step::Hit => {
                 let changed = !elements.is_empty();

@@ -93,14 +93,14 @@ impl<'a> Cursor<'a> {
     }
 }
 
-/// The characters of a member name, given what lies between its quotes.
-pub(crate) fn key_name(raw: &[u8]) -> Option<Cow<'_, str>> {
+/// The characters of a member name as UTF-8, given what lies between its quotes.
+pub(crate) fn key_name(raw: &[u8]) -> Option<Cow<'_, [u8]>> {
     if !raw.contains(&b'\\') {
-        return std::str::from_utf8(raw).ok().map(Cow::Borrowed);
+        return Some(Cow::Borrowed(raw));
     }
     let mut quoted = Vec::with_capacity(raw.len() + 2);
     quoted.push(b'"');
     quoted.extend_from_slice(raw);
     quoted.push(b'"');
-    serde_json::from_slice::<String>(&quoted).ok().map(Cow::Owned)
+    serde_json::from_slice::<String>(&quoted).ok().map(|name| Cow::Owned(name.into_bytes()))
 }

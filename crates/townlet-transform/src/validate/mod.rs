@@ -17,7 +17,7 @@ use crate::stats::Counters;
 use crate::text::{Doc, scan};
 use crate::transform::Transform;
 
-pub(crate) use self::bundled::is_optional_member;
+pub(crate) use self::bundled::survives_removal_of;
 pub use self::compile::{SchemaError, SchemaSource};
 
 /// What happens to a record that breaks its schema.

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use proptest::prelude::*;
 use serde::de::DeserializeOwned;
+use townlet_schema::snapshot::SocialEvent;
 use townlet_schema::{
     ConsoleResult, Diff, Event, EventPayload, EventRecord, Failure, Health, Json, NarrationRecord, Payload,
     PolicyAnnealUpdate, PolicyMetadata, PolicyPossession, RivalryEvents, RunMarker, Snapshot, StabilityUpdate,
@@ -27,6 +28,18 @@ fn satisfies<P: Payload>(validator: &Validator, payload: &P) {
     }
 }
 
+/// Tells social events apart by a tag, which no input that is made up as it is read can guess.
+fn any_snapshot(seed: u64) -> Snapshot {
+    let (one, other, quality) = (arbitrary::<String>(seed), arbitrary::<String>(!seed), arbitrary::<f64>(seed));
+    let mut snapshot: Snapshot = arbitrary(seed);
+    snapshot.social_events = vec![
+        SocialEvent::ChatSuccess { speaker: one.clone(), listener: other.clone(), quality },
+        SocialEvent::ChatFailure { speaker: other.clone(), listener: one.clone(), quality: -quality },
+        SocialEvent::RivalryAvoidance { agent: one.clone(), object: other, reason: one },
+    ];
+    snapshot
+}
+
 fn any_of<P: Payload + DeserializeOwned>(validator: &Validator, seed: u64) {
     satisfies(validator, &arbitrary::<P>(seed));
 }
@@ -36,12 +49,12 @@ fn any_event_of<P: EventPayload + DeserializeOwned>(validator: &Validator, seed:
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(300))]
+    #![proptest_config(ProptestConfig::with_cases(150))]
 
     #[test]
     fn every_value_of_a_shipped_type_satisfies_the_bundled_schema_of_its_kind(seed in any::<u64>()) {
         let validator = bundled();
-        any_of::<Snapshot>(&validator, seed);
+        satisfies(&validator, &any_snapshot(seed));
         any_of::<Diff>(&validator, seed);
         any_of::<EventRecord>(&validator, seed);
         any_of::<Health>(&validator, seed);
@@ -60,7 +73,7 @@ proptest! {
     fn what_the_default_chain_lets_out_of_a_shipped_type_satisfies_it_too(seed in any::<u64>()) {
         let mut chain = Chain::standard().unwrap();
         let validator = bundled();
-        let snapshot: Snapshot = arbitrary(seed);
+        let snapshot = any_snapshot(seed);
         let record = Record::typed(head(Snapshot::KIND), &snapshot).unwrap().proven_by_type();
         let redacted = chain.run(record).unwrap();
         prop_assert_eq!(validator.check(redacted.head(), redacted.body_bytes()), Ok(()));

@@ -256,3 +256,21 @@ fn a_lone_event_arrives_within_the_flush_interval() {
     }
     assert_eq!(worker.shutdown(PATIENCE).account.delivered(), 4);
 }
+
+#[test]
+fn each_stream_has_an_account_of_its_own_whatever_the_order_of_events() {
+    let script = Script::new();
+    let worker = scripted(Options { max_batch_size: 50, max_buffer_bytes: 20_000, ..options() }, &script);
+    let (one, two, other_run) = (Label::new("run", "one"), Label::new("run", "two"), Label::new("another run", "one"));
+    for (seq, label) in [&one, &one, &two, &one, &other_run, &two, &one].into_iter().enumerate() {
+        // The same stream under a label of its own each time: equal, not identical.
+        let label = Label::new(label.run_id(), label.stream());
+        worker.offer(Frame::new(label, "event", seq as u64 + 1, 1, "{}\n"));
+    }
+    worker.offer(Frame::new(two.clone(), "event", 8, 1, vec![b'x'; 20_001]));
+    assert_eq!(worker.shutdown(PATIENCE).account.accepted(), 8);
+    let delivered = [&one, &two, &other_run].map(|label| worker.account(label).delivered());
+    assert_eq!(delivered, [4, 2, 1]);
+    assert_eq!(worker.account(&two).dropped_for(DropReason::Oversize), 1);
+    assert_eq!(worker.account(&Label::new("run", "never seen")).accepted(), 0);
+}

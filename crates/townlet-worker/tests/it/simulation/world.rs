@@ -285,7 +285,7 @@ impl World {
             let status = machine.status();
             assert!(status.queue_length <= self.options.max_queue_length);
             assert!(status.queue_bytes <= self.options.max_buffer_bytes + slack, "{} bytes", status.queue_bytes);
-            assert!(status.queue_length <= status.queue_length_peak);
+            assert!(status.queue_length <= status.queue_length_peak && status.queue_bytes <= status.queue_bytes_peak);
         }
     }
 

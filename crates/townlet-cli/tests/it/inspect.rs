@@ -1,0 +1,57 @@
+//! `townlet inspect`.
+
+use tempfile::TempDir;
+
+use crate::support::{samples, text, townlet, write};
+
+#[test]
+fn the_predecessors_stream_is_read_whole() {
+    let stream = samples().join("predecessor/telemetry_stream_0.9.0.jsonl");
+    let report = townlet(&["inspect", "--json", text(&stream)]).expect(0).json();
+    assert_eq!(report["records"], 120);
+    assert_eq!(report["by_kind"]["snapshot"], 120);
+    assert_eq!(report["schema_versions"]["0.9.0"], 120);
+    for key in ["runs", "tick_gaps", "duplicates", "noise_lines", "invalid", "bytes"] {
+        assert!(!report[key].is_null(), "{key} in {report}");
+    }
+    assert_eq!(report["bytes"], 1_144_863);
+}
+
+#[test]
+fn gaps_duplicates_noise_and_invalid_lines_are_found_with_their_line_numbers() {
+    let dir = TempDir::new().unwrap();
+    let stream = samples().join("predecessor/telemetry_stream_0.9.0.jsonl");
+    let stream = std::fs::read_to_string(stream).unwrap();
+    let lines: Vec<&str> = stream.lines().collect();
+    let mixed =
+        [lines[0], lines[1], "WARNING buffer exceeded", lines[5], lines[5], "{\"schema_version\": nonsense", ""];
+    let mixed = write(dir.path(), "mixed.jsonl", &mixed.join("\n"));
+    let ran = townlet(&["inspect", "--json", &mixed]).expect(1);
+    let report = ran.json();
+    assert_eq!((&report["records"], &report["noise_lines"], &report["invalid"]), (&4.into(), &1.into(), &1.into()));
+    assert_eq!(report["tick_gaps"], 1);
+    assert_eq!(report["duplicates"], 1);
+    assert_eq!(report["invalid_lines"][0]["line"], 6, "{report}");
+}
+
+#[test]
+fn against_a_baseline_drift_is_an_exit_code() {
+    let dir = TempDir::new().unwrap();
+    let run = |seed: &str| {
+        let path = dir.path().join(format!("{seed}.jsonl"));
+        townlet(&["simulate", "--deterministic", "--ticks", "40", "--seed", seed, "--telemetry-path", text(&path)])
+            .expect(0);
+        path
+    };
+    let (one, other) = (run("1"), run("2"));
+    townlet(&["inspect", text(&one), "--against", text(&one)]).expect(0);
+    let changed = std::fs::read_to_string(&other).unwrap().replace("\"facade\"", "\"legacy\"");
+    let changed = write(dir.path(), "changed.jsonl", &changed);
+    let ran = townlet(&["inspect", &changed, "--against", text(&one)]).expect(1);
+    assert!(ran.stdout.contains("runtime"), "{}", ran.stdout);
+}
+
+#[test]
+fn a_missing_file_exits_3() {
+    townlet(&["inspect", "no/such/file.jsonl"]).expect(3);
+}

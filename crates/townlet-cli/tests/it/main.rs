@@ -1,0 +1,9 @@
+//! The commands as a user meets them: real processes, real sockets, real files.
+
+mod configs;
+mod demo;
+mod inspect;
+mod replay;
+mod simulate;
+mod support;
+mod validate;
