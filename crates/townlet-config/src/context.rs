@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use crate::correct::Fix;
-use crate::diagnostic::{Code, Diagnostic, Diagnostics, Severity, quote};
+use crate::diagnostic::{Code, Diagnostic, Diagnostics, Severity, clean, quote};
 use crate::keys::{self, KeyInfo, Unknown, Verdict};
 use crate::origin::Place;
 
@@ -94,7 +94,7 @@ pub(crate) struct Report<'a> {
 impl Report<'_> {
     pub(crate) fn help(mut self, help: impl Into<String>) -> Self {
         if let Some(diagnostic) = &mut self.diagnostic {
-            diagnostic.help = Some(help.into());
+            diagnostic.help = Some(clean(&help.into()));
         }
         self
     }

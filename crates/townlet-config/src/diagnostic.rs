@@ -132,8 +132,8 @@ impl Diagnostic {
             file: String::new(),
             line: 0,
             column: 0,
-            key: key.into(),
-            message: message.into(),
+            key: clean(&key.into()),
+            message: clean(&message.into()),
             help: None,
             source: None,
             width: 1,
@@ -181,6 +181,17 @@ fn printable(c: char) -> char {
     }
 }
 
+/// Text that may hold parts of the input, made harmless on a terminal and cut
+/// where nobody would read on.
+pub(crate) fn clean(text: &str) -> String {
+    const LONGEST: usize = 600;
+    let mut out: String = text.chars().take(LONGEST).map(printable).collect();
+    if text.chars().nth(LONGEST).is_some() {
+        out.push('…');
+    }
+    out
+}
+
 /// User text for a message: shortened, and harmless on a terminal.
 pub(crate) fn quote(text: &str) -> String {
     const LONGEST: usize = 60;
@@ -198,8 +209,8 @@ impl fmt::Display for Diagnostic {
         let arrow = if self.source.is_some() { gutter } else { 1 };
         match (self.file.is_empty(), self.line) {
             (true, _) => {}
-            (false, 0) => write!(f, "\n{:arrow$}--> {}", "", self.file)?,
-            (false, line) => write!(f, "\n{:arrow$}--> {}:{line}:{}", "", self.file, self.column)?,
+            (false, 0) => write!(f, "\n{:arrow$}--> {}", "", clean(&self.file))?,
+            (false, line) => write!(f, "\n{:arrow$}--> {}:{line}:{}", "", clean(&self.file), self.column)?,
         }
         if let Some(source) = &self.source {
             // A caret far to the right would need a line of its own in every terminal: show the end of the line.
@@ -220,7 +231,7 @@ impl fmt::Display for Diagnostic {
             )?;
         }
         if let Some(help) = &self.help {
-            write!(f, "\n{:arrow$} = help: {help}", "")?;
+            write!(f, "\n{:arrow$} = help: {}", "", help)?;
         }
         Ok(())
     }

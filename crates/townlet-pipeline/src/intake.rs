@@ -290,6 +290,8 @@ mod tests {
     }
 
     proptest! {
+        #![proptest_config(ProptestConfig::with_cases(64))]
+
         #[test]
         fn the_intake_does_what_the_model_does(ops in prop::collection::vec(op(), 1..600)) {
             let mut intake = Intake::default();

@@ -72,3 +72,8 @@ pub use stream::Stream;
 pub use stub::{STUB_WARNING, StubSink};
 pub use telemetry::{FinalStatement, Telemetry};
 pub use townlet_worker::{Account, Backpressure, DropReason, Options, Statement};
+
+/// The README's example compiles and runs.
+#[cfg(doctest)]
+#[doc = include_str!("../../../README.md")]
+struct Readme;

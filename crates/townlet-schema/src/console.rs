@@ -110,4 +110,5 @@ heap_of!(
 
 impl Payload for ConsoleResult {
     const KIND: Kind = Kind::Console;
+    const PROVES_SCHEMA: bool = true;
 }

@@ -8,22 +8,22 @@ use serde::{Deserialize, Serialize};
 
 use crate::heap::heap_of;
 use crate::snapshot::{Name, PolicyIdentity, Promotion, RivalryEvent, StabilityMetrics};
-use crate::{HeapSize, Kind, Object, Payload};
+use crate::{HeapSize, Json, Kind, Object, Payload};
 
 /// Body of an `event` line whose payload has no type here.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct EventRecord {
     /// `policy.metadata`, `loop.tick`, or a name of the host's own.
     pub event: Cow<'static, str>,
-    /// What it says.
+    /// What it says: any JSON value; an object where it may grow.
     #[serde(default)]
-    pub payload: Object,
+    pub payload: Json,
 }
 
 impl EventRecord {
     /// An event with a free-form payload.
-    pub fn new(event: impl Into<Cow<'static, str>>, payload: Object) -> Self {
-        Self { event: event.into(), payload }
+    pub fn new(event: impl Into<Cow<'static, str>>, payload: impl Into<Json>) -> Self {
+        Self { event: event.into(), payload: payload.into() }
     }
 }
 
@@ -31,6 +31,7 @@ heap_of!(EventRecord { event, payload });
 
 impl Payload for EventRecord {
     const KIND: Kind = Kind::Event;
+    const PROVES_SCHEMA: bool = true;
 }
 
 /// A payload type that belongs to one event name.
@@ -69,6 +70,7 @@ impl<P: EventPayload> HeapSize for Event<P> {
 
 impl<P: EventPayload> Payload for Event<P> {
     const KIND: Kind = Kind::Event;
+    const PROVES_SCHEMA: bool = true;
 }
 
 /// What `policy.metadata` says of the policy.

@@ -143,8 +143,10 @@ heap_of!(
 
 impl Payload for Health {
     const KIND: Kind = Kind::Health;
+    const PROVES_SCHEMA: bool = true;
 }
 
 impl Payload for Failure {
     const KIND: Kind = Kind::Failure;
+    const PROVES_SCHEMA: bool = true;
 }

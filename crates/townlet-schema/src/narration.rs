@@ -34,4 +34,5 @@ heap_of!(NarrationRecord { category, message, data, dedupe_key });
 
 impl Payload for NarrationRecord {
     const KIND: Kind = Kind::Narration;
+    const PROVES_SCHEMA: bool = true;
 }

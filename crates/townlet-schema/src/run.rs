@@ -33,4 +33,5 @@ heap_of!(RunMarker { producer, runtime_variant, attributes });
 
 impl Payload for RunMarker {
     const KIND: Kind = Kind::Run;
+    const PROVES_SCHEMA: bool = true;
 }

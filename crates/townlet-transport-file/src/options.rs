@@ -62,9 +62,9 @@ mod tests {
 
     #[test]
     fn a_leading_tilde_is_the_home_folder_and_any_other_is_not() {
-        let home = Path::new("/home/town");
+        let home = Path::new("/homes/town");
         let ok = |path: &str| expand(Path::new(path), Some(home)).unwrap();
-        assert_eq!(ok("~/a/b.jsonl"), Path::new("/home/town/a/b.jsonl"));
+        assert_eq!(ok("~/a/b.jsonl"), Path::new("/homes/town/a/b.jsonl"));
         assert_eq!(ok("~"), home);
         assert_eq!(ok("a/~/b"), Path::new("a/~/b"));
         assert_eq!(ok("./~x"), Path::new("./~x"));

@@ -1,5 +1,6 @@
 //! The commands as a user meets them: real processes, real sockets, real files.
 
+mod bad_peers;
 mod configs;
 mod demo;
 mod inspect;

@@ -33,10 +33,18 @@ fn warnings_and_notes_are_printed_the_same_way() {
 
 #[test]
 fn hostile_text_cannot_reach_the_terminal() {
-    let found = diagnose("telemetry: {\"\\e[2Jwombat\u{202e}\": 1, transport: {type: \"\\e]0;x\\a\"}}\n");
-    let shown = found.to_string();
-    assert!(shown.chars().all(|c| c == '\n' || !c.is_control()), "{shown:?}");
-    assert!(!shown.contains('\u{202e}'));
+    for text in [
+        "telemetry: {\"\\e[2Jwombat\u{202e}\": 1, transport: {type: \"\\e]0;x\\a\"}}\n",
+        "telemetry: {narration: {category_cooldown_ticks: {\"\\e[2J\\n\": x}, priority_categories: \"\\e\"}}\n",
+        "telemetry: {transport: {type: tcp, endpoint: \"a\u{202e}:\\e\", ca_file: \"\\e\"}}\n",
+        "telemetry: {transforms: {pipeline: [{\"\\e\": {}}, {id: \"\\e\"}]}, sinks: {\"\\e\": {}}}\n",
+    ] {
+        let found = diagnose(text);
+        let parts = found.iter().flat_map(|d| [d.message.as_str(), d.key.as_str()]).collect::<String>();
+        for shown in [found.to_string().replace('\n', ""), parts] {
+            assert!(shown.chars().all(|c| !c.is_control() && c != '\u{202e}'), "{shown:?}");
+        }
+    }
 }
 
 #[test]

@@ -139,4 +139,5 @@ heap_of!(Snapshot {
 
 impl Payload for Snapshot {
     const KIND: Kind = Kind::Snapshot;
+    const PROVES_SCHEMA: bool = true;
 }

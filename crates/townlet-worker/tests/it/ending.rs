@@ -14,8 +14,7 @@ use crate::fakes::{Fake, PATIENCE, SLACK, eager, error, eventually, ms, scripted
 fn shutdown_releases_hosts_that_wait_and_refuses_what_comes_later() {
     let script = Script::new();
     script.hold_next_send();
-    let hour = Duration::from_secs(3600);
-    let limits = Options { backpressure: Backpressure::Block, block_timeout: hour, max_queue_length: 1, ..eager() };
+    let limits = Options { backpressure: Backpressure::Block, block_timeout: PATIENCE, max_queue_length: 1, ..eager() };
     let worker = scripted(limits, &script);
     worker.offer(frame(1));
     assert!(script.wait_until_held(PATIENCE));
@@ -26,7 +25,7 @@ fn shutdown_releases_hosts_that_wait_and_refuses_what_comes_later() {
     let books = worker.shutdown(ms(50));
     assert_eq!(host.join().unwrap(), Offer::Closed);
     assert_eq!(worker.offer(frame(3)), Offer::Closed);
-    assert_eq!(worker.shutdown(hour), books, "a second shutdown returns the same books at once");
+    assert_eq!(worker.shutdown(PATIENCE), books, "a second shutdown returns the same books at once");
     assert_eq!(books.account.accepted(), 1);
     script.release();
 }

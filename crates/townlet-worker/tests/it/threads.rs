@@ -177,7 +177,7 @@ fn hosts_that_wait_are_let_go_as_room_appears() {
     script.hold_next_send();
     let limits = Options {
         backpressure: Backpressure::Block,
-        block_timeout: Duration::from_secs(3600),
+        block_timeout: PATIENCE,
         max_queue_length: 4,
         max_batch_size: 1,
         ..eager()
@@ -213,7 +213,7 @@ fn a_host_that_waits_while_the_batch_is_not_due_yet_is_let_go_at_once() {
     let hour = Duration::from_secs(3600);
     let limits = Options {
         backpressure: Backpressure::Block,
-        block_timeout: hour,
+        block_timeout: PATIENCE,
         flush_interval: hour,
         poll: hour,
         max_buffer_bytes: 1000,

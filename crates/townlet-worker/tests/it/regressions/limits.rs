@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use townlet_testkit::{Script, Step, event, frame, frame_of_len};
 use townlet_transport::Level;
@@ -15,9 +15,8 @@ use crate::fakes::{PATIENCE, balanced, eager, eventually, expect_batch, ms, offe
 fn w17_an_oversize_payload_is_dropped_alone() {
     for backpressure in [Backpressure::DropOldest, Backpressure::Block, Backpressure::FanOut] {
         let script = Script::new();
-        let patient = Duration::from_secs(3600);
         let limits =
-            Options { max_buffer_bytes: 5000, backpressure, block_timeout: patient, max_batch_size: 50, ..options() };
+            Options { max_buffer_bytes: 5000, backpressure, block_timeout: PATIENCE, max_batch_size: 50, ..options() };
         let worker = scripted(limits, &script);
         for seq in 1..=10 {
             assert_eq!(worker.offer(frame_of_len(seq, 100)), Offer::Accepted);
@@ -40,7 +39,7 @@ fn w18_block_keeps_memory_bounded_when_the_worker_is_parked_or_stopped() {
     let hour = Duration::from_secs(3600);
     let limits = Options {
         backpressure: Backpressure::Block,
-        block_timeout: hour,
+        block_timeout: PATIENCE,
         max_buffer_bytes: 1024,
         restart_limit: 0,
         restart_window: hour,
@@ -50,7 +49,9 @@ fn w18_block_keeps_memory_bounded_when_the_worker_is_parked_or_stopped() {
     worker.offer(frame_of_len(1, 100));
     eventually("it is parked", || !worker.status().worker_alive);
     for seq in 2..=2000 {
-        assert_eq!(worker.offer(frame_of_len(seq, 100)), Offer::Accepted, "nobody waits for a parked worker");
+        let offered = Instant::now();
+        assert_eq!(worker.offer(frame_of_len(seq, 100)), Offer::Accepted);
+        assert!(offered.elapsed() < PATIENCE, "nobody waits for a parked worker");
         assert!(worker.status().queue_bytes <= 1024);
     }
     let status = worker.status();

@@ -1,0 +1,16 @@
+//! The pipeline from the host's side: everything goes in by its public methods and comes out of transports in memory.
+
+#![expect(clippy::unwrap_used, clippy::expect_used, reason = "a test may panic")]
+
+mod books;
+mod determinism;
+mod drops;
+mod fakes;
+mod getters;
+mod isolation;
+mod names;
+mod poison;
+mod regressions;
+mod replay;
+mod shutdown;
+mod wakeups;
