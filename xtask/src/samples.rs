@@ -14,20 +14,19 @@ use self::manifest::{Manifest, Origin, Sample};
 use crate::townlet::{Frames, Run, Townlet, exit};
 
 /// The run of the sample that the smoke suite compares itself with.
-pub(crate) const TOWN: Run = Run { ticks: 120, agents: 6, seed: 11 };
+pub(crate) const TOWN: Run = Run { ticks: 40, agents: 4, seed: 11 };
 
-/// What `--capture` records: a name, the length of the run, and whether states travel as diffs.
-const RECIPES: &[(&str, Run, bool)] =
-    &[("town-snapshots", Run { ticks: 12, agents: 4, seed: 7 }, false), ("town-diffs", TOWN, true)];
+/// What `--capture` records: a name and the length of the run.
+const RECIPES: &[(&str, Run)] = &[("town", TOWN)];
 
 /// Writes the samples of the current schema version.
 pub(crate) fn capture(root: &Path, townlet: &Path, replace: bool) -> Result<()> {
     let townlet = Townlet::at(townlet);
     let scratch = Scratch::new("capture")?;
     let mut samples = Vec::new();
-    for (name, run, diffs) in RECIPES {
+    for (name, run) in RECIPES {
         let (file, config) = (format!("{name}.jsonl"), format!("{name}.yaml"));
-        std::fs::write(scratch.0.join(&config), configuration(&file, *diffs))?;
+        std::fs::write(scratch.0.join(&config), configuration(&file))?;
         let bytes = record(&townlet, &scratch.0.join(&config), *run, &scratch.0.join(&file))?;
         samples.push(Sample {
             file,
@@ -165,9 +164,9 @@ fn version(folder: &Path, samples: &[Sample]) -> Result<String> {
 }
 
 /// `block` makes the run lossless however slow the disk is; the bytes must not depend on it.
-fn configuration(file: &str, diffs: bool) -> String {
+fn configuration(file: &str) -> String {
     format!(
-        "telemetry:\n  diff_enabled: {diffs}\n  transport:\n    type: file\n    file_path: {file}\n  worker:\n    \
+        "telemetry:\n  transport:\n    type: file\n    file_path: {file}\n  worker:\n    \
          backpressure: block\n    block_timeout_seconds: 5.0\n"
     )
 }

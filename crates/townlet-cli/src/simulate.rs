@@ -46,8 +46,10 @@ pub(crate) fn run(args: &Simulate) -> anyhow::Result<Exit> {
     }
     bar.finish_and_clear();
     let seconds = started.elapsed().as_secs_f64();
-    let books = telemetry.shutdown(setup::shutdown_timeout(&config));
+    // The status of a live pipeline: after shutdown every sink is disconnected.
+    telemetry.flush(setup::shutdown_timeout(&config));
     let status = telemetry.latest_transport_status();
+    let books = telemetry.shutdown(setup::shutdown_timeout(&config));
     if let Some(path) = &args.status_path {
         let json = serde_json::to_string_pretty(&setup::status_json(&status, &books))?;
         std::fs::write(path, json + "\n").with_context(|| format!("writing {}", path.display()))?;

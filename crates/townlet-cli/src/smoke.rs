@@ -26,6 +26,7 @@ pub(crate) fn run(args: &Smoke) -> anyhow::Result<Exit> {
     let loaded = setup::load_or_explain(&args.config, &args.set, &factories)?;
     let telemetry = townlet_config::start(&loaded.config, &factories, &setup::identity_now())?;
     watch(&telemetry, args.watch)?;
+    telemetry.flush(setup::shutdown_timeout(&loaded.config));
     let before = telemetry.latest_transport_status();
     let books = telemetry.shutdown(setup::shutdown_timeout(&loaded.config));
     let after = telemetry.latest_transport_status();

@@ -147,8 +147,7 @@ pub fn worker_options(sink: &SinkConfig) -> Options {
 /// See [`StartError`].
 pub fn start(config: &TelemetryConfig, factories: &Factories, identity: &Identity) -> Result<Telemetry, StartError> {
     let producer = config.producer.clone().unwrap_or_else(|| identity.producer.clone());
-    let mut builder =
-        Telemetry::builder().run_id(identity.run_id).producer(&producer).transforms(chain(config)?);
+    let mut builder = Telemetry::builder().run_id(identity.run_id).producer(&producer).transforms(chain(config)?);
     if let Some(variant) = &identity.runtime_variant {
         builder = builder.runtime_variant(variant);
     }

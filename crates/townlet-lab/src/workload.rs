@@ -239,6 +239,8 @@ pub fn count_lines(mut from: impl io::Read) -> io::Result<(u64, u64)> {
                 bytes += n as u64;
             }
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            // A TLS peer that ends without a goodbye has still ended.
+            Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => return Ok((lines, bytes)),
             Err(error) => return Err(error),
         }
     }

@@ -269,6 +269,26 @@ impl Shared {
         }
     }
 
+    /// Makes everything due, and waits until nothing is buffered or `timeout` is
+    /// over; true where nothing is.
+    pub(crate) fn flush(&self, timeout: Duration) -> bool {
+        let deadline = self.now() + timeout;
+        let mut state = self.lock();
+        loop {
+            if state.sinks.iter().all(|s| s.statement().buffered == 0) {
+                return true;
+            }
+            let now = self.now();
+            if now >= deadline {
+                return false;
+            }
+            state.sinks.iter_mut().flat_map(Sink::machines).for_each(|m| m.press());
+            self.ring_all();
+            // A batch that was just taken has used up the press: look again soon.
+            state = self.room.wait_for_room(state, (deadline - now).min(Duration::from_millis(20)));
+        }
+    }
+
     /// Refuses further events and lets the workers drain until `deadline`.
     pub(crate) fn close(&self, state: &mut State, deadline: Duration) {
         state.closed = true;

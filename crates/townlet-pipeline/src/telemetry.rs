@@ -168,6 +168,13 @@ impl Telemetry {
         Some(infos.iter().enumerate().map(|(n, i)| (i.name.to_string(), sink.stream(n as u32))).collect())
     }
 
+    /// Sends what waits without regard to batch size and intervals, and waits
+    /// until every sink has settled everything or `timeout` is over. True where
+    /// nothing is buffered any more. Blocks the caller; not for the loop.
+    pub fn flush(&self, timeout: Duration) -> bool {
+        self.inner.shared.flush(timeout)
+    }
+
     /// Delivers what it can until `timeout`, settles the rest by name
     /// (`unacked_at_shutdown`, `undelivered_at_shutdown`), and returns the final
     /// books. On time even when a call of a transport is stuck. Later emits are

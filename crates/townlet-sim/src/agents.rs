@@ -158,6 +158,7 @@ impl World {
             agent.work.join_midway(self.tick);
             let position = agent.position;
             self.agents[slot as usize] = agent;
+            self.moved_on = true;
             self.log.push(TownEvent::AgentRespawn { agent: id, original: AgentRef { slot, life: 0 }, position });
         }
     }
@@ -166,6 +167,7 @@ impl World {
         let agent = &mut self.agents[slot as usize];
         let id = agent.id;
         agent.alive = false;
+        self.moved_on = true;
         agent.possessed = false;
         let embedding_slot = agent.embedding_slot;
         self.embeddings.release(embedding_slot, self.tick);

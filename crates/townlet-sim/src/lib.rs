@@ -8,7 +8,8 @@
 //!
 //! # What it is not
 //! Not a model of anything: its numbers are chosen so that every section of the telemetry is alive within a few
-//! thousand ticks, in sizes that the predecessor's streams had. It neither sends nor times anything.
+//! thousand ticks, in sizes that the predecessor's streams had. A world neither sends nor times anything; [`Host`]
+//! joins it to a pipeline.
 //!
 //! # Guarantees
 //! * Same [`WorldOptions`] and same commands, same bytes: no clock, no hash map, an own random stream per subsystem.

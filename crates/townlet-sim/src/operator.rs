@@ -24,7 +24,7 @@ impl World {
             magnitude: None,
         };
         match self.tick % CYCLE {
-            100 => {
+            5 => {
                 let message = format!("Market day: the town has {} residents.", self.census().alive);
                 commands.push(Command::AnnounceStory { message, priority: true });
             }

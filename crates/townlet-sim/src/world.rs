@@ -109,8 +109,12 @@ pub struct World {
     pub(crate) anneal_step: u64,
     pub(crate) manifest: AffordanceManifest,
     pub(crate) policy_hash: String,
+    /// What the last `policy.metadata` and `policy.possession` said.
     possessed: Vec<AgentRef>,
+    release: String,
     // This tick's.
+    /// Whether an agent was taken away or came.
+    pub(crate) moved_on: bool,
     pub(crate) log: Vec<TownEvent>,
     pub(crate) social: Vec<SocialEvent>,
     pub(crate) tie_updates: Vec<TieUpdate>,
@@ -144,6 +148,8 @@ impl World {
             manifest: manifest::affordances(agents),
             policy_hash: manifest::policy_hash(),
             possessed: Vec::new(),
+            release: options.config_id.clone(),
+            moved_on: false,
             log: Vec::new(),
             social: Vec::new(),
             tie_updates: Vec::new(),
@@ -163,6 +169,7 @@ impl World {
         self.narrator.limiter.begin_tick(self.tick);
         self.employment.exits.overflowed = false;
         self.failures = 0;
+        self.moved_on = false;
 
         self.step_respawns();
         let console = self.step_console();
@@ -215,13 +222,15 @@ impl World {
         let anneal_step = (self.tick / ANNEAL_EVERY).min(ANNEAL_STEPS);
         let possession = first || possessed != self.possessed;
         let anneal = first || anneal_step != self.anneal_step;
-        // A life that ends or begins takes its counts away or adds them.
-        let lives =
-            |event: &TownEvent| matches!(event, TownEvent::AgentRemoved { .. } | TownEvent::AgentRespawn { .. });
-        let switched = self.agents.iter().any(|agent| agent.mind.switched > 0) || self.log.iter().any(lives);
+        // The switch counts lose the agents that were taken away and gain those that came.
+        let counts = self.moved_on || self.agents.iter().any(|agent| agent.mind.switched > 0);
+        let release = self.promotion.current != self.release;
+        if release {
+            self.release.clone_from(&self.promotion.current);
+        }
         self.possessed = possessed;
         self.anneal_step = anneal_step;
-        PolicyChanges { metadata: possession || anneal || switched, possession, anneal }
+        PolicyChanges { metadata: possession || anneal || counts || release, possession, anneal }
     }
 
     /// Agents under outside control, by household.

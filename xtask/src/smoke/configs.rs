@@ -48,5 +48,13 @@ pub(super) fn starved(path: &Path) -> String {
     )
 }
 
+/// What a town that ticks four times a second would be given.
+pub(super) fn paced(path: &Path) -> String {
+    format!(
+        "telemetry:\n  transport:\n    type: file\n    file_path: {}\n    buffer:\n      max_batch_size: 16\n",
+        quoted(path)
+    )
+}
+
 /// The host waits for the sink instead of shedding: the suite runs the town as fast as it can.
 const LOSSLESS: &str = "  worker:\n    backpressure: block\n    block_timeout_seconds: 5.0\n";

@@ -21,14 +21,16 @@ fn pipeline(endpoint: String, pki: &Pki) -> Telemetry {
     settings.ca_file = Some(pki.ca_file().to_owned());
     settings.connect_timeout = Duration::from_millis(300);
     settings.send_timeout = Duration::from_millis(300);
-    let mut options = Options::default();
-    options.max_batch_size = 8;
-    options.max_buffer_bytes = 1 << 20;
-    options.flush_interval = Duration::from_millis(5);
-    options.backoff = Duration::from_millis(5);
-    options.max_backoff = Duration::from_millis(20);
-    options.ack_timeout = Duration::from_millis(200);
-    options.backpressure = Backpressure::DropOldest;
+    let options = Options {
+        max_batch_size: 8,
+        max_buffer_bytes: 1 << 20,
+        flush_interval: Duration::from_millis(5),
+        backoff: Duration::from_millis(5),
+        max_backoff: Duration::from_millis(20),
+        ack_timeout: Duration::from_millis(200),
+        backpressure: Backpressure::DropOldest,
+        ..Options::default()
+    };
     let info = SinkInfo::new("tcp").security(true, true, false);
     Telemetry::builder().sink(options, info, move || TcpFactory.build(&settings)).start().unwrap()
 }
@@ -126,7 +128,11 @@ fn a_certificate_that_cannot_be_trusted_is_named_and_keeps_everything_queued() {
             if let Some(error) = telemetry.latest_transport_status().last_error {
                 break error;
             }
-            assert!(started.elapsed() < PATIENCE, "{word}: no error is shown: {:?}", telemetry.latest_transport_status());
+            assert!(
+                started.elapsed() < PATIENCE,
+                "{word}: no error is shown: {:?}",
+                telemetry.latest_transport_status()
+            );
             std::thread::yield_now();
         };
         assert!(error.contains(word), "{word} in {error}");

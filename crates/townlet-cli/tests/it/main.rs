@@ -1,4 +1,5 @@
 //! The commands as a user meets them: real processes, real sockets, real files.
+#![expect(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot go on says where it stopped")]
 
 mod bad_peers;
 mod configs;

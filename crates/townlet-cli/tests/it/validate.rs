@@ -37,7 +37,7 @@ fn the_guides_sample_gets_a_diagnostic_for_each_misplaced_key_and_a_corrected_bl
     let ran = townlet(&["validate", &config]).expect(2);
     for key in ["file_path", "endpoint", "enable_tls", "worker"] {
         let named = format!("telemetry.transport.{key}");
-        assert_eq!(ran.stderr.matches(&format!("error[")).count(), 4, "{}", ran.stderr);
+        assert_eq!(ran.stderr.matches("error[").count(), 4, "{}", ran.stderr);
         assert!(ran.stderr.contains(&named), "{named} in {}", ran.stderr);
     }
     let corrected = write(dir.path(), "corrected.yaml", &ran.stdout);

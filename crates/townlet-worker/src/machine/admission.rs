@@ -126,4 +126,10 @@ impl Machine {
             self.oldest_upstream_tick = None;
         }
     }
+
+    /// Makes what waits due now, whatever the batch size and intervals say.
+    /// Holds until the next batch is taken; the caller wakes the driver.
+    pub fn press(&self) {
+        self.pressed.set(true);
+    }
 }

@@ -1,0 +1,155 @@
+//! When threads wake: soon enough, and not for nothing.
+
+use std::time::{Duration, Instant};
+
+use townlet_pipeline::{Options, Telemetry};
+use townlet_testkit::Script;
+
+use crate::fakes::{HOUR, PATIENCE, With, builder, eager, eventually, lazy, ms, order};
+
+fn start(sinks: usize, options: &Options) -> (Telemetry, Vec<Script>) {
+    let scripts: Vec<_> = (0..sinks).map(|_| Script::new()).collect();
+    let sink = |n: usize| Options { name: format!("sink-{n}"), ..options.clone() };
+    let pipeline = scripts.iter().enumerate().fold(builder(), |b, (n, script)| b.scripted(sink(n), script));
+    (pipeline.start().unwrap(), scripts)
+}
+
+/// A worker that drains has nothing to send yet while the stage still renders: the stage must wake it.
+#[test]
+fn shutdown_delivers_at_once_although_nothing_was_due() {
+    for sinks in [1, 2, 3] {
+        let (telemetry, scripts) = start(sinks, &lazy("x"));
+        let orders = telemetry.stream("orders").unwrap();
+        for n in 0..3 {
+            orders.emit(n, order(n)).unwrap();
+        }
+        let started = Instant::now();
+        let last = telemetry.shutdown(HOUR);
+        assert!(started.elapsed() < PATIENCE, "{sinks} sinks");
+        assert!(last.sinks.iter().all(|(_, s)| s.account.delivered() == 3), "{sinks} sinks: {last:?}");
+        assert!(scripts.iter().all(|s| s.received_seqs() == [1, 2, 3]));
+    }
+}
+
+#[test]
+fn a_lone_event_goes_out_within_the_flush_interval() {
+    for sinks in [1, 2] {
+        let interval = ms(1000);
+        let options = Options { flush_interval: interval, poll: HOUR, ..lazy("x") };
+        let (telemetry, scripts) = start(sinks, &options);
+        let orders = telemetry.stream("orders").unwrap();
+        for n in 1..=2 {
+            let started = Instant::now();
+            orders.emit(n, order(n)).unwrap();
+            assert!(scripts.iter().all(|script| script.wait_for_lines(n as usize, PATIENCE)));
+            let took = started.elapsed();
+            // With a stage of its own up to a tenth of a second more; the rest is for a loaded machine.
+            assert!(took < interval + ms(100) + ms(600), "{sinks} sinks: {took:?}");
+        }
+        assert_eq!(telemetry.shutdown(PATIENCE).residual(), 0);
+    }
+}
+
+#[test]
+fn the_end_of_a_tick_wakes_the_stage() {
+    let options = Options { flush_interval_ticks: 1, flush_interval: HOUR, poll: HOUR, ..lazy("x") };
+    for sinks in [1, 2] {
+        let (telemetry, scripts) = start(sinks, &options);
+        let orders = telemetry.stream("orders").unwrap();
+        for tick in 1..=20 {
+            orders.emit(tick, order(tick)).unwrap();
+            if tick > 1 {
+                let lines = tick as usize - 1;
+                assert!(scripts.iter().all(|s| s.wait_for_lines(lines, PATIENCE)), "{sinks} sinks, tick {tick}");
+            }
+        }
+        assert_eq!(telemetry.shutdown(PATIENCE).residual(), 0);
+    }
+}
+
+#[test]
+fn a_full_batch_wakes_the_workers_within_one_tick() {
+    let options = Options { max_batch_size: 300, ..lazy("x") };
+    for sinks in [1, 2] {
+        let (telemetry, scripts) = start(sinks, &options);
+        let orders = telemetry.stream("orders").unwrap();
+        for n in 0..600 {
+            orders.emit(7, order(n)).unwrap();
+        }
+        assert!(scripts.iter().all(|s| s.wait_for_lines(600, PATIENCE)), "{sinks} sinks");
+        assert_eq!(telemetry.shutdown(PATIENCE).residual(), 0);
+    }
+}
+
+/// Times that this process's telemetry threads went to sleep, by thread.
+#[cfg(target_os = "linux")]
+fn sleeps() -> std::collections::BTreeMap<String, u64> {
+    let mut sleeps = std::collections::BTreeMap::new();
+    for task in std::fs::read_dir("/proc/self/task").unwrap() {
+        let task = task.unwrap().path();
+        // A thread may have ended meanwhile.
+        let (Ok(name), Ok(status)) =
+            (std::fs::read_to_string(task.join("comm")), std::fs::read_to_string(task.join("status")))
+        else {
+            continue;
+        };
+        let count = status.lines().find_map(|line| line.strip_prefix("voluntary_ctxt_switches:"));
+        if name.starts_with("telemetry-idle") {
+            *sleeps.entry(name.trim().to_owned()).or_default() += count.unwrap().trim().parse::<u64>().unwrap();
+        }
+    }
+    sleeps
+}
+
+/// Idle threads look around by the poll period and no more often.
+#[cfg(target_os = "linux")]
+#[test]
+fn an_idle_pipeline_hardly_wakes() {
+    let script = Script::new();
+    let options = |name| Options { name, ..Options::default() };
+    let telemetry = builder().scripted(options("idle1".into()), &script).start().unwrap();
+    let parted = builder()
+        .scripted(options("idle2".into()), &Script::new())
+        .scripted(Options { backpressure: townlet_pipeline::Backpressure::FanOut, ..options("idle3".into()) }, &script)
+        .start()
+        .unwrap();
+    telemetry.stream("orders").unwrap().emit(1, order(1)).unwrap();
+    parted.stream("orders").unwrap().emit(1, order(1)).unwrap();
+    assert!(script.wait_for_lines(2, PATIENCE));
+    eventually("all threads run", || sleeps().len() >= 4);
+    let before = sleeps();
+    // A period is what this measures; nothing is waited for.
+    let period = Duration::from_secs(2);
+    let (_never, silence) = std::sync::mpsc::channel::<()>();
+    assert!(silence.recv_timeout(period).is_err());
+    for (name, count) in sleeps() {
+        let woke = count - before.get(&name).copied().unwrap_or_default();
+        assert!(woke <= 10, "{name} woke {woke} times in {period:?}");
+    }
+    assert_eq!(telemetry.shutdown(PATIENCE).residual() + parted.shutdown(PATIENCE).residual(), 0);
+}
+
+/// The stage's own thread is idle between its looks too, and while it is parked.
+#[cfg(target_os = "linux")]
+#[test]
+fn an_eager_pipeline_is_idle_when_there_is_nothing_to_do() {
+    let options = |name: &str| Options { flush_interval: Duration::ZERO, ..eager(name) };
+    let telemetry =
+        builder().scripted(options("a"), &Script::new()).scripted(options("b"), &Script::new()).start().unwrap();
+    let stage = || -> u64 {
+        let tasks = std::fs::read_dir("/proc/self/task").unwrap().filter_map(|task| Some(task.ok()?.path()));
+        tasks
+            .filter(|task| std::fs::read_to_string(task.join("comm")).is_ok_and(|name| name.starts_with("telemetry-stage")))
+            .filter_map(|task| std::fs::read_to_string(task.join("status")).ok())
+            .filter_map(|s| s.lines().find_map(|l| l.strip_prefix("voluntary_ctxt_switches:")?.trim().parse::<u64>().ok()))
+            .max()
+            .unwrap_or_default()
+    };
+    eventually("the stage runs", || stage() > 0);
+    let before = stage();
+    let (_never, silence) = std::sync::mpsc::channel::<()>();
+    assert!(silence.recv_timeout(ms(500)).is_err());
+    // Other tests have stages of their own: the busiest of all is looked at, loosely.
+    assert!(stage() - before < 2000, "{} wake-ups in half a second", stage() - before);
+    assert_eq!(telemetry.shutdown(PATIENCE).residual(), 0);
+}
