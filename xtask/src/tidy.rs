@@ -6,6 +6,7 @@
 mod documents;
 mod graph;
 pub(crate) mod model;
+mod regressions;
 mod source;
 mod supply;
 #[cfg(test)]
@@ -37,6 +38,7 @@ const CHECKS: &[(&str, Check)] = &[
     ("lints", source::every_crate_takes_the_workspace_lints),
     ("tests", source::no_ignored_or_sleeping_test),
     ("unfinished", source::nothing_is_marked_unfinished),
+    ("regressions", regressions::every_weakness_has_a_named_test),
     ("rooms", documents::every_crate_is_in_the_documents),
     ("versions", documents::every_sample_version_is_in_the_changelog),
     ("citations", documents::every_cited_check_exists),

@@ -82,9 +82,9 @@ impl Agent {
             profile,
             position: town::home(id.index()),
             needs: Needs {
-                hunger: stream.between(0.55, 0.9),
-                hygiene: stream.between(0.5, 0.9),
-                energy: stream.between(0.5, 0.95),
+                hunger: stream.between(0.45, 0.9),
+                hygiene: stream.between(0.25, 0.9),
+                energy: stream.between(0.3, 0.95),
             },
             // In cents: an amount that a person would have, and that prints short.
             wallet: f64::from(stream.within(800, 1600)) / 100.0,

@@ -34,6 +34,7 @@
 
 mod affordances;
 mod agents;
+mod chats;
 mod conflict;
 mod console;
 mod economy;

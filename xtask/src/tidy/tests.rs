@@ -33,6 +33,11 @@ fn member(name: &str, floor: u64, uses: &[&str], tests_with: &[&str]) -> Member 
     }
 }
 
+/// A test file that names every weakness.
+fn all_weaknesses() -> String {
+    super::regressions::WEAKNESSES.map(|number| format!("fn w{number}_is_held() {{}}\n")).concat()
+}
+
 /// A workspace that breaks no rule, apart from what `change` does to it.
 fn workspace(change: impl FnOnce(&mut Workspace)) -> Workspace {
     let mut workspace = Workspace {
@@ -52,11 +57,13 @@ fn workspace(change: impl FnOnce(&mut Workspace)) -> Workspace {
         ("deny.toml".to_owned(), DENY.to_owned()),
         ("docs/ARCHITECTURE.md".to_owned(), rows.clone()),
         ("README.md".to_owned(), rows),
+        ("crates/townlet-worker/tests/it/regressions.rs".to_owned(), all_weaknesses()),
     ];
     files.extend(
         workspace.members.iter().map(|m| (format!("{}/Cargo.toml", m.folder), "[lints]\nworkspace = true".into())),
     );
-    // A file that the test wrote itself stands before the default one of the same path, and so wins.
+    // A file that the test wrote itself takes the place of the default one.
+    files.retain(|(path, _)| workspace.files.iter().all(|own| own.path != *path));
     workspace.files.extend(files.into_iter().map(|(path, text)| File { path, text }));
     workspace
 }
@@ -223,6 +230,10 @@ fn what_tests_and_code_must_not_hold_is_found() {
     breaks("tests", "sleeps in a test", |w| w.files.push(code("tests/it/a.rs", &["std::thread::", "sleep(x);"])));
     holds(|w| w.files.push(code("src/a.rs", &["std::thread::", "sleep(x);"])));
     breaks("unfinished", "src/a.rs:1", |w| w.files.push(code("src/a.rs", &["// TO", "DO: later"])));
+    breaks("regressions", "W22", |w| {
+        let text = all_weaknesses().replace("w22_", "x22_");
+        w.files.push(file("crates/townlet-worker/tests/it/regressions.rs", &text));
+    });
     breaks("lints", "townlet-worker does not take", |w| w.files.push(code("Cargo.toml", &["[lints.rust]\n"])));
     breaks("lints", "does not forbid", |w| w.files.push(file("Cargo.toml", "[workspace]")));
 }

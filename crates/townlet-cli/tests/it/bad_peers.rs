@@ -143,3 +143,23 @@ fn a_certificate_that_cannot_be_trusted_is_named_and_keeps_everything_queued() {
         assert!(peer.lines().is_empty(), "{word}: no line left the process");
     }
 }
+
+/// The predecessor's counters went back to zero with every reconnect.
+#[test]
+fn w22_counters_only_grow_across_reconnects() {
+    let pki = Pki::new();
+    let peer = Peer::tls(PeerTls::with_alpn(&pki.localhost(), &[ACKS]), Behaviour::Record);
+    let telemetry = pipeline(peer.localhost(), &pki);
+    let mut before = telemetry.latest_transport_status();
+    for round in 0..4u64 {
+        emit(&telemetry, round * 10 + 1..=round * 10 + 10);
+        assert!(telemetry.flush(PATIENCE));
+        let now = telemetry.latest_transport_status();
+        assert_eq!(now.payloads_flushed_total, before.payloads_flushed_total + 10);
+        assert!(now.bytes_flushed_total > before.bytes_flushed_total);
+        assert!(now.send_failures_total >= before.send_failures_total);
+        before = now;
+        peer.hang_up();
+    }
+    assert!(before.connects_total >= 4, "each round had a connection of its own: {before:?}");
+}

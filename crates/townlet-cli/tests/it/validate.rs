@@ -119,3 +119,20 @@ fn a_missing_file_and_a_missing_certificate_are_named() {
     let ran = townlet(&["validate", &config]).expect(2);
     assert!(ran.stderr.contains("no.pem") && ran.stderr.contains("ca_file"), "{}", ran.stderr);
 }
+
+/// The predecessor accepted `websocket` and then dropped everything.
+#[test]
+fn w22_a_transport_that_is_not_built_in_is_refused_by_name_at_load() {
+    let dir = TempDir::new().unwrap();
+    let cases = [
+        ("http", "endpoint: \"https://collector.example/v1\""),
+        ("websocket", "websocket_url: \"wss://collector.example/ws\""),
+        ("prometheus", "file_path: town.prom"),
+    ];
+    for (kind, key) in cases {
+        let yaml = format!("telemetry:\n  transport:\n    type: {kind}\n    {key}\n");
+        let ran = townlet(&["validate", &write(dir.path(), "t.yaml", &yaml)]).expect(2);
+        assert!(ran.stderr.contains("not built into this program"), "{kind}: {}", ran.stderr);
+        assert!(ran.stderr.contains("stdout, file, tcp"), "{kind}: {}", ran.stderr);
+    }
+}

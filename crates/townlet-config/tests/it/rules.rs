@@ -347,7 +347,7 @@ fn relative_paths_start_at_the_folder_of_the_file() {
     assert_eq!(path(Loader::new().base_dir("/srv")), std::path::Path::new("/srv/logs/x.jsonl"));
 
     let home = transport("type: file, file_path: ~/x.jsonl");
-    let sink = Loader::new().home("/home/ada").load_str("t", &home).unwrap().config.sinks.remove(0);
-    assert_eq!(sink.settings.file_path.unwrap(), std::path::Path::new("/home/ada/x.jsonl"));
+    let sink = Loader::new().home("/homes/ada").load_str("t", &home).unwrap().config.sinks.remove(0);
+    assert_eq!(sink.settings.file_path.unwrap(), std::path::Path::new("/homes/ada/x.jsonl"));
     assert_eq!(lines(&load_str("t", &home).unwrap_err()), ["error file telemetry.transport.file_path 1:37"]);
 }

@@ -291,7 +291,8 @@ fn three_sinks_of_mixed_policies_balance_although_one_is_dead_for_ever() {
 #[test]
 fn numbers_follow_the_order_of_acceptance_under_contention() {
     let script = Script::new();
-    let pipeline = crate::fakes::With::scripted(builder(), Options { max_queue_length: 50_000, ..eager("main") }, &script);
+    let pipeline =
+        crate::fakes::With::scripted(builder(), Options { max_queue_length: 50_000, ..eager("main") }, &script);
     let telemetry = pipeline.start().unwrap();
     let highest = Arc::new(AtomicU64::new(0));
     std::thread::scope(|scope| {

@@ -11,7 +11,8 @@ use crate::fakes::{PATIENCE, With, builder, eager, lazy, noted};
 
 fn bytes_of_a_run(sinks: &[Options]) -> Vec<Vec<u8>> {
     let scripts: Vec<_> = sinks.iter().map(|_| Script::new()).collect();
-    let pipeline = sinks.iter().zip(&scripts).fold(builder(), |b, (options, script)| b.scripted(options.clone(), script));
+    let pipeline =
+        sinks.iter().zip(&scripts).fold(builder(), |b, (options, script)| b.scripted(options.clone(), script));
     let telemetry = pipeline.runtime_variant("facade").start().unwrap();
     let orders = telemetry.stream("orders").unwrap();
     for tick in 1..=300 {

@@ -230,7 +230,7 @@ fn block_waits_at_most_its_timeout_in_all() {
     // Room lets it go on before the time is up.
     script.release();
     delivered(&telemetry, "main", 4);
-    let patient = took(|| drop(orders.emit(6, order(6)).unwrap()));
+    let patient = took(|| _ = orders.emit(6, order(6)).unwrap());
     assert!(patient < ms(300), "{patient:?}");
     assert_eq!(telemetry.shutdown(PATIENCE).residual(), 0);
 }
@@ -256,7 +256,7 @@ fn block_waits_for_each_sink_at_most_that_sinks_timeout() {
     assert!(quick.wait_until_held(PATIENCE));
     let host = orders.clone();
     comes_back("a host that waits for the quick sink alone", move || {
-        drop(host.emit(2, order(2)).unwrap());
+        host.emit(2, order(2)).unwrap();
     });
     assert_eq!(books(&telemetry, "quick").account.dropped_for(DropReason::BlockTimeout), 1);
     assert_eq!(books(&telemetry, "patient").account.dropped(), 0);

@@ -42,7 +42,10 @@ fn a_stream_carries_one_type() {
     assert_eq!(two.emit(1, order(2)).unwrap().seq, 2, "the same stream, numbered once");
     let mismatch = Err(StreamError::TypeMismatch("town.orders".into()));
     assert_eq!(telemetry.stream::<Event<PolicyPossession>>("orders").map(drop), mismatch);
-    assert_eq!(telemetry.stream::<EventRecord>("events").map(drop), Err(StreamError::TypeMismatch("town.events".into())));
+    assert_eq!(
+        telemetry.stream::<EventRecord>("events").map(drop),
+        Err(StreamError::TypeMismatch("town.events".into()))
+    );
     assert!(telemetry.stream::<Health>("health").is_ok(), "the standard stream itself");
     assert!(telemetry.stream::<Snapshot>("replay").is_ok());
     assert_eq!(telemetry.replay().map(drop).unwrap_err(), StreamError::TypeMismatch("town.replay".into()));

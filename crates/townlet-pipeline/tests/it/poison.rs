@@ -73,8 +73,7 @@ fn a_chain_that_always_panics_parks_the_pipeline_which_recovers_after_the_window
     for sinks in [1, 2] {
         let poison = Poison::default();
         poison.on.store(true, Ordering::Release);
-        let limits =
-            Options { restart_limit: 2, restart_window: ms(1000), max_queue_length: 100, ..eager("main") };
+        let limits = Options { restart_limit: 2, restart_window: ms(1000), max_queue_length: 100, ..eager("main") };
         let (telemetry, script) = start(sinks, &poison, &limits);
         let orders = telemetry.stream("orders").unwrap();
         let mut emitted = 0u64;

@@ -50,10 +50,19 @@ fn the_predecessors_stream_comes_out_whole_but_for_what_is_redacted() {
 fn what_is_no_record_is_a_counted_drop() {
     let version = "{\"schema_version\":\"0.9.0\",\"tick\":1}";
     let garbage = [
-        "", "INFO telemetry started", "{", "[1]", "{}", "{\"tick\":1}", "{\"schema_version\":\"0.9.0\"}",
-        "{\"schema_version\":\"x\",\"tick\":1}", "{\"schema_version\":\"1.0.0\",\"payload_type\":\"gossip\",\"tick\":1}",
-        "{\"schema_version\":\"0.9.0\",\"tick\":1,\"tick\":2}", "{\"schema_version\":\"0.9.0\",\"tick\":-1}",
-        "{\"schema_version\":\"0.9.0\",\"tick\":1,\"a\":{\"b\":1,\"b\":1}}", "\u{1b}[31mred",
+        "",
+        "INFO telemetry started",
+        "{",
+        "[1]",
+        "{}",
+        "{\"tick\":1}",
+        "{\"schema_version\":\"0.9.0\"}",
+        "{\"schema_version\":\"x\",\"tick\":1}",
+        "{\"schema_version\":\"1.0.0\",\"payload_type\":\"gossip\",\"tick\":1}",
+        "{\"schema_version\":\"0.9.0\",\"tick\":1,\"tick\":2}",
+        "{\"schema_version\":\"0.9.0\",\"tick\":-1}",
+        "{\"schema_version\":\"0.9.0\",\"tick\":1,\"a\":{\"b\":1,\"b\":1}}",
+        "\u{1b}[31mred",
     ];
     let (telemetry, script) = replayed(garbage.iter().flat_map(|line| [*line, version]));
     let statement = telemetry.shutdown(PATIENCE).sinks[0].1;
@@ -114,11 +123,17 @@ fn an_envelope_is_kept_whatever_of_it_is_there() {
             assert_eq!(before.get(key), after.get(key), "{key}");
         }
     }
-    assert_eq!(tree(&received[0]).get("changes"), tree(lines[0].as_bytes()).get("changes").map(|changes| {
-        let mut changes = changes.clone();
-        changes.as_object_mut().unwrap().remove("policy_identity");
-        changes
-    }).as_ref());
+    assert_eq!(
+        tree(&received[0]).get("changes"),
+        tree(lines[0].as_bytes())
+            .get("changes")
+            .map(|changes| {
+                let mut changes = changes.clone();
+                changes.as_object_mut().unwrap().remove("policy_identity");
+                changes
+            })
+            .as_ref()
+    );
 }
 
 /// Collects the identity under which frames travel.
@@ -143,13 +158,15 @@ impl Transport for Labels {
 fn every_replayed_frame_has_an_identity_of_its_own() {
     let (sender, labels) = std::sync::mpsc::channel();
     let sink = townlet_pipeline::SinkInfo::new("labels");
-    let pipeline = builder().sink(eager("main"), sink, move || Ok(Box::new(Labels(sender.clone())) as Box<dyn Transport>));
+    let pipeline =
+        builder().sink(eager("main"), sink, move || Ok(Box::new(Labels(sender.clone())) as Box<dyn Transport>));
     let telemetry = pipeline.start().unwrap();
     let replay = telemetry.replay().unwrap();
     for line in STREAM.lines() {
         replay.emit_line(Bytes::from_static(line.as_bytes())).unwrap();
     }
-    let own = "{\"schema_version\":\"1.0.0\",\"payload_type\":\"event\",\"run_id\":\"r\",\"stream\":\"s\",\"seq\":9,\"tick\":4}";
+    let own = "{\"schema_version\":\"1.0.0\",\"payload_type\":\"event\",\"run_id\":\"r\",\"stream\":\"s\",\"seq\":9,\"tick\":4,\
+               \"event\":\"e\",\"payload\":{}}";
     replay.emit_line(Bytes::from_static(own.as_bytes())).unwrap();
     let _ = telemetry.shutdown(PATIENCE);
     let labels: Vec<_> = labels.try_iter().collect();

@@ -10,9 +10,7 @@ use townlet_testkit::Script;
 use townlet_transform::{Dropped, Record};
 use townlet_transport::{Connected, Frame, Level, Outcome, SendError, Transport, TransportError};
 
-use crate::fakes::{
-    Gate, HOUR, PATIENCE, With, builder, chain, drops, eager, eventually, lazy, ms, order, single,
-};
+use crate::fakes::{Gate, HOUR, PATIENCE, With, builder, chain, drops, eager, eventually, lazy, ms, order, single};
 
 /// Says when it is gone.
 struct Farewell(mpsc::Sender<&'static str>, &'static str);
@@ -197,7 +195,7 @@ fn a_pipeline_that_goes_frees_what_it_holds() {
     struct Held {
         event: &'static str,
         #[serde(skip)]
-        held: Arc<()>,
+        _held: Arc<()>,
     }
     impl townlet_schema::HeapSize for Held {
         fn heap_size(&self) -> usize {
@@ -216,7 +214,7 @@ fn a_pipeline_that_goes_frees_what_it_holds() {
         let held = Arc::new(());
         let stream = telemetry.stream("held").unwrap();
         for n in 0..200 {
-            stream.emit(n, Held { event: "held", held: Arc::clone(&held) }).unwrap();
+            stream.emit(n, Held { event: "held", _held: Arc::clone(&held) }).unwrap();
         }
         drop((stream, telemetry));
         eventually("all are freed", || Arc::strong_count(&held) == 1);

@@ -139,9 +139,13 @@ fn an_eager_pipeline_is_idle_when_there_is_nothing_to_do() {
     let stage = || -> u64 {
         let tasks = std::fs::read_dir("/proc/self/task").unwrap().filter_map(|task| Some(task.ok()?.path()));
         tasks
-            .filter(|task| std::fs::read_to_string(task.join("comm")).is_ok_and(|name| name.starts_with("telemetry-stage")))
+            .filter(|task| {
+                std::fs::read_to_string(task.join("comm")).is_ok_and(|name| name.starts_with("telemetry-stage"))
+            })
             .filter_map(|task| std::fs::read_to_string(task.join("status")).ok())
-            .filter_map(|s| s.lines().find_map(|l| l.strip_prefix("voluntary_ctxt_switches:")?.trim().parse::<u64>().ok()))
+            .filter_map(|s| {
+                s.lines().find_map(|l| l.strip_prefix("voluntary_ctxt_switches:")?.trim().parse::<u64>().ok())
+            })
             .max()
             .unwrap_or_default()
     };

@@ -1,5 +1,7 @@
 //! Tests of the town through its public face. One binary; one module per promise.
 
+#![expect(clippy::unwrap_used, clippy::expect_used, reason = "shared functions of tests are tests too")]
+
 mod commands;
 mod day;
 mod invariants;

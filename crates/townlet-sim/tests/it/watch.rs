@@ -13,7 +13,7 @@ type Ties = BTreeMap<String, BTreeMap<String, Tie>>;
 
 /// Follows a run, tick by tick, and panics at the first broken promise.
 #[derive(Default)]
-pub struct Watch {
+pub(crate) struct Watch {
     totals: QueueMetrics,
     ties: Ties,
     exits_today: u64,
@@ -24,7 +24,7 @@ pub struct Watch {
 
 impl Watch {
     /// Checks everything about one tick.
-    pub fn tick(&mut self, world: &World, outcome: &TickOutcome, snapshot: &Snapshot) {
+    pub(crate) fn tick(&mut self, world: &World, outcome: &TickOutcome, snapshot: &Snapshot) {
         self.people(snapshot);
         self.census(world, outcome);
         self.events(outcome, snapshot);
