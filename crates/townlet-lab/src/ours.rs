@@ -1,6 +1,5 @@
 //! The pipeline under test, set up as a host of this workload would set it up.
 
-use std::ops::Range;
 use std::time::Duration;
 
 use anyhow::ensure;
@@ -12,7 +11,7 @@ use townlet_transport_file::{FileOptions, FileTransport};
 use townlet_transport_tcp::{Security, TcpOptions, TcpTransport};
 
 use crate::destination::Destination;
-use crate::rivals::{Pipeline, QUEUE_EVENTS};
+use crate::rivals::{Pipeline, QUEUE_EVENTS, Share};
 use crate::workload::{Reading, tick_of};
 
 /// No cell of the bench takes so long; a machine that does is not measured.
@@ -135,8 +134,8 @@ fn tcp(builder: townlet_pipeline::Builder, options: Options, mut to: TcpOptions)
 }
 
 impl Pipeline for Ours {
-    fn produce(&self, range: Range<u64>) -> anyhow::Result<()> {
-        for n in range {
+    fn produce(&self, share: Share) -> anyhow::Result<()> {
+        for n in share {
             let event = Reading::at(n);
             match self.way {
                 Way::Owned => self.stream.emit(tick_of(n), event)?,

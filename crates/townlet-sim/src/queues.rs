@@ -152,7 +152,7 @@ impl World {
         }
         let place = self.objects.get_mut(object);
         let ahead = place.waiting.last().map(|waiting| waiting.agent);
-        place.waiting.push(Waiting { agent, since: tick, next_try: tick + RETRY_TICKS, blocked: 0, ghost_steps: 0 });
+        place.waiting.push(Waiting { agent, since: tick, next_try: tick + RETRY_TICKS, blocked: 1, ghost_steps: 0 });
         let queue_length = place.waiting.len() as u32;
         self.agents[index].doing = Doing::Queued(object);
         if let Some(rival) = ahead {

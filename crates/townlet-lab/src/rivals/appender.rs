@@ -3,14 +3,13 @@
 //! thread makes a write of each line, as it ships.
 
 use std::io::{self, Write};
-use std::ops::Range;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use tracing_appender::non_blocking::{NonBlocking, NonBlockingBuilder, WorkerGuard};
 
-use super::{Pipeline, QUEUE_EVENTS};
+use super::{Pipeline, QUEUE_EVENTS, Share};
 use crate::destination::Destination;
 use crate::workload::{Lines, Reading};
 
@@ -67,13 +66,14 @@ impl Appender {
 }
 
 impl Pipeline for Appender {
-    fn produce(&self, range: Range<u64>) -> anyhow::Result<()> {
+    fn produce(&self, share: Share) -> anyhow::Result<()> {
         let (mut lines, mut line, mut writer) = (Lines::new(self.envelope), Vec::new(), self.writer.clone());
-        let count = range.end - range.start;
-        for n in range {
+        let mut count = 0;
+        for n in share {
             line.clear();
             lines.write(n, &Reading::at(n), &mut line);
             writer.write_all(&line)?;
+            count += 1;
         }
         self.sent.fetch_add(count, Ordering::Relaxed);
         Ok(())

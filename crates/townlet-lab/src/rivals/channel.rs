@@ -1,10 +1,9 @@
 //! flume and a `BufWriter`: what most programs would build first.
 
 use std::io::{BufWriter, Write};
-use std::ops::Range;
 use std::thread::JoinHandle;
 
-use super::{GATHERED, Pipeline, QUEUE_EVENTS, joined};
+use super::{GATHERED, Pipeline, QUEUE_EVENTS, Share, joined};
 use crate::destination::Destination;
 use crate::workload::{Lines, Reading};
 
@@ -35,9 +34,9 @@ impl FlumeBytes {
 }
 
 impl Pipeline for FlumeBytes {
-    fn produce(&self, range: Range<u64>) -> anyhow::Result<()> {
+    fn produce(&self, share: Share) -> anyhow::Result<()> {
         let mut lines = Lines::new(self.envelope);
-        for n in range {
+        for n in share {
             let mut line = Vec::with_capacity(512);
             lines.write(n, &Reading::at(n), &mut line);
             self.sender.send(line)?;
@@ -83,8 +82,8 @@ impl FlumeValues {
 }
 
 impl Pipeline for FlumeValues {
-    fn produce(&self, range: Range<u64>) -> anyhow::Result<()> {
-        for n in range {
+    fn produce(&self, share: Share) -> anyhow::Result<()> {
+        for n in share {
             self.sender.send((n, Reading::at(n)))?;
         }
         Ok(())

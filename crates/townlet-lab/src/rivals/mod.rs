@@ -9,6 +9,8 @@ mod channel;
 mod mutex_batch;
 mod otel;
 
+
+use std::iter::StepBy;
 use std::ops::Range;
 
 pub use self::appender::Appender;
@@ -22,13 +24,16 @@ pub const QUEUE_EVENTS: usize = 65_536;
 /// Bytes gathered before a write.
 pub const GATHERED: usize = 256 * 1024;
 
+/// The events of one producer: every so manyth, so that all producers are in the same tick.
+pub type Share = StepBy<Range<u64>>;
+
 /// A pipeline from events to a destination.
 pub trait Pipeline: Sync {
-    /// Emits the events of `range`, in order, on the calling thread.
+    /// Emits the events of `share`, in order, on the calling thread.
     ///
     /// # Errors
     /// What keeps it from taking an event over.
-    fn produce(&self, range: Range<u64>) -> anyhow::Result<()>;
+    fn produce(&self, share: Share) -> anyhow::Result<()>;
 
     /// Waits until all that was emitted is with the kernel, and ends.
     ///

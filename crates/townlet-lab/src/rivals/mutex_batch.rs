@@ -3,12 +3,11 @@
 //! tells no order, retries nothing and loses its buffer with the connection.
 
 use std::io::Write;
-use std::ops::Range;
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use super::{GATHERED, Pipeline, joined};
+use super::{GATHERED, Pipeline, Share, joined};
 use crate::destination::Destination;
 use crate::workload::{Lines, Reading};
 
@@ -103,9 +102,9 @@ impl MutexBatchPipeline {
 }
 
 impl Pipeline for MutexBatchPipeline {
-    fn produce(&self, range: Range<u64>) -> anyhow::Result<()> {
+    fn produce(&self, share: Share) -> anyhow::Result<()> {
         let mut lines = Lines::new(self.envelope);
-        for n in range {
+        for n in share {
             let event = Reading::at(n);
             self.queue.push(|buffer| lines.write(n, &event, buffer));
         }

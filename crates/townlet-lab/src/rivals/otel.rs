@@ -4,7 +4,6 @@
 use std::fmt;
 use std::future::Future;
 use std::io::{self, Write};
-use std::ops::Range;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
@@ -14,7 +13,7 @@ use opentelemetry_sdk::logs::{
     BatchConfigBuilder, BatchLogProcessor, LogBatch, LogExporter, SdkLogRecord, SdkLogger, SdkLoggerProvider,
 };
 
-use super::{GATHERED, Pipeline, QUEUE_EVENTS};
+use super::{GATHERED, Pipeline, QUEUE_EVENTS, Share};
 use crate::destination::{Destination, Wire};
 use crate::workload::Reading;
 
@@ -56,8 +55,8 @@ pub fn null_logger() -> Otel {
 }
 
 impl Pipeline for Otel {
-    fn produce(&self, range: Range<u64>) -> anyhow::Result<()> {
-        for n in range {
+    fn produce(&self, share: Share) -> anyhow::Result<()> {
+        for n in share {
             self.emit(&Reading::at(n));
         }
         Ok(())
