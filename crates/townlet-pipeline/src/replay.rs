@@ -98,7 +98,9 @@ pub(crate) fn write_line(head: &LineHead<'_>, body: &[u8], out: &mut Vec<u8>) {
             out.extend_from_slice(value.to_string().as_bytes());
         }
     }
-    let members = body.strip_prefix(b"{").and_then(|b| b.strip_suffix(b"}")).unwrap_or_default();
+    // An object, as the chain has made sure; what stood around it in the capture is not part of it.
+    let members = body.trim_ascii();
+    let members = members.get(1..members.len().saturating_sub(1)).unwrap_or_default().trim_ascii();
     if !members.is_empty() {
         out.push(separator);
         out.extend_from_slice(members);

@@ -253,6 +253,7 @@ fn reason_of(drop: &Dropped) -> DropReason {
 pub(crate) fn reason_of_encoding(error: &EncodeError) -> DropReason {
     match error.kind() {
         EncodeErrorKind::NonFinite => DropReason::NonFinite,
+        EncodeErrorKind::TooLarge => DropReason::Oversize,
         _ => DropReason::InvalidPayload,
     }
 }

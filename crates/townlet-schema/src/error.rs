@@ -165,6 +165,8 @@ pub enum EncodeErrorKind {
     NonFinite,
     /// Nested deeper than [`MAX_DEPTH`](crate::MAX_DEPTH).
     TooDeep,
+    /// Longer than [`MAX_LINE_BYTES`](crate::MAX_LINE_BYTES), which no reader takes.
+    TooLarge,
     /// The same key twice in one object.
     DuplicateKey,
     /// A value that has no place in JSON: a map key that is no string, number or

@@ -77,6 +77,7 @@ impl From<EncodeError> for Dropped {
     fn from(error: EncodeError) -> Self {
         let reason = match error.kind() {
             EncodeErrorKind::NonFinite => DropReason::NonFinite,
+            EncodeErrorKind::TooLarge => DropReason::Oversize,
             _ => DropReason::InvalidPayload,
         };
         Self::new(reason, error.to_string())

@@ -37,7 +37,7 @@ impl Pipeline for FlumeBytes {
     fn produce(&self, share: Share) -> anyhow::Result<()> {
         let mut lines = Lines::new(self.envelope);
         for n in share {
-            let mut line = Vec::with_capacity(512);
+            let mut line = Vec::with_capacity(if self.envelope { 448 } else { 320 });
             lines.write(n, &Reading::at(n), &mut line);
             self.sender.send(line)?;
         }

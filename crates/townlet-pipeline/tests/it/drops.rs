@@ -8,7 +8,7 @@ use serde::ser::SerializeMap;
 use townlet_pipeline::{DropReason, Options};
 use townlet_schema::{HeapSize, Json, Kind, Object, Payload, read_head};
 
-use crate::fakes::{Order, PATIENCE, books, drops, eager, nan, noted, order, single, text};
+use crate::fakes::{Order, PATIENCE, books, drops, eager, noted, order, single, text};
 
 /// Serialises to objects within objects.
 struct Nested(usize);
@@ -86,7 +86,6 @@ fn w16_bad_payloads_are_counted_by_reason_and_nothing_else_is_lost() {
         "{}{}",
         "{} x",
         "{\"a\":1,}",
-        "{\"a\":NaN}",
         "{\"a\":01}",
         "{'a':1}",
         "{\"a\":1,\"a\":2}",
@@ -107,7 +106,7 @@ fn w16_bad_payloads_are_counted_by_reason_and_nothing_else_is_lost() {
     bad("non_finite", &|| {
         orders.emit_encoded(1, Bytes::from_static(b"{\"event\":\"x\",\"a\":1e999}")).unwrap().dropped
     });
-    bad("non_finite", &|| orders.emit_ref(1, &nan()).unwrap().dropped);
+    bad("non_finite", &|| orders.emit_encoded(1, Bytes::from_static(b"{\"a\":NaN}")).unwrap().dropped);
 
     let last = telemetry.shutdown(PATIENCE);
     let statement = last.sinks[0].1;

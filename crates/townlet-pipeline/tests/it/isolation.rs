@@ -294,7 +294,7 @@ fn lines_of_different_sinks_share_no_memory_that_one_of_them_does_not_count() {
     small.hold_next_send();
     let telemetry = builder()
         .scripted(Options { max_buffer_bytes: 20_000, ..eager("small") }, &small)
-        .scripted(eager("large"), &large)
+        .scripted(Options { max_buffer_bytes: 32 << 20, ..eager("large") }, &large)
         .start()
         .unwrap();
     let orders = telemetry.stream("orders").unwrap();

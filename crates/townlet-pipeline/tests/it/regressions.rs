@@ -148,7 +148,7 @@ fn w3_raise_reaches_the_caller_as_an_error_by_every_way_in() {
     let body = |id: u64| Bytes::from(format!("{{\"event\":\"x\",\"payload\":{{\"id\":{id}}}}}"));
     let line = |id: u64| {
         let text = format!(
-            "{{\"schema_version\":\"1.0.0\",\"payload_type\":\"event\",\"tick\":1,\"event\":\"x\",\"payload\":{{\"id\":{id}}}}}"
+            "{{\"schema_version\":\"1.0.0\",\"payload_type\":\"event\",\"run_id\":\"r\",\"stream\":\"s\",\"seq\":1,\"tick\":1,\"event\":\"x\",\"payload\":{{\"id\":{id}}}}}"
         );
         Bytes::from(text)
     };

@@ -38,7 +38,10 @@ fn the_predecessors_stream_comes_out_whole_but_for_what_is_redacted() {
         assert_eq!(line.get("schema_version").and_then(Json::as_str), Some("0.9.0"));
         assert!(captured.remove("policy_identity").is_some(), "the sample has it");
         assert!(line.get("policy_identity").is_none());
-        assert_eq!(line, captured, "everything else is as it was, `tick` included");
+        for (key, value) in captured.iter() {
+            assert_eq!(line.get(key), Some(value), "{key}");
+        }
+        assert_eq!(line.len(), captured.len());
     }
     for line in &lines {
         assert!(read_record(line).is_ok());
@@ -97,7 +100,9 @@ fn our_own_lines_keep_their_run_stream_and_number() {
     }
     let last = telemetry.shutdown(PATIENCE);
     assert_eq!(last.sinks[0].1.account.delivered(), 9);
-    assert_eq!(second.received(), captured, "byte for byte: they were redacted before");
+    for (before, after) in captured.iter().zip(second.received()) {
+        assert_eq!(tree(before), tree(&after), "nothing is lost, and the redaction has nothing left to do");
+    }
     let accounts = telemetry.stream_accounts("main").unwrap();
     assert_eq!(accounts.iter().find(|(name, _)| name == "relay.replay").unwrap().1.accepted(), 9);
 }

@@ -81,24 +81,28 @@ fn a_full_batch_wakes_the_workers_within_one_tick() {
     }
 }
 
-/// Times that this process's telemetry threads went to sleep, by thread.
+/// Times that threads of this process whose name starts with `prefix` went to sleep, by thread.
 #[cfg(target_os = "linux")]
-fn sleeps() -> std::collections::BTreeMap<String, u64> {
+fn sleeps(prefix: &str) -> std::collections::BTreeMap<std::path::PathBuf, u64> {
     let mut sleeps = std::collections::BTreeMap::new();
     for task in std::fs::read_dir("/proc/self/task").unwrap() {
         let task = task.unwrap().path();
         // A thread may have ended meanwhile.
-        let (Ok(name), Ok(status)) =
-            (std::fs::read_to_string(task.join("comm")), std::fs::read_to_string(task.join("status")))
-        else {
-            continue;
-        };
+        let read = |file| std::fs::read_to_string(task.join(file)).unwrap_or_default();
+        let status = read("status");
         let count = status.lines().find_map(|line| line.strip_prefix("voluntary_ctxt_switches:"));
-        if name.starts_with("telemetry-idle") {
-            *sleeps.entry(name.trim().to_owned()).or_default() += count.unwrap().trim().parse::<u64>().unwrap();
+        if let (true, Some(count)) = (read("comm").starts_with(prefix), count) {
+            sleeps.insert(task, count.trim().parse().unwrap());
         }
     }
     sleeps
+}
+
+/// Lets a period pass: it is what is measured, nothing is waited for.
+#[cfg(target_os = "linux")]
+fn pass(period: Duration) {
+    let (_never, silence) = std::sync::mpsc::channel::<()>();
+    assert!(silence.recv_timeout(period).is_err());
 }
 
 /// Idle threads look around by the poll period and no more often.
@@ -116,15 +120,12 @@ fn an_idle_pipeline_hardly_wakes() {
     telemetry.stream("orders").unwrap().emit(1, order(1)).unwrap();
     parted.stream("orders").unwrap().emit(1, order(1)).unwrap();
     assert!(script.wait_for_lines(2, PATIENCE));
-    eventually("all threads run", || sleeps().len() >= 4);
-    let before = sleeps();
-    // A period is what this measures; nothing is waited for.
-    let period = Duration::from_secs(2);
-    let (_never, silence) = std::sync::mpsc::channel::<()>();
-    assert!(silence.recv_timeout(period).is_err());
-    for (name, count) in sleeps() {
-        let woke = count - before.get(&name).copied().unwrap_or_default();
-        assert!(woke <= 10, "{name} woke {woke} times in {period:?}");
+    eventually("all threads run", || sleeps("telemetry-idle").len() == 4);
+    let before = sleeps("telemetry-idle");
+    pass(ms(2000));
+    for (task, count) in sleeps("telemetry-idle") {
+        let woke = count - before[&task];
+        assert!(woke <= 10, "{task:?} woke {woke} times in two seconds");
     }
     assert_eq!(telemetry.shutdown(PATIENCE).residual() + parted.shutdown(PATIENCE).residual(), 0);
 }
@@ -136,24 +137,12 @@ fn an_eager_pipeline_is_idle_when_there_is_nothing_to_do() {
     let options = |name: &str| Options { flush_interval: Duration::ZERO, ..eager(name) };
     let telemetry =
         builder().scripted(options("a"), &Script::new()).scripted(options("b"), &Script::new()).start().unwrap();
-    let stage = || -> u64 {
-        let tasks = std::fs::read_dir("/proc/self/task").unwrap().filter_map(|task| Some(task.ok()?.path()));
-        tasks
-            .filter(|task| {
-                std::fs::read_to_string(task.join("comm")).is_ok_and(|name| name.starts_with("telemetry-stage"))
-            })
-            .filter_map(|task| std::fs::read_to_string(task.join("status")).ok())
-            .filter_map(|s| {
-                s.lines().find_map(|l| l.strip_prefix("voluntary_ctxt_switches:")?.trim().parse::<u64>().ok())
-            })
-            .max()
-            .unwrap_or_default()
-    };
-    eventually("the stage runs", || stage() > 0);
-    let before = stage();
-    let (_never, silence) = std::sync::mpsc::channel::<()>();
-    assert!(silence.recv_timeout(ms(500)).is_err());
+    let busiest = || sleeps("telemetry-stage").into_values().max().unwrap_or_default();
+    eventually("the stage runs", || busiest() > 0);
+    let before = busiest();
+    pass(ms(500));
+    let woke = busiest().saturating_sub(before);
     // Other tests have stages of their own: the busiest of all is looked at, loosely.
-    assert!(stage() - before < 2000, "{} wake-ups in half a second", stage() - before);
+    assert!(woke < 2000, "{woke} wake-ups in half a second");
     assert_eq!(telemetry.shutdown(PATIENCE).residual(), 0);
 }

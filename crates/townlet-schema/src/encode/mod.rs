@@ -4,6 +4,7 @@
 //! rules: a non-finite float is an error, nesting is bounded, maps are sorted,
 //! and no feature that a host turns on in serde_json changes a byte.
 
+mod compound;
 mod keys;
 mod order;
 mod serializer;

@@ -1,34 +1,41 @@
 //! The serde data model as JSON text.
 
-use std::cmp::Ordering;
-
-use serde::ser::{self, Serialize, Serializer};
+use serde::ser::{Serialize, Serializer};
 
 use super::MAX_DEPTH;
-use super::keys::KeyEncoder;
-use super::order::{compare_keys, sort_entries};
+use super::compound::{Entries, Fields, List, Shape};
 use super::text::{write_finite, write_finite_f32, write_integer, write_string};
 use crate::error::{EncodeError, EncodeErrorKind};
-use crate::json::Json;
+use crate::json::MAX_LINE_BYTES;
 
 /// The names under which serde_json smuggles a number of arbitrary precision
 /// and a raw value through the data model, when a host turns those on.
 const FOREIGN_NUMBER: &str = "$serde_json::private::Number";
 const FOREIGN_RAW: &str = "$serde_json::private::RawValue";
 
-/// Appends to a buffer.
+/// Appends to a buffer, up to a limit.
 pub(super) struct Encoder<'a> {
-    out: &'a mut Vec<u8>,
+    pub(super) out: &'a mut Vec<u8>,
     depth: usize,
+    /// Where the buffer may end. Looked at before a text and at each element, so
+    /// that what is over the limit is refused before it is written.
+    end: usize,
 }
 
 impl<'a> Encoder<'a> {
     pub(super) fn new(out: &'a mut Vec<u8>) -> Self {
-        Self { out, depth: 0 }
+        let end = out.len().saturating_add(MAX_LINE_BYTES);
+        Self { out, depth: 0, end }
+    }
+
+    /// Fails where `more` bytes would go over the limit.
+    #[inline]
+    pub(super) fn room_for(&self, more: usize) -> Result<(), EncodeError> {
+        if self.out.len().saturating_add(more) > self.end { Err(too_large()) } else { Ok(()) }
     }
 
     #[inline]
-    fn open(&mut self, bracket: u8) -> Result<(), EncodeError> {
+    pub(super) fn open(&mut self, bracket: u8) -> Result<(), EncodeError> {
         if self.depth == MAX_DEPTH {
             return Err(too_deep());
         }
@@ -38,7 +45,7 @@ impl<'a> Encoder<'a> {
     }
 
     #[inline]
-    fn close(&mut self, bracket: u8) {
+    pub(super) fn close(&mut self, bracket: u8) {
         self.depth -= 1;
         self.out.push(bracket);
     }
@@ -54,6 +61,11 @@ impl<'a> Encoder<'a> {
 #[cold]
 fn too_deep() -> EncodeError {
     EncodeError::new(EncodeErrorKind::TooDeep, format!("nested deeper than {MAX_DEPTH} levels"))
+}
+
+#[cold]
+fn too_large() -> EncodeError {
+    EncodeError::new(EncodeErrorKind::TooLarge, format!("more than {MAX_LINE_BYTES} bytes, which no reader takes"))
 }
 
 #[cold]
@@ -126,6 +138,7 @@ impl<'e, 'a> Serializer for &'e mut Encoder<'a> {
     }
     #[inline]
     fn serialize_str(self, text: &str) -> Result<(), EncodeError> {
+        self.room_for(text.len())?;
         write_string(text, self.out);
         Ok(())
     }
@@ -212,198 +225,5 @@ impl<'e, 'a> Serializer for &'e mut Encoder<'a> {
         self.open_variant(variant)?;
         self.open(b'{')?;
         Ok(Fields { encoder: self, first: true, shape: Shape::Variant })
-    }
-}
-
-/// A sequence under way.
-pub(super) struct List<'e, 'a> {
-    encoder: &'e mut Encoder<'a>,
-    count: usize,
-    wrapped: bool,
-}
-
-impl List<'_, '_> {
-    #[inline]
-    fn element<T: Serialize + ?Sized>(&mut self, value: &T) -> Result<(), EncodeError> {
-        if self.count > 0 {
-            self.encoder.out.push(b',');
-        }
-        value.serialize(&mut *self.encoder).map_err(|e| e.within_index(self.count))?;
-        self.count += 1;
-        Ok(())
-    }
-
-    #[inline]
-    fn finish(self) {
-        self.encoder.close(b']');
-        if self.wrapped {
-            self.encoder.close(b'}');
-        }
-    }
-}
-
-macro_rules! lists {
-    ($($trait:ident: $method:ident),*) => {
-        $(impl ser::$trait for List<'_, '_> {
-            type Ok = ();
-            type Error = EncodeError;
-            #[inline]
-            fn $method<T: Serialize + ?Sized>(&mut self, value: &T) -> Result<(), EncodeError> {
-                self.element(value)
-            }
-            #[inline]
-            fn end(self) -> Result<(), EncodeError> {
-                self.finish();
-                Ok(())
-            }
-        })*
-    };
-}
-
-lists!(
-    SerializeSeq: serialize_element,
-    SerializeTuple: serialize_element,
-    SerializeTupleStruct: serialize_field,
-    SerializeTupleVariant: serialize_field
-);
-
-/// What encloses the fields of a struct.
-#[derive(Clone, Copy, PartialEq)]
-enum Shape {
-    Plain,
-    Variant,
-    /// One of serde_json's own structs, whose single field is JSON text.
-    Foreign,
-}
-
-/// A struct under way: keys are trusted to be distinct, as the compiler checks.
-pub(super) struct Fields<'e, 'a> {
-    encoder: &'e mut Encoder<'a>,
-    first: bool,
-    shape: Shape,
-}
-
-impl Fields<'_, '_> {
-    #[inline]
-    fn field<T: Serialize + ?Sized>(&mut self, key: &'static str, value: &T) -> Result<(), EncodeError> {
-        if self.shape == Shape::Foreign {
-            return self.foreign(value);
-        }
-        if !self.first {
-            self.encoder.out.push(b',');
-        }
-        self.first = false;
-        write_string(key, self.encoder.out);
-        self.encoder.out.push(b':');
-        value.serialize(&mut *self.encoder).map_err(|e| e.within_key(key))
-    }
-
-    /// The text is somebody else's: it is read and written anew, so that it is
-    /// valid, compact and sorted like the rest.
-    #[cold]
-    fn foreign<T: Serialize + ?Sized>(&mut self, value: &T) -> Result<(), EncodeError> {
-        let mut quoted = Vec::new();
-        value.serialize(&mut Encoder::new(&mut quoted))?;
-        let refuse = |e| EncodeError::new(EncodeErrorKind::Unsupported, format!("raw JSON that is not valid: {e}"));
-        let Json::String(text) = Json::parse(&quoted).map_err(refuse)? else {
-            return Err(EncodeError::new(EncodeErrorKind::Unsupported, "raw JSON that is not a text"));
-        };
-        Json::parse(text.as_bytes()).map_err(refuse)?.serialize(&mut *self.encoder)
-    }
-
-    #[inline]
-    fn finish(self) {
-        if self.shape != Shape::Foreign {
-            self.encoder.close(b'}');
-        }
-        if self.shape == Shape::Variant {
-            self.encoder.close(b'}');
-        }
-    }
-}
-
-macro_rules! structs {
-    ($($trait:ident),*) => {
-        $(impl ser::$trait for Fields<'_, '_> {
-            type Ok = ();
-            type Error = EncodeError;
-            #[inline]
-            fn serialize_field<T: Serialize + ?Sized>(
-                &mut self,
-                key: &'static str,
-                value: &T,
-            ) -> Result<(), EncodeError> {
-                self.field(key, value)
-            }
-            #[inline]
-            fn end(self) -> Result<(), EncodeError> {
-                self.finish();
-                Ok(())
-            }
-        })*
-    };
-}
-
-structs!(SerializeStruct, SerializeStructVariant);
-
-/// A map under way.
-pub(super) struct Entries<'e, 'a> {
-    encoder: &'e mut Encoder<'a>,
-    /// Where the body begins, after the brace.
-    start: usize,
-    /// Where the latest key lies in the buffer, without its quotes.
-    key: (usize, usize),
-    free_form: bool,
-    in_order: bool,
-}
-
-impl Entries<'_, '_> {
-    fn key_text(&self) -> String {
-        String::from_utf8_lossy(&self.encoder.out[self.key.0..self.key.1]).into_owned()
-    }
-}
-
-fn duplicate(key: &str) -> EncodeError {
-    EncodeError::new(EncodeErrorKind::DuplicateKey, "the same key twice in one map").within_key(key)
-}
-
-impl ser::SerializeMap for Entries<'_, '_> {
-    type Ok = ();
-    type Error = EncodeError;
-
-    #[inline]
-    fn serialize_key<T: Serialize + ?Sized>(&mut self, key: &T) -> Result<(), EncodeError> {
-        let out = &mut *self.encoder.out;
-        let first = out.len() == self.start;
-        if !first {
-            out.push(b',');
-        }
-        let from = out.len() + 1;
-        key.serialize(KeyEncoder { out })?;
-        let before = std::mem::replace(&mut self.key, (from, out.len() - 1));
-        if !first {
-            match compare_keys(&out[before.0..before.1], &out[self.key.0..self.key.1]) {
-                Ordering::Less => {}
-                Ordering::Equal => return Err(duplicate(&self.key_text())),
-                Ordering::Greater => self.in_order = false,
-            }
-        }
-        out.push(b':');
-        Ok(())
-    }
-
-    #[inline]
-    fn serialize_value<T: Serialize + ?Sized>(&mut self, value: &T) -> Result<(), EncodeError> {
-        let result = value.serialize(&mut *self.encoder);
-        result.map_err(|e| e.within_key(&self.key_text()))
-    }
-
-    #[inline]
-    fn end(self) -> Result<(), EncodeError> {
-        if self.free_form && !self.in_order {
-            sort_entries(self.encoder.out, self.start).map_err(|key| duplicate(&key))?;
-        }
-        self.encoder.close(b'}');
-        Ok(())
     }
 }

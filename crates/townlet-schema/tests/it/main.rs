@@ -6,6 +6,7 @@ mod bad_input;
 mod client;
 mod encoding;
 mod legacy;
+mod limits;
 mod line;
 mod observations;
 mod properties;

@@ -5,7 +5,7 @@ use crate::{quiet_town, tick, town};
 
 #[test]
 fn midnight_sends_everybody_home_and_starts_the_counters_over() {
-    let mut world = town(2, 6);
+    let mut world = town(7, 6);
     let mut late_before = 0;
     for _ in 1..TICKS_PER_DAY {
         let (outcome, snapshot) = tick(&mut world);

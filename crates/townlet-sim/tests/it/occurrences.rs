@@ -35,7 +35,7 @@ fn two_days_of_six_agents_show_every_part_of_the_town() {
 }
 
 /// Most seeds show nearly all of it; this one shows all.
-const SEED: u64 = 10;
+const SEED: u64 = 7;
 
 const TOLD: [&str; 8] = [
     "operator_story",
