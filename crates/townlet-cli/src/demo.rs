@@ -39,7 +39,7 @@ pub(crate) fn run(args: &Demo) -> anyhow::Result<Exit> {
         .with_context(|| format!("writing {}", path.display()))?;
     let factories = setup::factories();
     let loaded = setup::load_or_explain(&path, &[], &factories)?;
-    let telemetry = townlet_config::start(&loaded.config, &factories, &setup::identity_of_seed(args.seed))?;
+    let telemetry = setup::start(&loaded.config, &factories, &setup::identity_of_seed(args.seed))?;
     eprintln!(
         "a town of {} agents, seed {}; redacted and validated; TLS 1.3 to {} and a copy to {}",
         args.agents,

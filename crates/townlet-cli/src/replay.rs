@@ -20,7 +20,7 @@ pub(crate) fn run(args: &Replay) -> anyhow::Result<Exit> {
     let file = File::open(&args.file).with_context(|| format!("opening {}", args.file.display()))?;
     let length = file.metadata().map(|m| m.len()).unwrap_or_default();
     let bar = setup::progress(length, "replaying");
-    let telemetry = townlet_config::start(&loaded.config, &factories, &setup::identity_now())?;
+    let telemetry = setup::start(&loaded.config, &factories, &setup::identity_now())?;
     let replay = telemetry.replay()?;
     let mut reader = BufReader::with_capacity(1 << 16, bar.wrap_read(file));
     let mut line = Vec::new();

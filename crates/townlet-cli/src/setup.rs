@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use townlet_config::{Diagnostics, Factories, Identity, Loaded, Loader, SinkConfig, TelemetryConfig};
-use townlet_pipeline::{FinalStatement, Statement};
+use townlet_pipeline::{FinalStatement, STUB_WARNING, Statement, StubSink, Telemetry};
 use townlet_schema::{RunId, TransportStatus};
 use townlet_sim::NarrationOptions;
 use townlet_transport::Factory;
@@ -141,4 +141,13 @@ pub(crate) fn capture_sinks(path: &Path, factories: &Factories) -> anyhow::Resul
         loader = loader.factory(&**factory);
     }
     Ok(loader.load_str("--telemetry-path", &text).map_err(Failure::usage)?.config.sinks)
+}
+
+/// Starts the pipeline; says so where it is only a stub.
+pub(crate) fn start(config: &TelemetryConfig, factories: &Factories, identity: &Identity) -> anyhow::Result<Telemetry> {
+    let telemetry = townlet_config::start(config, factories, identity).map_err(Failure::usage)?;
+    if StubSink::is_behind(&telemetry.latest_transport_status()) {
+        eprintln!("Warning: stub telemetry sink active (provider=stub); streaming disabled. {STUB_WARNING}");
+    }
+    Ok(telemetry)
 }

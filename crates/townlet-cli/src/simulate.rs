@@ -19,7 +19,7 @@ pub(crate) fn run(args: &Simulate) -> anyhow::Result<Exit> {
         config.sinks = setup::capture_sinks(path, &factories)?;
     }
     let identity = setup::identity_of_seed(args.seed);
-    let telemetry = townlet_config::start(&config, &factories, &identity)?;
+    let telemetry = setup::start(&config, &factories, &identity)?;
     let options = WorldOptions {
         seed: args.seed,
         agents: args.agents,

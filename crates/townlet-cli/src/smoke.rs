@@ -24,7 +24,7 @@ struct Finding {
 pub(crate) fn run(args: &Smoke) -> anyhow::Result<Exit> {
     let factories = setup::factories();
     let loaded = setup::load_or_explain(&args.config, &args.set, &factories)?;
-    let telemetry = townlet_config::start(&loaded.config, &factories, &setup::identity_now())?;
+    let telemetry = setup::start(&loaded.config, &factories, &setup::identity_now())?;
     watch(&telemetry, args.watch)?;
     telemetry.flush(setup::shutdown_timeout(&loaded.config));
     let before = telemetry.latest_transport_status();

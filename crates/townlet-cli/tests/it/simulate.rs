@@ -105,3 +105,14 @@ fn tick_health_lines_carry_the_counters_and_the_runtime_variant() {
         serde_json::from_str::<Value>(line).expect("one JSON object a line");
     }
 }
+
+#[test]
+fn a_stub_says_that_nothing_is_streamed() {
+    let dir = TempDir::new().unwrap();
+    let config =
+        write(dir.path(), "stub.yaml", "runtime:\n  telemetry: stub\ntelemetry:\n  transport: {type: stdout}\n");
+    let ran = townlet(&["simulate", "--config", &config, "--ticks", "5", "--agents", "2"]).expect(0);
+    assert!(ran.stderr.contains("Warning: stub telemetry sink active (provider=stub)"), "{}", ran.stderr);
+    assert!(ran.stderr.contains("Telemetry running in stub mode; real-time streaming disabled."), "{}", ran.stderr);
+    assert_eq!(ran.stdout, "");
+}

@@ -33,7 +33,8 @@ fn the_predecessors_stream_comes_out_whole_but_for_what_is_redacted() {
     let lines = script.received();
     assert_eq!(lines.len(), 120);
     for (captured, line) in STREAM.lines().zip(&lines) {
-        let mut captured = tree(captured.as_bytes());
+        // The normaliser's one other change: no zero is negative.
+        let mut captured = tree(captured.replace(":-0.0,", ":0.0,").replace(":-0.0}", ":0.0}").as_bytes());
         let line = tree(line);
         assert_eq!(line.get("schema_version").and_then(Json::as_str), Some("0.9.0"));
         assert!(captured.remove("policy_identity").is_some(), "the sample has it");

@@ -4,6 +4,7 @@
 
 mod commands;
 mod day;
+mod host;
 mod invariants;
 mod limiter;
 mod log;
