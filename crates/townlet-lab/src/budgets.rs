@@ -86,7 +86,9 @@ pub fn judge(comparisons: &[(&'static str, Rounds)]) -> Vec<Verdict> {
 /// Every budget.
 pub fn all() -> Vec<Budget> {
     let mut all = emit();
-    for (comparison, encoded) in [("to a file, 1 producer", "flume + BufWriter"), ("to a file, 4 producers", "flume + BufWriter")] {
+    for (comparison, encoded) in
+        [("to a file, 1 producer", "flume + BufWriter"), ("to a file, 4 producers", "flume + BufWriter")]
+    {
         for ours in ["ours, no transforms", "ours", "ours, encoded by the producer"] {
             let rate = (ours, "events_per_s");
             // The promise is for no transforms; the others are what hosts also ask about.
@@ -105,8 +107,7 @@ pub fn all() -> Vec<Budget> {
             enforced: true,
         });
     }
-    for comparison in
-        ["over TCP, 1 producer", "over TCP, 4 producers", "over TLS, 1 producer", "over TLS, 4 producers"]
+    for comparison in ["over TCP, 1 producer", "over TCP, 4 producers", "over TLS, 1 producer", "over TLS, 4 producers"]
     {
         for ours in ["ours, no transforms", "ours", "ours, encoded by the producer"] {
             let figures = ((ours, "events_per_s"), ("mutex-batch", "events_per_s"));
@@ -118,6 +119,7 @@ pub fn all() -> Vec<Budget> {
     all
 }
 
+/// The design speaks of p50; `middle` is that with the clock's steps averaged out.
 fn emit() -> Vec<Budget> {
     let at_most = |comparison, text, figure, limit, enforced| Budget {
         comparison,
@@ -131,12 +133,12 @@ fn emit() -> Vec<Budget> {
     let (owned, here) = ("emit owned, paced", "emit encoded here, paced");
     let ready = |metric| Figure::Absolute(("ours", metric));
     vec![
-        at_most(owned, "p50 : flume move", ratio("p50", "flume move"), 2.0, true),
-        at_most(owned, "p50 : opentelemetry_sdk", ratio("p50", "opentelemetry_sdk"), 0.2, true),
+        at_most(owned, "middle : flume move", ratio("middle", "flume move"), 2.0, true),
+        at_most(owned, "middle : opentelemetry_sdk", ratio("middle", "opentelemetry_sdk"), 0.2, true),
         at_most(owned, "p99.9 : flume move (reported)", ratio("p999", "flume move"), 1.5, false),
-        at_most("emit ready 265 B, paced", "p50, ns", ready("p50"), 100.0, true),
+        at_most("emit ready 265 B, paced", "middle, ns", ready("middle"), 100.0, true),
         at_most("emit ready 265 B, burst", "mean, ns", ready("mean"), 100.0, true),
-        at_most("emit ready 12 KB, paced", "p50, ns", ready("p50"), 1_500.0, true),
+        at_most("emit ready 12 KB, paced", "middle, ns", ready("middle"), 1_500.0, true),
         at_most(here, "mean : serialising alone", ratio("mean", "serialising alone"), 1.35, true),
         at_most(here, "p99 : flume of encoded bytes", ratio("p99", "flume of encoded bytes"), 0.3, true),
     ]
@@ -144,7 +146,7 @@ fn emit() -> Vec<Budget> {
 
 fn stage() -> Vec<Budget> {
     let snapshot = "snapshot of 12 KB";
-    let to_serialising = |contender| Figure::Ratio((contender, "p50"), ("serialising", "p50"));
+    let to_serialising = |contender| Figure::Ratio((contender, "middle"), ("serialising", "middle"));
     let at_most = |text, contender, limit| Budget {
         comparison: snapshot,
         text,
@@ -186,13 +188,7 @@ fn collector() -> Vec<Budget> {
     ]
 }
 
-fn at_least(
-    comparison: &'static str,
-    text: &'static str,
-    (a, b): (Of, Of),
-    limit: f64,
-    enforced: bool,
-) -> Budget {
+fn at_least(comparison: &'static str, text: &'static str, (a, b): (Of, Of), limit: f64, enforced: bool) -> Budget {
     Budget { comparison, text, figure: Figure::Ratio(a, b), bound: Bound::AtLeast, limit, enforced }
 }
 

@@ -15,7 +15,7 @@ use serde::{Deserialize, Serialize};
 use townlet_collector::store::StoreOptions;
 use townlet_collector::{Collector, CollectorOptions, Security};
 
-use crate::measure::{Contender, Rounds, Sample, interleave, process_cpu};
+use crate::measure::{Contender, Rounds, Sample, process_cpu};
 use crate::scale::Scale;
 use crate::workload::collector_lines;
 
@@ -43,10 +43,7 @@ pub fn measure(scale: &Scale, dir: &Path, bench: &Path) -> anyhow::Result<Rounds
         let lines = &lines;
         Contender::new(name, move || one(bench, service, dir, lines, scale.collected))
     };
-    interleave(
-        scale.rounds,
-        vec![run(Service::Collector, "townlet_collector"), run(Service::Copy, "read and write")],
-    )
+    scale.compare(vec![run(Service::Collector, "townlet_collector"), run(Service::Copy, "read and write")])
 }
 
 fn one(bench: &Path, service: Service, dir: &Path, lines: &[u8], count: u64) -> anyhow::Result<Sample> {

@@ -61,7 +61,8 @@ impl Ground {
             None => tempfile::tempdir().context("making a temporary folder")?,
         };
         write_certificates(dir.path())?;
-        let server = ServerTls::load(&ServerOptions::new(dir.path().join("server.pem"), dir.path().join("server.key")))?;
+        let server =
+            ServerTls::load(&ServerOptions::new(dir.path().join("server.pem"), dir.path().join("server.key")))?;
         Ok(Self { dir, server })
     }
 
@@ -82,7 +83,8 @@ impl Ground {
         let listener = TcpListener::bind(("127.0.0.1", 0))?;
         let addr = listener.local_addr()?;
         let tls = (medium == Medium::Tls).then(|| self.server.clone());
-        let drain = std::thread::Builder::new().name("receiver".into()).spawn(move || drain(&listener, tls.as_ref()))?;
+        let drain =
+            std::thread::Builder::new().name("receiver".into()).spawn(move || drain(&listener, tls.as_ref()))?;
         let destination = match medium {
             Medium::Tls => Destination::Tls(addr, self.dir().join("ca.pem")),
             _ => Destination::Tcp(addr),

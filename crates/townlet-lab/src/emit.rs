@@ -8,7 +8,7 @@ use bytes::Bytes;
 use townlet_pipeline::{Options, Stream, Telemetry};
 use townlet_schema::encode_into;
 
-use crate::measure::{Contender, Pace, Rounds, Sample, interleave, time_calls};
+use crate::measure::{Contender, Pace, Rounds, Sample, time_calls};
 use crate::ours::{Transforms, end, into_nothing, lossless};
 use crate::rivals::{Appender, MutexBatch, Pipeline, QUEUE_EVENTS, null_logger};
 use crate::scale::Scale;
@@ -47,7 +47,9 @@ fn owned(scale: &Scale, pace: Pace, calls: u64, pool: &[Reading]) -> anyhow::Res
     let value = |n: u64| pool[(n % POOL) as usize].clone();
     let contenders = vec![
         Contender::new("ours", || {
-            with_pipeline(calls, |stream| time_calls(pace, calls, value, |n, v| assert_taken(stream.emit(tick_of(n), v))))
+            with_pipeline(calls, |stream| {
+                time_calls(pace, calls, value, |n, v| assert_taken(stream.emit(tick_of(n), v)))
+            })
         }),
         Contender::new("ours, a tick a ms", || {
             let per_tick = EVENTS_PER_TICK / 10;
@@ -56,7 +58,14 @@ fn owned(scale: &Scale, pace: Pace, calls: u64, pool: &[Reading]) -> anyhow::Res
             })
         }),
         Contender::new("flume move", || {
-            let (sender, drain) = drained_channel();
+            let (sender, drain) = drained_channel(Drain::Looking);
+            warm_up(&sender, calls, value);
+            let latencies = time_calls(pace, calls, value, |_, v| assert_sent(sender.send(v)));
+            finish(sender, drain);
+            Ok(latencies.sample())
+        }),
+        Contender::new("flume move, with its wake-up", || {
+            let (sender, drain) = drained_channel(Drain::Woken);
             warm_up(&sender, calls, value);
             let latencies = time_calls(pace, calls, value, |_, v| assert_sent(sender.send(v)));
             finish(sender, drain);
@@ -70,7 +79,7 @@ fn owned(scale: &Scale, pace: Pace, calls: u64, pool: &[Reading]) -> anyhow::Res
             Ok(latencies.sample())
         }),
     ];
-    interleave(scale.rounds, contenders)
+    scale.compare(contenders)
 }
 
 fn ready(scale: &Scale, pace: Pace, calls: u64, bodies: &[Bytes]) -> anyhow::Result<Rounds> {
@@ -82,21 +91,23 @@ fn ready(scale: &Scale, pace: Pace, calls: u64, bodies: &[Bytes]) -> anyhow::Res
             })
         }),
         Contender::new("flume of ready bytes", || {
-            let (sender, drain) = drained_channel();
+            let (sender, drain) = drained_channel(Drain::Looking);
             warm_up(&sender, calls, body);
             let latencies = time_calls(pace, calls, body, |_, b| assert_sent(sender.send(b)));
             finish(sender, drain);
             Ok(latencies.sample())
         }),
     ];
-    interleave(scale.rounds, contenders)
+    scale.compare(contenders)
 }
 
 fn encoded_here(scale: &Scale, pace: Pace, calls: u64, pool: &[Reading]) -> anyhow::Result<Rounds> {
     let event = |n: u64| &pool[(n % POOL) as usize];
     let contenders = vec![
         Contender::new("ours", || {
-            with_pipeline(calls, |stream| time_calls(pace, calls, event, |n, e| assert_taken(stream.emit_ref(tick_of(n), e))))
+            with_pipeline(calls, |stream| {
+                time_calls(pace, calls, event, |n, e| assert_taken(stream.emit_ref(tick_of(n), e)))
+            })
         }),
         Contender::new("serialising alone", || {
             let mut out = Vec::with_capacity(1024);
@@ -107,7 +118,7 @@ fn encoded_here(scale: &Scale, pace: Pace, calls: u64, pool: &[Reading]) -> anyh
             Ok(latencies.sample())
         }),
         Contender::new("flume of encoded bytes", || {
-            let (sender, drain) = drained_channel();
+            let (sender, drain) = drained_channel(Drain::Woken);
             warm_up(&sender, calls, |_| Vec::new());
             let latencies = time_calls(pace, calls, event, |_, e| {
                 let mut line = Vec::with_capacity(320);
@@ -141,7 +152,7 @@ fn encoded_here(scale: &Scale, pace: Pace, calls: u64, pool: &[Reading]) -> anyh
             Ok(latencies.sample())
         }),
     ];
-    interleave(scale.rounds, contenders)
+    scale.compare(contenders)
 }
 
 /// Runs `timed` on a pipeline in its steady state: every buffer has its size.
@@ -169,9 +180,28 @@ fn settle(telemetry: &Telemetry) {
     }
 }
 
-fn drained_channel<T: Send + 'static>() -> (flume::Sender<T>, JoinHandle<()>) {
+/// How a channel's receiver learns that something has come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Drain {
+    /// It sleeps in `recv`, so a paced sender pays for waking it nearly every time.
+    Woken,
+    /// It looks every millisecond, so sending is the raw move.
+    Looking,
+}
+
+fn drained_channel<T: Send + 'static>(drain: Drain) -> (flume::Sender<T>, JoinHandle<()>) {
     let (sender, values) = flume::bounded::<T>(QUEUE_EVENTS);
-    (sender, std::thread::spawn(move || values.iter().for_each(drop)))
+    let thread = std::thread::spawn(move || match drain {
+        Drain::Woken => values.iter().for_each(drop),
+        Drain::Looking => loop {
+            match values.try_recv() {
+                Ok(value) => drop(value),
+                Err(flume::TryRecvError::Empty) => std::thread::park_timeout(Duration::from_millis(1)),
+                Err(flume::TryRecvError::Disconnected) => break,
+            }
+        },
+    });
+    (sender, thread)
 }
 
 fn warm_up<T>(sender: &flume::Sender<T>, calls: u64, value: impl Fn(u64) -> T) {
@@ -206,9 +236,11 @@ fn encode(event: &Reading, out: &mut Vec<u8>) {
     debug_assert!(encoded.is_ok());
 }
 
-/// One JSON object of about 12 KB.
+/// An event whose payload has about 12 KB.
 fn large_body() -> Bytes {
-    let mut body = Vec::new();
+    let mut body = br#"{"event":"town.state","payload":"#.to_vec();
+    // A town's snapshot has no float that JSON cannot say.
     let _ = encode_into(&crate::workload::snapshot(), &mut body);
+    body.push(b'}');
     Bytes::from(body)
 }

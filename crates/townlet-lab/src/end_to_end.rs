@@ -6,7 +6,7 @@ use std::time::Instant;
 use anyhow::ensure;
 
 use crate::destination::{Arrival, Destination, Ground, Medium};
-use crate::measure::{Contender, Rounds, Sample, interleave, process_cpu};
+use crate::measure::{Contender, Rounds, Sample, process_cpu};
 use crate::ours::{Ours, Transforms, Way, defaults_but_lossless, lossless};
 use crate::rivals::{Appender, FlumeBytes, FlumeValues, MutexBatchPipeline, Otel, Pipeline};
 use crate::scale::Scale;
@@ -15,7 +15,7 @@ type Start<'a> = Box<dyn Fn(&Destination) -> anyhow::Result<Box<dyn Pipeline>> +
 
 /// To a file, by 1 and 4 producers.
 pub fn to_files(scale: &Scale, ground: &Ground, envelope: bool) -> anyhow::Result<Vec<(&'static str, Rounds)>> {
-    let run = |producers| compare(scale.rounds, ground, Medium::File, producers, scale.file_events, with_all(envelope));
+    let run = |producers| compare(scale, ground, Medium::File, producers, scale.file_events, with_all(envelope));
     Ok(vec![("to a file, 1 producer", run(1)?), ("to a file, 4 producers", run(4)?)])
 }
 
@@ -23,7 +23,7 @@ pub fn to_files(scale: &Scale, ground: &Ground, envelope: bool) -> anyhow::Resul
 pub fn over_sockets(scale: &Scale, ground: &Ground, envelope: bool) -> anyhow::Result<Vec<(&'static str, Rounds)>> {
     let run = |medium, producers| {
         let contenders = with_all(envelope).into_iter().filter(|(name, ..)| !name.starts_with("flume")).collect();
-        compare(scale.rounds, ground, medium, producers, scale.socket_events, contenders)
+        compare(scale, ground, medium, producers, scale.socket_events, contenders)
     };
     Ok(vec![
         ("over TCP, 1 producer", run(Medium::Tcp, 1)?),
@@ -39,7 +39,11 @@ fn with_all<'a>(envelope: bool) -> Vec<(&'static str, bool, Start<'a>)> {
     }
     let lossless_too = true;
     vec![
-        ("ours, no transforms", lossless_too, Box::new(|to| boxed(Ours::start(to, lossless(), Transforms::Off, Way::Owned)))),
+        (
+            "ours, no transforms",
+            lossless_too,
+            Box::new(|to| boxed(Ours::start(to, lossless(), Transforms::Off, Way::Owned))),
+        ),
         ("ours", lossless_too, Box::new(|to| boxed(Ours::start(to, lossless(), Transforms::Default, Way::Owned)))),
         (
             "ours, encoded by the producer",
@@ -60,7 +64,7 @@ fn with_all<'a>(envelope: bool) -> Vec<(&'static str, bool, Start<'a>)> {
 }
 
 fn compare(
-    rounds: usize,
+    scale: &Scale,
     ground: &Ground,
     medium: Medium,
     producers: u64,
@@ -75,7 +79,7 @@ fn compare(
             Ok(sample)
         })
     });
-    interleave(rounds, contenders.collect())
+    scale.compare(contenders.collect())
 }
 
 /// From the first `emit` until the last byte is with the kernel, or with the peer.

@@ -28,6 +28,8 @@ pub fn lossless() -> Options {
         max_queue_length: QUEUE_EVENTS,
         max_buffer_bytes: 32 << 20,
         max_batch_size: 1024,
+        // As patient as the mutex-batch queue: less than a batch waits so long.
+        flush_interval: Duration::from_millis(50),
         ..Options::default()
     }
 }

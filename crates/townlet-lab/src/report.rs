@@ -176,7 +176,13 @@ struct Value(f64);
 
 impl fmt::Display for Value {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let digits = if self.0.abs() >= 1_000.0 { 0 } else if self.0.abs() >= 10.0 { 1 } else { 2 };
+        let digits = if self.0.abs() >= 1_000.0 {
+            0
+        } else if self.0.abs() >= 10.0 {
+            1
+        } else {
+            2
+        };
         f.pad(&format!("{:.digits$}", self.0))
     }
 }

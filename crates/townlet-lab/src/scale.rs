@@ -1,5 +1,7 @@
 //! How much is measured.
 
+use crate::measure::{Contender, Rounds, interleave};
+
 /// Rounds, calls and events of a run.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Scale {
@@ -21,9 +23,22 @@ pub struct Scale {
     pub transformed: u64,
     /// Lines to the collector.
     pub collected: u64,
+    /// Only this contender, to look at it with a profiler; then there are no ratios.
+    pub contender: Option<String>,
 }
 
 impl Scale {
+    /// Compares the contenders, or lets the only one run.
+    ///
+    /// # Errors
+    /// What keeps a contender from being measured.
+    pub fn compare(&self, mut contenders: Vec<Contender<'_>>) -> anyhow::Result<Rounds> {
+        if let Some(only) = &self.contender {
+            contenders.retain(|contender| contender.name == only);
+        }
+        interleave(self.rounds, contenders)
+    }
+
     /// What figures are quoted from; under six minutes.
     pub fn full() -> Self {
         Self {
@@ -36,6 +51,7 @@ impl Scale {
             snapshots: 1_000,
             transformed: 40_000,
             collected: 300_000,
+            contender: None,
         }
     }
 
@@ -51,6 +67,7 @@ impl Scale {
             snapshots: 200,
             transformed: 10_000,
             collected: 60_000,
+            contender: None,
         }
     }
 
@@ -66,6 +83,7 @@ impl Scale {
             snapshots: 16,
             transformed: 500,
             collected: 1_000,
+            contender: None,
         }
     }
 }

@@ -6,7 +6,7 @@ use townlet_pipeline::Telemetry;
 use townlet_schema::{Kind, Snapshot, encode_into};
 use townlet_transform::{Chain, Head, Record};
 
-use crate::measure::{Contender, Pace, Rounds, Sample, interleave, process_cpu, time_calls};
+use crate::measure::{Contender, Pace, Rounds, Sample, process_cpu, time_calls};
 use crate::ours::{Transforms, end, into_nothing, lossless};
 use crate::scale::Scale;
 use crate::workload::{Reading, encoded, encoded_len, shipped_event, snapshot};
@@ -40,21 +40,26 @@ pub fn snapshots(scale: &Scale) -> anyhow::Result<Rounds> {
             let mut chain = Chain::standard()?;
             let mut body = Vec::with_capacity(64 * 1024);
             let mut refused = 0;
-            let latencies = time_calls(pace, calls, |_| &town, |tick, snapshot| {
-                let mut text = std::mem::take(&mut body);
-                encode(snapshot, &mut text);
-                let head = Head::new(Kind::Snapshot, "town", tick);
-                let record = Record::encoded(head, text).map(Record::proven_by_type);
-                match record.and_then(|record| chain.run(record)) {
-                    Ok(redacted) => body = redacted.into_body(),
-                    Err(_) => refused += 1,
-                }
-            });
+            let latencies = time_calls(
+                pace,
+                calls,
+                |_| &town,
+                |tick, snapshot| {
+                    let mut text = std::mem::take(&mut body);
+                    encode(snapshot, &mut text);
+                    let head = Head::new(Kind::Snapshot, "town", tick);
+                    let record = Record::encoded(head, text).map(Record::proven_by_type);
+                    match record.and_then(|record| chain.run(record)) {
+                        Ok(redacted) => body = redacted.into_body(),
+                        Err(_) => refused += 1,
+                    }
+                },
+            );
             anyhow::ensure!(refused == 0, "the default transforms refused {refused} snapshots of the town");
             Ok(with_bytes(latencies.sample()))
         }),
     ];
-    interleave(scale.rounds, contenders)
+    scale.compare(contenders)
 }
 
 fn encode(snapshot: &Snapshot, out: &mut Vec<u8>) {
@@ -85,7 +90,9 @@ pub fn transforms(scale: &Scale) -> anyhow::Result<Vec<(&'static str, Rounds)>> 
             "transforms, shipped snapshot",
             on_and_off(scale, scale.snapshots, bytes(encoded_len(&town), scale.snapshots), |telemetry| {
                 let (telemetry, values) = (telemetry.clone(), vec![town.clone(); scale.snapshots as usize]);
-                Ok(Box::new(move || Ok(values.into_iter().try_for_each(|v| telemetry.emit_snapshot(1, v).map(drop))?)))
+                Ok(Box::new(move || {
+                    Ok(values.into_iter().try_for_each(|v| telemetry.emit_snapshot(1, v).map(drop))?)
+                }))
             })?,
         ),
         (
@@ -138,5 +145,5 @@ fn on_and_off(
     };
     let contenders =
         vec![Contender::new("on", || run(Transforms::Default)), Contender::new("off", || run(Transforms::Off))];
-    interleave(scale.rounds, contenders)
+    scale.compare(contenders)
 }

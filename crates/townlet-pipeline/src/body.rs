@@ -11,16 +11,27 @@ use townlet_transform::{DropReason, Dropped};
 /// A struct with a field `tick` is an easy mistake to make, so every body of a
 /// host's own type is looked at; it costs a few nanoseconds a field.
 pub(crate) fn names_envelope(body: &[u8]) -> bool {
-    // Our encoder writes no space around a colon and escapes no letter.
-    let suspect = memchr::memchr_iter(b':', body).any(|colon| {
-        let Some(before) = body[..colon].strip_suffix(b"\"") else { return false };
-        matches!(before.last(), Some(b'n' | b'e' | b'd' | b'm' | b'q' | b'k' | b'g'))
-            && ENVELOPE_KEYS
-                .iter()
-                .any(|key| before.strip_suffix(key.as_bytes()).is_some_and(|before| before.ends_with(b"\"")))
-    });
     // It may stand deeper down, where it is nobody else's.
-    suspect && !read_head(body).is_ok_and(|head| has_no_envelope(&head))
+    mentions_envelope(body) && !read_head(body).is_ok_and(|head| has_no_envelope(&head))
+}
+
+/// True where a field of the envelope stands somewhere in `body`. Our encoder
+/// writes no space around a colon and escapes no letter.
+fn mentions_envelope(body: &[u8]) -> bool {
+    memchr::memchr_iter(b':', body).any(|colon| {
+        let Some(before) = body[..colon].strip_suffix(b"\"") else { return false };
+        let quoted = |key: &str| before.strip_suffix(key.as_bytes()).is_some_and(|b| b.last() == Some(&b'"'));
+        match before.last() {
+            Some(b'n') => quoted("schema_version"),
+            Some(b'e') => quoted("payload_type"),
+            Some(b'd') => quoted("run_id"),
+            Some(b'm') => quoted("stream"),
+            Some(b'q') => quoted("seq") || quoted("base_seq"),
+            Some(b'k') => quoted("tick"),
+            Some(b'g') => quoted("rendering"),
+            _ => false,
+        }
+    })
 }
 
 fn has_no_envelope(head: &LineHead<'_>) -> bool {
@@ -84,6 +95,14 @@ mod tests {
             assert!(!names_envelope(format!("{{\"a\":{{\"{key}\":{version}}}}}").as_bytes()), "{key} deeper down");
             assert!(!names_envelope(format!("{{\"a\":\"\\\"{key}\\\":1\"}}").as_bytes()), "{key} in a string");
             assert!(!names_envelope(format!("{{\"x{key}\":1}}").as_bytes()), "x{key}");
+            // Wherever it lies in a word.
+            for pad in 0..20 {
+                let pad = "p".repeat(pad);
+                let with = format!("{{\"{pad}\":1,\"{key}\":{version},\"{pad}z\":\"a:b\"}}");
+                assert!(names_envelope(with.as_bytes()), "{with}");
+                let without = format!("{{\"{pad}\":1,\"y{key}\":{version},\"z{pad}\":\"{key}:\"}}");
+                assert!(!names_envelope(without.as_bytes()), "{without}");
+            }
         }
         assert!(!names_envelope(b"{}"));
         assert!(!names_envelope(b"7"));

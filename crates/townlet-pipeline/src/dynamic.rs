@@ -48,11 +48,11 @@ pub(crate) struct StandardStreams {
 impl StandardStreams {
     pub(crate) fn open(shared: &Arc<Shared>, producer: &str) -> Result<Self, StreamError> {
         Ok(Self {
-            snapshots: open(shared, producer, true)?,
-            events: open(shared, &format!("{producer}.events"), true)?,
-            health: open(shared, &format!("{producer}.health"), true)?,
-            failures: open(shared, &format!("{producer}.failure"), true)?,
-            console: open(shared, &format!("{producer}.console"), true)?,
+            snapshots: open(shared, producer)?,
+            events: open(shared, &format!("{producer}.events"))?,
+            health: open(shared, &format!("{producer}.health"))?,
+            failures: open(shared, &format!("{producer}.failure"))?,
+            console: open(shared, &format!("{producer}.console"))?,
         })
     }
 

@@ -9,7 +9,7 @@ use std::any::Any;
 use std::collections::VecDeque;
 
 use bytes::Bytes;
-use townlet_schema::{EncodeError, Payload, encode_into};
+use townlet_schema::{EncodeError, Payload, encode_body_into};
 
 /// A value as it was emitted.
 #[derive(Debug)]
@@ -104,7 +104,7 @@ impl<T: Payload> AnyLane for Lane<T> {
     fn encode_front(&mut self, scratch: &mut Vec<u8>) -> Option<Result<Encoded, EncodeError>> {
         scratch.clear();
         match self.items.pop_front()? {
-            Item::Value(value) => Some(encode_into(&value, scratch).map(|()| Encoded::Typed)),
+            Item::Value(value) => Some(encode_body_into(&value, scratch).map(|()| Encoded::Typed)),
             Item::Encoded(bytes) => {
                 scratch.extend_from_slice(&bytes);
                 Some(Ok(Encoded::Typed))

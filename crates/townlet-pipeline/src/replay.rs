@@ -37,7 +37,7 @@ impl Telemetry {
     /// [`StreamError::TypeMismatch`] where the host uses that name itself.
     pub fn replay(&self) -> Result<Replay, StreamError> {
         let inner = self.inner();
-        let stream = open::<NamedEvent>(&inner.shared, &format!("{}.replay", inner.producer), true)?;
+        let stream = open::<NamedEvent>(&inner.shared, &format!("{}.replay", inner.producer))?;
         Ok(Replay { shared: Arc::clone(&inner.shared), index: stream.index(), raising: inner.shared.raising() })
     }
 }

@@ -13,7 +13,7 @@ use townlet_transport::{Frame, Label};
 use townlet_worker::DropReason;
 use townlet_worker::driver::panic_message;
 
-use crate::body::{event_name, names_envelope, without_envelope};
+use crate::body::{event_name, without_envelope};
 use crate::intake::{CHUNK_BYTES, Intake, Routes, Token};
 use crate::lane::{AnyLane, Encoded};
 use crate::replay;
@@ -133,6 +133,14 @@ impl Stage {
         let info = &self.streams[token.stream as usize];
         let mut body = std::mem::take(&mut self.scratch);
         let encoded = lane.encode_front(&mut body).ok_or(DropReason::InvalidPayload)?;
+        if let Ok(Encoded::Typed) = encoded
+            && let Some(passed) = self.chain.pass(info.kind, &body)
+        {
+            let extra = LineExtra::default();
+            info.prefix.write_line(token.seq, token.tick, extra, passed.body_bytes(), &mut self.out);
+            self.scratch = body;
+            return Ok(None);
+        }
         let record = match encoded {
             Ok(Encoded::Line) => {
                 let identity = render_captured(&mut self.chain, info, token, &body, &mut self.out);
@@ -192,10 +200,6 @@ impl Stage {
 /// The record of a body, checked as far as its origin asks for.
 fn record(info: &StreamInfo, tick: u64, origin: Encoded, body: Vec<u8>) -> Result<Record, Dropped> {
     let body = match origin {
-        Encoded::Typed if !info.shipped && names_envelope(&body) => {
-            let detail = format!("the type of stream {} has a field of the envelope", info.name);
-            return Err(Dropped::new(townlet_transform::DropReason::InvalidPayload, detail));
-        }
         Encoded::Loose => without_envelope(body)?,
         _ => body,
     };

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use serde::Serialize;
-use townlet_schema::{EncodeError, Kind, Payload, encode_into};
+use townlet_schema::{EncodeError, Kind, Payload, encode_body_into, encode_into};
 use townlet_transform::{Dropped, Head, Validator};
 use townlet_worker::DropReason;
 
@@ -111,7 +111,7 @@ impl<T: Payload> Stream<T> {
 
     /// Encodes here something that is written as a `T` would be.
     pub(crate) fn emit_as<V: Serialize + ?Sized>(&self, tick: u64, value: &V) -> Result<Emitted, EmitError> {
-        let body = match self.encoded(value)? {
+        let body = match self.encoded(value, encode_body_into)? {
             Ok(body) => body,
             Err(reason) => return self.shared.refuse(self.index, reason),
         };
@@ -124,7 +124,7 @@ impl<T: Payload> Stream<T> {
 
     /// Encodes here something that may name fields of the envelope, which are left out.
     pub(crate) fn emit_loose<V: Serialize + ?Sized>(&self, tick: u64, value: &V) -> Result<Emitted, EmitError> {
-        let body = match self.encoded(value)? {
+        let body = match self.encoded(value, encode_into)? {
             Ok(body) => body,
             Err(reason) => return self.shared.refuse(self.index, reason),
         };
@@ -137,9 +137,13 @@ impl<T: Payload> Stream<T> {
     }
 
     /// The text of `value`, or why it is dropped; with a validator of mode `raise`, that is an error.
-    fn encoded<V: Serialize + ?Sized>(&self, value: &V) -> Result<Result<Bytes, DropReason>, EmitError> {
+    fn encoded<V: Serialize + ?Sized>(
+        &self,
+        value: &V,
+        encode: Encode<V>,
+    ) -> Result<Result<Bytes, DropReason>, EmitError> {
         let fits = |len: usize| len + ENVELOPE_WEIGHT <= self.shared.largest_bound();
-        match encode_scratch(value, fits) {
+        match encode_scratch(value, encode, fits) {
             Ok(Some(body)) => Ok(Ok(body)),
             Ok(None) => Ok(Err(DropReason::Oversize)),
             Err(source) if self.raising.is_some() => Err(EmitError::Unencodable { kind: T::KIND.as_str(), source }),
@@ -156,17 +160,21 @@ impl<T: Payload> Stream<T> {
     }
 }
 
+/// With the envelope's keys refused, or not.
+type Encode<V> = fn(&V, &mut Vec<u8>) -> Result<(), EncodeError>;
+
 /// Encodes into a buffer that the thread keeps, and copies out exactly; none
 /// where the length does not fit.
 fn encode_scratch<T: Serialize + ?Sized>(
     value: &T,
+    encode: Encode<T>,
     fits: impl Fn(usize) -> bool,
 ) -> Result<Option<Bytes>, EncodeError> {
     thread_local!(static SCRATCH: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) });
     SCRATCH.with(|scratch| match scratch.try_borrow_mut() {
         Ok(mut scratch) => {
             scratch.clear();
-            let encoded = encode_into(value, &mut scratch);
+            let encoded = encode(value, &mut scratch);
             let body = encoded.map(|()| fits(scratch.len()).then(|| Bytes::copy_from_slice(&scratch)));
             // A rare giant must not stay with the thread.
             if scratch.capacity() > 1 << 20 {
@@ -177,7 +185,7 @@ fn encode_scratch<T: Serialize + ?Sized>(
         // A `Serialize` that itself emits.
         Err(_) => {
             let mut body = Vec::new();
-            encode_into(value, &mut body).map(|()| fits(body.len()).then(|| Bytes::from(body)))
+            encode(value, &mut body).map(|()| fits(body.len()).then(|| Bytes::from(body)))
         }
     })
 }

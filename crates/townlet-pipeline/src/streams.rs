@@ -17,8 +17,6 @@ pub(crate) struct StreamInfo {
     pub(crate) prefix: LinePrefix,
     /// The payload type proves the bundled schema of its kind.
     pub(crate) proven: bool,
-    /// The payload type is one of ours, which has no field of the envelope.
-    pub(crate) shipped: bool,
     payload: TypeId,
 }
 
@@ -47,7 +45,7 @@ impl Streams {
     }
 
     /// The stream of this name, and whether it is new.
-    pub(crate) fn open<T: Payload>(&mut self, name: &str, shipped: bool) -> Result<(u32, bool), StreamError> {
+    pub(crate) fn open<T: Payload>(&mut self, name: &str) -> Result<(u32, bool), StreamError> {
         let (kind, payload) = (T::KIND, TypeId::of::<T>());
         if let Some(index) = self.infos.iter().position(|i| &*i.name == name) {
             let same = self.infos[index].payload == payload && self.infos[index].kind == kind;
@@ -64,7 +62,6 @@ impl Streams {
             label: Label::new(self.run_id.as_str(), name),
             prefix: LinePrefix::new(SchemaVersion::CURRENT, kind, &self.run_id, name),
             proven: T::PROVES_SCHEMA,
-            shipped,
             payload,
         }));
         self.seqs.push(0);

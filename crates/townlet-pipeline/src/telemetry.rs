@@ -86,7 +86,7 @@ impl Telemetry {
     /// [`StreamError::TypeMismatch`] where the name carries another type,
     /// [`StreamError::BadName`] where it is not a name.
     pub fn stream<T: Payload>(&self, name: &str) -> Result<Stream<T>, StreamError> {
-        open(&self.inner.shared, &format!("{}.{name}", self.inner.producer), false)
+        open(&self.inner.shared, &format!("{}.{name}", self.inner.producer))
     }
 
     /// Emits by event name, the seeds' entry point.
@@ -195,11 +195,11 @@ impl Drop for Inner {
     }
 }
 
-/// Opens or finds a stream by its full name; `shipped`: `T` is a type of ours.
+/// Opens or finds a stream by its full name.
 /// Never waits for a transform.
-pub(crate) fn open<T: Payload>(shared: &Arc<Shared>, name: &str, shipped: bool) -> Result<Stream<T>, StreamError> {
+pub(crate) fn open<T: Payload>(shared: &Arc<Shared>, name: &str) -> Result<Stream<T>, StreamError> {
     let mut state = shared.lock();
-    let (index, new) = state.streams.open::<T>(name, shipped)?;
+    let (index, new) = state.streams.open::<T>(name)?;
     if new {
         state.intake.add_lane(Box::new(Lane::<T>::default()), Box::new(Lane::<T>::default()));
     }

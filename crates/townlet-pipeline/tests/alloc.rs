@@ -2,7 +2,7 @@
 //!
 //! One test, because the count is the process's.
 
-#![expect(clippy::unwrap_used, clippy::expect_used, reason = "a test may panic")]
+#![expect(clippy::unwrap_used, reason = "a test may panic")]
 
 #[path = "it/fakes.rs"]
 #[expect(dead_code, reason = "shared with the other test binary, which uses the rest")]

@@ -169,6 +169,8 @@ pub enum EncodeErrorKind {
     TooLarge,
     /// The same key twice in one object.
     DuplicateKey,
+    /// A key of the envelope at the top of a body.
+    EnvelopeKey,
     /// A value that has no place in JSON: a map key that is no string, number or
     /// boolean, an integer beyond 64 bits.
     Unsupported,

@@ -70,7 +70,7 @@ mod version;
 pub use client::{Applied, ClientError, ClientState};
 pub use console::{ConsoleCommand, ConsoleError, ConsoleMode, ConsoleOutcome, ConsoleResult};
 pub use diff::Diff;
-pub use encode::{MAX_DEPTH, encode_into};
+pub use encode::{MAX_DEPTH, encode_body_into, encode_into};
 pub use error::{EncodeError, EncodeErrorKind, ReadError, ReadErrorKind};
 pub use event::{
     Event, EventPayload, EventRecord, PolicyAnnealUpdate, PolicyDetails, PolicyMetadata, PolicyPossession,

@@ -7,6 +7,7 @@ use townlet_schema::{Kind, Object};
 
 use crate::builder::ChainBuilder;
 use crate::dropped::{DropReason, Dropped};
+use crate::limits::MAX_BODY_BYTES;
 use crate::record::{Head, Record};
 use crate::redact::RedactFields;
 use crate::stats::{ChainStats, Counters};
@@ -45,6 +46,22 @@ impl Chain {
     /// Bundled schemas that cannot be compiled, which is a defect of the build.
     pub fn standard() -> Result<Self, crate::BuildError> {
         ChainBuilder::new().build()
+    }
+
+    /// True where some transform looks at records of `kind`. Where none does,
+    /// [`pass`](Self::pass) is what [`run`](Self::run) would do, without a record.
+    pub fn concerns(&self, kind: Kind) -> bool {
+        self.links.iter().any(|link| link.transform.concerns(kind))
+    }
+
+    /// Lets the body of a typed payload pass that no transform is concerned with,
+    /// and counts it. `None` where one is: then it has to [`run`](Self::run).
+    pub fn pass<'b>(&self, kind: Kind, body: &'b [u8]) -> Option<Passed<'b>> {
+        let passes = !self.concerns(kind) && body.len() <= MAX_BODY_BYTES;
+        if passes {
+            self.counters.passed();
+        }
+        passes.then_some(Passed { body })
     }
 
     /// Runs `record` through all transforms that concern its kind.
@@ -128,6 +145,21 @@ impl Chain {
 impl fmt::Debug for Chain {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_list().entries(self.ids()).finish()
+    }
+}
+
+/// A body that no transform of its chain is concerned with: it may leave as it is.
+///
+/// Only [`Chain::pass`] makes one.
+#[derive(Clone, Copy)]
+pub struct Passed<'b> {
+    body: &'b [u8],
+}
+
+impl<'b> Passed<'b> {
+    /// The body, one JSON object.
+    pub fn body_bytes(&self) -> &'b [u8] {
+        self.body
     }
 }
 

@@ -226,6 +226,15 @@ impl Record {
         Ok(())
     }
 
+    /// True where the text shows at its beginning all that the bundled schema asks of an event: a name that is a
+    /// string. The rest of the body may be anything, and is well-formed because of who made the record.
+    pub(crate) fn opens_as_event(&self) -> bool {
+        self.head.kind == Kind::Event
+            && is_current(self.head.schema_version)
+            && self.tree.is_none()
+            && self.text.as_ref().is_some_and(|text| text.starts_with(br#"{"event":""#))
+    }
+
     pub(crate) fn has_tree(&self) -> bool {
         self.tree.is_some()
     }

@@ -1,5 +1,6 @@
 //! `bench`: the comparisons of this crate, as a table and as JSON.
 
+use std::io::Write;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Instant;
@@ -34,6 +35,9 @@ struct Arguments {
     /// Measure only these groups.
     #[arg(long, value_delimiter = ',')]
     only: Vec<Group>,
+    /// Measure only the contender of this name.
+    #[arg(long, hide = true)]
+    contender: Option<String>,
     /// Exit with 1 where a budget is missed.
     #[arg(long)]
     enforce: bool,
@@ -94,6 +98,7 @@ fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
         _ => Scale::full(),
     };
     scale.rounds = arguments.rounds.unwrap_or(scale.rounds).max(1);
+    scale.contender.clone_from(&arguments.contender);
     let began = Instant::now();
     let comparisons = measure(arguments, &scale, began)?;
     let report = Report {
@@ -104,18 +109,14 @@ fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
         scale,
         comparisons,
     };
-    print!("{report}");
+    std::io::stdout().write_all(report.to_string().as_bytes()).context("printing the report")?;
     if let Some(path) = &arguments.json {
         std::fs::write(path, report.to_json()? + "\n").with_context(|| format!("writing {}", path.display()))?;
     }
     Ok(if arguments.enforce && report.misses() > 0 { ExitCode::FAILURE } else { ExitCode::SUCCESS })
 }
 
-fn measure(
-    arguments: &Arguments,
-    scale: &Scale,
-    began: Instant,
-) -> anyhow::Result<Vec<(&'static str, Rounds)>> {
+fn measure(arguments: &Arguments, scale: &Scale, began: Instant) -> anyhow::Result<Vec<(&'static str, Rounds)>> {
     let wanted = |group| {
         let wanted = arguments.only.is_empty() || arguments.only.contains(&group);
         if wanted {

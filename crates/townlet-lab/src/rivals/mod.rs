@@ -9,7 +9,6 @@ mod channel;
 mod mutex_batch;
 mod otel;
 
-
 use std::iter::StepBy;
 use std::ops::Range;
 

@@ -1,6 +1,8 @@
 //! The workload is what the budgets speak of.
 
-use townlet_lab::workload::{Lines, Reading, collector_lines, count_lines, encoded, encoded_len, shipped_event, snapshot};
+use townlet_lab::workload::{
+    Lines, Reading, collector_lines, count_lines, encoded, encoded_len, shipped_event, snapshot,
+};
 use townlet_schema::{Json, read_head};
 
 #[test]

@@ -1,6 +1,6 @@
 //! The pipeline from the host's side: everything goes in by its public methods and comes out of transports in memory.
 
-#![expect(clippy::unwrap_used, clippy::expect_used, reason = "a test may panic")]
+#![expect(clippy::unwrap_used, reason = "a test may panic")]
 
 mod books;
 mod determinism;

@@ -90,6 +90,7 @@ impl Fields<'_, '_> {
             self.encoder.out.push(b',');
         }
         self.first = false;
+        self.encoder.own_key(key.as_bytes())?;
         write_string(key, self.encoder.out);
         self.encoder.out.push(b':');
         value.serialize(&mut *self.encoder).map_err(|e| e.within_key(key))
@@ -186,7 +187,7 @@ impl ser::SerializeMap for Entries<'_, '_> {
             }
         }
         out.push(b':');
-        Ok(())
+        self.encoder.own_key(&self.encoder.out[self.key.0..self.key.1])
     }
 
     #[inline]

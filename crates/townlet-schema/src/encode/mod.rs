@@ -50,3 +50,26 @@ pub fn encode_into<T: Serialize + ?Sized>(value: &T, out: &mut Vec<u8>) -> Resul
     }
     result
 }
+
+/// Appends the body of a line: as [`encode_into`], but refuses a value that has a
+/// key of the envelope itself, since its line would have that key twice.
+///
+/// # Errors
+/// [`EnvelopeKey`](crate::EncodeErrorKind::EnvelopeKey), and those of [`encode_into`].
+///
+/// ```
+/// use std::collections::BTreeMap;
+/// use townlet_schema::{EncodeErrorKind, encode_body_into};
+///
+/// let mut out = Vec::new();
+/// let error = encode_body_into(&BTreeMap::from([("tick", 7)]), &mut out).unwrap_err();
+/// assert_eq!((error.kind(), error.path().as_deref()), (EncodeErrorKind::EnvelopeKey, Some("tick")));
+/// ```
+pub fn encode_body_into<T: Serialize + ?Sized>(value: &T, out: &mut Vec<u8>) -> Result<(), EncodeError> {
+    let start = out.len();
+    let result = value.serialize(&mut serializer::Encoder::of_body(out));
+    if result.is_err() {
+        out.truncate(start);
+    }
+    result
+}

@@ -7,6 +7,7 @@ use super::compound::{Entries, Fields, List, Shape};
 use super::text::{write_finite, write_finite_f32, write_integer, write_string};
 use crate::error::{EncodeError, EncodeErrorKind};
 use crate::json::MAX_LINE_BYTES;
+use crate::line::ENVELOPE_KEYS;
 
 /// The names under which serde_json smuggles a number of arbitrary precision
 /// and a raw value through the data model, when a host turns those on.
@@ -20,12 +21,24 @@ pub(super) struct Encoder<'a> {
     /// Where the buffer may end. Looked at before a text and at each element, so
     /// that what is over the limit is refused before it is written.
     end: usize,
+    /// The value is the body of a line: its own keys must not be the envelope's.
+    body: bool,
 }
 
 impl<'a> Encoder<'a> {
     pub(super) fn new(out: &'a mut Vec<u8>) -> Self {
         let end = out.len().saturating_add(MAX_LINE_BYTES);
-        Self { out, depth: 0, end }
+        Self { out, depth: 0, end, body: false }
+    }
+
+    pub(super) fn of_body(out: &'a mut Vec<u8>) -> Self {
+        Self { body: true, ..Self::new(out) }
+    }
+
+    /// Fails where `key` stands at the top of a body and belongs to the envelope.
+    #[inline]
+    pub(super) fn own_key(&self, key: &[u8]) -> Result<(), EncodeError> {
+        if self.body && self.depth == 1 && is_envelope_key(key) { Err(envelope_key(key)) } else { Ok(()) }
     }
 
     /// Fails where `more` bytes would go over the limit.
@@ -56,6 +69,16 @@ impl<'a> Encoder<'a> {
         self.out.push(b':');
         Ok(())
     }
+}
+
+fn is_envelope_key(key: &[u8]) -> bool {
+    matches!(key.len(), 3..=14) && ENVELOPE_KEYS.iter().any(|name| name.as_bytes() == key)
+}
+
+#[cold]
+fn envelope_key(key: &[u8]) -> EncodeError {
+    let key = String::from_utf8_lossy(key);
+    EncodeError::new(EncodeErrorKind::EnvelopeKey, "a key of the envelope: name it otherwise").within_key(&key)
 }
 
 #[cold]

@@ -6,8 +6,9 @@ use proptest::prelude::*;
 use serde::de::DeserializeOwned;
 use townlet_schema::snapshot::SocialEvent;
 use townlet_schema::{
-    ConsoleResult, Diff, Event, EventPayload, EventRecord, Failure, Health, Json, NarrationRecord, Payload,
-    PolicyAnnealUpdate, PolicyMetadata, PolicyPossession, RivalryEvents, RunMarker, Snapshot, StabilityUpdate,
+    ConsoleResult, Diff, ENVELOPE_KEYS, Event, EventPayload, EventRecord, Failure, Health, Json, Kind, NarrationRecord,
+    Payload, PolicyAnnealUpdate, PolicyMetadata, PolicyPossession, RivalryEvents, RunMarker, Snapshot, StabilityUpdate,
+    encode_into,
 };
 use townlet_transform::{Chain, ChainBuilder, Dropped, Record, Transform, TransformSpec, Validator, ValidatorMode};
 
@@ -67,6 +68,23 @@ proptest! {
         any_event_of::<PolicyAnnealUpdate>(&validator, seed);
         any_event_of::<StabilityUpdate>(&validator, seed);
         any_event_of::<RivalryEvents>(&validator, seed);
+    }
+
+    #[test]
+    fn a_body_that_begins_with_an_events_name_satisfies_the_event_schema_whatever_follows(seed in any::<u64>()) {
+        let (name, more) = (arbitrary::<String>(seed), arbitrary::<BTreeMap<String, Json>>(!seed));
+        let mut body = br#"{"event":"#.to_vec();
+        encode_into(&name, &mut body).unwrap();
+        for (key, value) in more.iter().filter(|(key, _)| *key != "event" && !ENVELOPE_KEYS.contains(&key.as_str())) {
+            body.push(b',');
+            encode_into(key, &mut body).unwrap();
+            body.push(b':');
+            encode_into(value, &mut body).unwrap();
+        }
+        body.push(b'}');
+        let record = Record::checked(head(Kind::Event), body).unwrap();
+        let head = record.head().clone();
+        prop_assert_eq!(bundled().check(&head, record.clone().body_bytes().unwrap()), Ok(()));
     }
 
     #[test]
@@ -148,4 +166,17 @@ fn a_record_of_another_version_is_never_proven() {
     let old =
         townlet_transform::Head { schema_version: townlet_schema::SchemaVersion::new(0, 9, 0), ..head(Snapshot::KIND) };
     assert!(!Record::typed(old, &Snapshot::default()).unwrap().proven_by_type().is_proven());
+}
+
+/// Events of a host's own types are what a loop emits most of: they pass the
+/// bundled schema by a look at their beginning, and anything else is checked.
+#[test]
+fn an_event_whose_name_is_no_string_is_still_refused() {
+    let validator = bundled();
+    for body in [&br#"{"event":7}"#[..], br#"{"payload":{}}"#, br#"{"event":null,"payload":{}}"#] {
+        let mut record = Record::checked(head(Kind::Event), body.to_vec()).unwrap();
+        assert!(validator.check_record(&mut record).is_err(), "{}", String::from_utf8_lossy(body));
+    }
+    let mut record = Record::checked(head(Kind::Event), br#"{"event":"door","payload":7}"#.to_vec()).unwrap();
+    assert_eq!(validator.check_record(&mut record), Ok(()));
 }
