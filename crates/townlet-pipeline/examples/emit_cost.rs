@@ -58,7 +58,7 @@ fn trade(n: u64) -> Trade {
             position: 10_000.5 - n as f64,
             latency_us: 41 + n % 13,
             strategy: "mean_reversion_v3",
-            flags: [true, false, n % 2 == 0],
+            flags: [true, false, n.is_multiple_of(2)],
         },
     }
 }

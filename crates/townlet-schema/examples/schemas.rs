@@ -1,16 +1,17 @@
 //! Writes or compares the generated JSON Schemas.
 //!
-//! `schemas --bless DIR` writes them; `schemas --check DIR` exits 1 and names
-//! each file that differs from what the types say.
+//! They live in a folder of `DIR` named after the current version, beside those
+//! of earlier ones. `schemas --bless DIR` writes them; `schemas --check DIR`
+//! exits 1 and names each file that differs from what the types say.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let done = match arguments.iter().map(String::as_str).collect::<Vec<_>>()[..] {
-        ["--check", dir] => check(Path::new(dir)),
-        ["--bless", dir] => bless(Path::new(dir)),
+        ["--check", dir] => check(&current(dir)),
+        ["--bless", dir] => bless(&current(dir)),
         _ => Err("usage: schemas --check DIR | --bless DIR".to_owned()),
     };
     match done {
@@ -23,6 +24,10 @@ fn main() -> ExitCode {
             ExitCode::FAILURE
         }
     }
+}
+
+fn current(dir: &str) -> PathBuf {
+    Path::new(dir).join(townlet_schema::SchemaVersion::CURRENT.to_string())
 }
 
 fn check(dir: &Path) -> Result<String, String> {
