@@ -304,9 +304,10 @@ mod tests {
                 n
             };
             let mut calls = Vec::new();
-            let sample = time_calls(pace, BATCH, slow, |n, value| calls.push((n, value))).sample();
-            assert_eq!(calls.len() as u64, BATCH);
+            let sample = time_calls(pace, 9 * BATCH, slow, |n, value| calls.push((n, value))).sample();
+            assert_eq!(calls.len() as u64, 9 * BATCH);
             assert!(calls.iter().all(|(n, value)| n == value));
+            // The median of nine batches: one that was interrupted does no harm.
             assert!(sample["p50"] < 10_000.0, "{pace:?}: {sample:?}");
         }
     }

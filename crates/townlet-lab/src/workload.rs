@@ -181,7 +181,8 @@ pub fn collector_lines(count: u64) -> Vec<u8> {
         let x = (n * 37 % 9_973) as f64 / 8.0;
         let _ = write!(
             body,
-            "{{\"event\":\"agent.reading\",\"payload\":{{\"agent\":\"agent-{:05}\",\"zone\":\"{zone}\",\"x\":{x},\"queue\":{}}}}}",
+            "{{\"event\":\"agent.reading\",\"payload\":{{\"agent\":\"agent-{:05}\",\"zone\":\"{zone}\",\
+             \"x\":{x},\"queue\":{},\"action\":\"repair\",\"urgent\":false}}}}",
             n % 20_000,
             n % 17
         );
@@ -192,17 +193,21 @@ pub fn collector_lines(count: u64) -> Vec<u8> {
 
 /// A town's snapshot of about 12 KB as JSON.
 pub fn snapshot() -> Snapshot {
-    // The number of agents gives way, not the size: what a town says of each may change.
-    (1..=24_u32).map(town_of).min_by_key(|snapshot| encoded_len(snapshot).abs_diff(12_000)).unwrap_or_default()
+    // Agents and ticks give way, not the size: what a town says of each may change.
+    (3..=8).flat_map(town_of).min_by_key(|snapshot| encoded_len(snapshot).abs_diff(12_000)).unwrap_or_default()
 }
 
-fn town_of(agents: u32) -> Snapshot {
+/// Snapshots of one town, some ticks apart.
+fn town_of(agents: u32) -> Vec<Snapshot> {
     let mut world = World::new(WorldOptions { seed: 7, agents, ..WorldOptions::default() });
-    let mut outcome = world.step();
-    for _ in 0..300 {
-        outcome = world.step();
+    let mut snapshots = Vec::new();
+    for tick in 1..=300 {
+        let outcome = world.step();
+        if tick % 50 == 0 {
+            snapshots.push(world.snapshot(&outcome));
+        }
     }
-    world.snapshot(&outcome)
+    snapshots
 }
 
 /// A shipped event type of about the workload's size.

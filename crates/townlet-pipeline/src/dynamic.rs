@@ -6,8 +6,9 @@ use std::sync::Arc;
 use serde::Serialize;
 use townlet_schema::{ConsoleResult, Failure, Health, HeapSize, Json, Kind, Payload};
 
+use crate::admission::Emitted;
 use crate::error::{EmitError, StreamError};
-use crate::shared::{Emitted, Shared};
+use crate::shared::Shared;
 use crate::state::StateValue;
 use crate::stream::Stream;
 use crate::telemetry::{kind_of, open};

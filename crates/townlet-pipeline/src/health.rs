@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use townlet_schema::{Failure, FailureSummary, Health, HealthSummary, TransportHealth, TransportStatus, WorkerHealth};
 
+use crate::admission::Emitted;
 use crate::error::EmitError;
-use crate::shared::Emitted;
 use crate::status::millis;
 use crate::telemetry::Telemetry;
 

@@ -17,6 +17,13 @@
 //! - Only what passed the transform chain becomes a frame; frames are all that a
 //!   sink sees. The default chain redacts.
 //! - Events of a stream reach a sink in order (with `fan_out`: per lane).
+//! - Under `drop_oldest` the oldest waiting event goes first; the at most 256
+//!   that are being rendered and those in the transport's hands are passed over.
+//! - An event is sent `flush_interval` after it was emitted, or sooner; with
+//!   several sinks up to a quarter of it (at most 100 ms) later.
+//! - Memory is that of the sinks' bounds and at most 16 MiB more, also while a
+//!   sink or a transform is stuck, for values whose text is not longer than what
+//!   they declare: until it is encoded a value counts by that.
 //! - [`Telemetry::shutdown`] returns on time with balanced books.
 //!
 //! # Example
@@ -43,6 +50,7 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
+mod admission;
 mod body;
 mod builder;
 mod dynamic;
@@ -51,6 +59,7 @@ mod health;
 mod intake;
 mod lane;
 mod latest;
+mod rendering;
 mod replay;
 mod shared;
 mod stage;
@@ -61,12 +70,12 @@ mod streams;
 mod stub;
 mod telemetry;
 
+pub use admission::Emitted;
 pub use builder::Builder;
 pub use error::{BuildError, EmitError, StreamError};
 pub use health::TickHealth;
 pub use latest::View;
 pub use replay::Replay;
-pub use shared::Emitted;
 pub use status::SinkInfo;
 pub use stream::Stream;
 pub use stub::{STUB_WARNING, StubSink};

@@ -7,10 +7,11 @@ use bytes::Bytes;
 use townlet_schema::{LineHead, encode_into, read_head};
 use townlet_transform::{Record, Validator};
 
+use crate::admission::Emitted;
 use crate::dynamic::NamedEvent;
 use crate::error::{EmitError, StreamError};
 use crate::lane::Item;
-use crate::shared::{Emitted, Shared};
+use crate::shared::Shared;
 use crate::stream::ENVELOPE_WEIGHT;
 use crate::telemetry::{Telemetry, open};
 

@@ -134,6 +134,8 @@ impl Stage {
         let mut body = std::mem::take(&mut self.scratch);
         let encoded = lane.encode_front(&mut body).ok_or(DropReason::InvalidPayload)?;
         if let Ok(Encoded::Typed) = encoded
+            // A type may be written as something else than an object; such a body goes the long way to its drop.
+            && body.first() == Some(&b'{')
             && let Some(passed) = self.chain.pass(info.kind, &body)
         {
             let extra = LineExtra::default();

@@ -11,18 +11,15 @@ use townlet_schema::{EncodeError, Kind, Payload, encode_body_into, encode_into};
 use townlet_transform::{Dropped, Head, Validator};
 use townlet_worker::DropReason;
 
+use crate::admission::Emitted;
 use crate::body::{event_name, without_envelope};
 use crate::error::EmitError;
 use crate::lane::Item;
-use crate::shared::{Emitted, Shared};
+use crate::shared::Shared;
 use crate::stage::reason_of_encoding;
 
 /// What an event weighs beside its own bytes: envelope and queue slot.
 pub(crate) const ENVELOPE_WEIGHT: usize = 160;
-
-/// Bytes on the heap beyond every sink's bound that a value may own and still be
-/// encoded by [`Stream::emit_ref`]: its text may be shorter.
-const ENCODE_AHEAD: usize = 16 << 20;
 
 /// A stream of one payload type. Cheap to clone; clones number the same stream.
 pub struct Stream<T> {
@@ -88,10 +85,6 @@ impl<T: Payload> Stream<T> {
     /// # Errors
     /// As [`emit`](Self::emit).
     pub fn emit_ref(&self, tick: u64, value: &T) -> Result<Emitted, EmitError> {
-        // What is that large in memory is not worth encoding only to be dropped.
-        if value.heap_size() > self.shared.largest_bound().saturating_add(ENCODE_AHEAD) {
-            return self.shared.refuse(self.index, DropReason::Oversize);
-        }
         self.emit_as(tick, value)
     }
 
@@ -160,6 +153,10 @@ impl<T: Payload> Stream<T> {
     }
 }
 
+/// Where a thread's buffer starts: doubled twelve times it holds the longest line
+/// and a little, where a plain power of two would double once more for the little.
+const SCRATCH_START: usize = 4096 + 64;
+
 /// With the envelope's keys refused, or not.
 type Encode<V> = fn(&V, &mut Vec<u8>) -> Result<(), EncodeError>;
 
@@ -174,6 +171,7 @@ fn encode_scratch<T: Serialize + ?Sized>(
     SCRATCH.with(|scratch| match scratch.try_borrow_mut() {
         Ok(mut scratch) => {
             scratch.clear();
+            scratch.reserve_exact(SCRATCH_START);
             let encoded = encode(value, &mut scratch);
             let body = encoded.map(|()| fits(scratch.len()).then(|| Bytes::copy_from_slice(&scratch)));
             // A rare giant must not stay with the thread.

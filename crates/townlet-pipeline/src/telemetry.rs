@@ -7,12 +7,13 @@ use serde::Serialize;
 use townlet_schema::{ConsoleResult, Failure, Health, Json, Kind, Payload, RunId, Snapshot};
 use townlet_worker::{Account, Sink, Statement};
 
+use crate::admission::Emitted;
 use crate::builder::Builder;
 use crate::dynamic::{NamedEvent, StandardStreams};
 use crate::error::{EmitError, StreamError};
 use crate::lane::Lane;
 use crate::latest::Latest;
-use crate::shared::{Emitted, Shared};
+use crate::shared::Shared;
 use crate::state::StateValue;
 use crate::status::SinkInfo;
 use crate::stream::Stream;

@@ -31,9 +31,14 @@ impl Bells {
 
     /// Wakes the hosts that wait for room.
     pub fn ring_room(&self) {
-        if self.waiting_for_room.load(Ordering::Acquire) > 0 {
+        if self.room_is_awaited() {
             self.room.notify_all();
         }
+    }
+
+    /// True where somebody waits for room.
+    pub fn room_is_awaited(&self) -> bool {
+        self.waiting_for_room.load(Ordering::Acquire) > 0
     }
 
     /// Waits for room, at most `timeout`.

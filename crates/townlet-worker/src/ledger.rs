@@ -58,8 +58,8 @@ impl Account {
         self.accepted += 1;
     }
 
-    pub(crate) fn deliver(&mut self, level: Level) {
-        self.delivered[level_index(level)] += 1;
+    pub(crate) fn deliver(&mut self, level: Level, events: u64) {
+        self.delivered[level_index(level)] += events;
     }
 
     pub(crate) fn drop_one(&mut self, reason: DropReason) {
@@ -129,9 +129,11 @@ impl Ledger {
         self.stream(stream).accept();
     }
 
-    pub(crate) fn deliver(&mut self, stream: u32, level: Level) {
-        self.total.deliver(level);
-        self.stream(stream).deliver(level);
+    pub(crate) fn deliver(&mut self, stream: u32, level: Level, events: u64) {
+        if events > 0 {
+            self.total.deliver(level, events);
+            self.stream(stream).deliver(level, events);
+        }
     }
 
     pub(crate) fn drop_one(&mut self, stream: u32, reason: DropReason) {

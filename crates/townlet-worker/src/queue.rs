@@ -218,11 +218,18 @@ impl Queue {
     /// The `n` oldest taken frames reached `level`; returns their bytes.
     pub(crate) fn deliver(&mut self, n: usize, level: Level) -> u64 {
         let mut bytes = 0;
+        // Neighbours are mostly of one stream: they are booked together, since hosts wait for this lock.
+        let mut run = (0, 0);
         for _ in 0..n {
             let Some(taken) = self.pop_taken() else { break };
             bytes += taken.bytes as u64;
-            self.ledger.deliver(taken.stream, level);
+            if taken.stream != run.0 {
+                self.ledger.deliver(run.0, level, run.1);
+                run = (taken.stream, 0);
+            }
+            run.1 += 1;
         }
+        self.ledger.deliver(run.0, level, run.1);
         bytes
     }
 
@@ -262,6 +269,9 @@ impl Queue {
 
     /// Evicted frames, for the worker to free outside the lock.
     pub(crate) fn take_graveyard(&mut self) -> Vec<Frame> {
+        if self.graveyard.is_empty() {
+            return Vec::new();
+        }
         self.graveyard_bytes = 0;
         // The next ones find their place allocated: a host that evicts does not pay for that either.
         let capacity = self.graveyard.len();

@@ -7,8 +7,9 @@ use serde::Serialize;
 use serde::ser::SerializeMap;
 use townlet_pipeline::{DropReason, Options};
 use townlet_schema::{HeapSize, Json, Kind, Object, Payload, read_head};
+use townlet_transform::{Chain, ChainBuilder, Redaction, TransformSpec};
 
-use crate::fakes::{Order, PATIENCE, books, drops, eager, noted, order, single, text};
+use crate::fakes::{Order, PATIENCE, With, books, builder, drops, eager, noted, order, single, text};
 
 /// Serialises to objects within objects.
 struct Nested(usize);
@@ -151,6 +152,55 @@ fn a_type_with_a_field_of_the_envelope_is_counted_and_never_sent() {
     assert_eq!(ticks, [3, 4], "deeper down such names are the host's own");
 }
 
+/// Also where no transform looks at it.
+#[test]
+fn a_type_that_is_no_object_is_counted_and_never_sent() {
+    #[derive(Serialize)]
+    #[serde(untagged)]
+    enum Odd {
+        Number(u64),
+        List([u64; 2]),
+        Nothing,
+        Text(&'static str),
+        Empty {},
+        Map(BTreeMap<&'static str, u64>),
+    }
+    impl HeapSize for Odd {
+        fn heap_size(&self) -> usize {
+            0
+        }
+    }
+    impl Payload for Odd {
+        const KIND: Kind = Kind::Narration;
+    }
+    let bare = TransformSpec::RedactFields {
+        fields: vec!["secret".into()],
+        kinds: vec![Kind::Snapshot],
+        action: Redaction::Remove,
+    };
+    for chain in [Chain::standard().unwrap(), ChainBuilder::from_specs([bare]).build().unwrap()] {
+        let script = townlet_testkit::Script::new();
+        let telemetry = builder().transforms(chain).scripted(eager("main"), &script).start().unwrap();
+        let stream = telemetry.stream("odd").unwrap();
+        let odd = || [Odd::Number(1), Odd::List([1, 2]), Odd::Nothing, Odd::Text("{}"), Odd::Text("x")];
+        for value in odd() {
+            stream.emit_ref(1, &value).unwrap();
+            stream.emit(1, value).unwrap();
+        }
+        stream.emit(1, Odd::Map(BTreeMap::from([("seq", 1)]))).unwrap();
+        stream.emit_ref(1, &Odd::Map(BTreeMap::from([("stream", 1)]))).unwrap();
+        let good = stream.emit(1, Odd::Empty {}).unwrap().seq;
+        let last = telemetry.shutdown(PATIENCE);
+        let statement = last.sinks[0].1;
+        assert_eq!(statement.account.accepted(), 13);
+        assert!(statement.account.dropped_for(DropReason::InvalidPayload) >= 12, "{statement:?}");
+        assert_eq!(statement.account.delivered() + statement.account.dropped(), 13);
+        for line in script.received() {
+            assert_eq!(read_head(&line).unwrap().seq, Some(good));
+        }
+    }
+}
+
 /// The seeds' payloads carry `tick` and `schema_version` themselves.
 #[test]
 fn payloads_by_event_name_leave_the_envelope_to_the_pipeline() {
@@ -183,8 +233,7 @@ fn a_host_transform_sees_the_name_of_every_event() {
         Some(name) if name.starts_with("test.") => Err(Dropped::new(Why::Transform("test".into()), "a test")),
         _ => Ok(()),
     };
-    let pipeline = crate::fakes::builder().transforms(crate::fakes::chain(filter));
-    let telemetry = crate::fakes::With::scripted(pipeline, eager("main"), &script).start().unwrap();
+    let telemetry = builder().transforms(crate::fakes::chain(filter)).scripted(eager("main"), &script).start().unwrap();
     let orders = telemetry.stream("orders").unwrap();
     for event in ["test.a", "real.a"] {
         orders.emit(1, Order { event, payload: Default::default() }).unwrap();

@@ -111,6 +111,12 @@ pub(crate) fn eventually(what: &str, mut ready: impl FnMut() -> bool) {
     }
 }
 
+/// Lets a period pass: for what must not happen meanwhile, or how often; nothing is waited for.
+pub(crate) fn pass(period: Duration) {
+    let (_never, silence) = std::sync::mpsc::channel::<()>();
+    assert!(silence.recv_timeout(period).is_err());
+}
+
 pub(crate) fn books(telemetry: &Telemetry, sink: &str) -> Statement {
     let statements = telemetry.statements();
     statements.into_iter().find(|(name, _)| name == sink).unwrap().1

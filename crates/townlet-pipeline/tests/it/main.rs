@@ -10,6 +10,7 @@ mod getters;
 mod isolation;
 mod names;
 mod poison;
+mod refusals;
 mod regressions;
 mod replay;
 mod shutdown;

@@ -114,6 +114,35 @@ fn the_deadline_holds_although_a_transform_is_stuck() {
     }
 }
 
+/// A flush sends what nothing else would send yet; it gives up on a sink that does not come.
+#[test]
+fn a_flush_sends_what_waits_and_gives_up_at_its_timeout() {
+    for sinks in [1, 2, 3] {
+        let scripts: Vec<_> = (0..sinks).map(|_| Script::new()).collect();
+        let sink = |n: usize| Options { max_batch_size: 7, ..lazy(&format!("sink-{n}")) };
+        let pipeline = scripts.iter().enumerate().fold(builder(), |b, (n, script)| b.scripted(sink(n), script));
+        let telemetry = pipeline.start().unwrap();
+        assert!(telemetry.flush(Duration::ZERO), "nothing waits");
+        let orders = telemetry.stream("orders").unwrap();
+        for round in 1..=3 {
+            for n in 0..100 {
+                orders.emit(n, order(n)).unwrap();
+            }
+            assert!(telemetry.flush(if round == 1 { Duration::MAX } else { PATIENCE }), "{sinks} sinks");
+            assert!(scripts.iter().all(|script| script.received().len() == 100 * round));
+        }
+        scripts[0].hold_next_send();
+        orders.emit(1, order(1)).unwrap();
+        let started = Instant::now();
+        assert!(!telemetry.flush(ms(100)), "the first sink is stuck");
+        assert!(started.elapsed() < PATIENCE);
+        scripts[0].release();
+        assert!(telemetry.flush(PATIENCE));
+        assert_eq!(telemetry.shutdown(PATIENCE).residual(), 0);
+        assert!(telemetry.flush(Duration::ZERO), "after the end nothing waits");
+    }
+}
+
 #[test]
 fn a_timeout_of_zero_or_without_end_is_fine() {
     let (telemetry, _) = single(lazy("main"));

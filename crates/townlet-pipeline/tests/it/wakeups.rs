@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use townlet_pipeline::{Options, Telemetry};
 use townlet_testkit::Script;
 
-use crate::fakes::{HOUR, PATIENCE, With, builder, eager, eventually, lazy, ms, order};
+use crate::fakes::{HOUR, PATIENCE, With, builder, eager, eventually, lazy, ms, order, pass};
 
 fn start(sinks: usize, options: &Options) -> (Telemetry, Vec<Script>) {
     let scripts: Vec<_> = (0..sinks).map(|_| Script::new()).collect();
@@ -98,13 +98,6 @@ fn sleeps(prefix: &str) -> std::collections::BTreeMap<std::path::PathBuf, u64> {
     sleeps
 }
 
-/// Lets a period pass: it is what is measured, nothing is waited for.
-#[cfg(target_os = "linux")]
-fn pass(period: Duration) {
-    let (_never, silence) = std::sync::mpsc::channel::<()>();
-    assert!(silence.recv_timeout(period).is_err());
-}
-
 /// Idle threads look around by the poll period and no more often.
 #[cfg(target_os = "linux")]
 #[test]
@@ -143,6 +136,27 @@ fn an_eager_pipeline_is_idle_when_there_is_nothing_to_do() {
     pass(ms(500));
     let woke = busiest().saturating_sub(before);
     // Other tests have stages of their own: the busiest of all is looked at, loosely.
-    assert!(woke < 2000, "{woke} wake-ups in half a second");
+    assert!(woke < 500, "{woke} wake-ups in half a second");
     assert_eq!(telemetry.shutdown(PATIENCE).residual(), 0);
+}
+
+#[test]
+fn where_a_sink_wants_events_at_once_they_do_not_wait_for_the_stage() {
+    for ticks in [0, u64::MAX] {
+        let flush_interval = if ticks == 0 { HOUR } else { Duration::ZERO };
+        let options = Options { flush_interval_ticks: ticks, flush_interval, poll: HOUR, ..lazy("x") };
+        for sinks in [1, 2] {
+            let (telemetry, scripts) = start(sinks, &options);
+            let orders = telemetry.stream("orders").unwrap();
+            let started = Instant::now();
+            for n in 1..=20 {
+                // All of one tick: nothing but the event itself is a reason.
+                orders.emit(7, order(n)).unwrap();
+                assert!(scripts.iter().all(|s| s.wait_for_lines(n as usize, PATIENCE)), "{sinks} sinks, event {n}");
+            }
+            // By its own looks the stage would take 2 s.
+            assert!(started.elapsed() < ms(1500), "{sinks} sinks: {:?}", started.elapsed());
+            assert_eq!(telemetry.shutdown(PATIENCE).residual(), 0);
+        }
+    }
 }

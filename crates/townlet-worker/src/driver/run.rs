@@ -13,6 +13,9 @@ use crate::machine::{Action, Machine};
 /// The least time between two looks for receipts that found none.
 const LEAST_WAIT: Duration = Duration::from_millis(1);
 
+/// Hosts that wait for room are woken at least so often while batches go out.
+const RING_EVERY: Duration = Duration::from_millis(1);
+
 pub(super) struct Driver<S> {
     sink: String,
     seat: Arc<S>,
@@ -23,6 +26,8 @@ pub(super) struct Driver<S> {
     flight: VecDeque<Frame>,
     /// How long the last send took whose receipts were to follow.
     pending_took: Duration,
+    /// When hosts that wait for room were last woken by a batch.
+    rung_at: Duration,
 }
 
 /// What came out of a guarded call of the transport.
@@ -38,6 +43,7 @@ impl<S: Seat> Driver<S> {
             batch: Vec::new(),
             flight: VecDeque::new(),
             pending_took: Duration::ZERO,
+            rung_at: Duration::ZERO,
         }
     }
 
@@ -51,7 +57,7 @@ impl<S: Seat> Driver<S> {
                         let now = self.seat.now();
                         self.with_machine(|m| m.stage_panicked(now, &message));
                     }
-                    self.seat.room().ring_room();
+                    self.ring_when_relieved();
                 }
                 Action::Send => self.send(),
                 Action::AwaitReceipts(wait) => self.receipts(wait),
@@ -181,7 +187,7 @@ impl<S: Seat> Driver<S> {
             }
             Err(message) => self.report_panic(&message),
         }
-        self.seat.room().ring_room();
+        self.ring_when_relieved();
     }
 
     fn receipts(&mut self, wait: Duration) {
@@ -198,7 +204,7 @@ impl<S: Seat> Driver<S> {
                         m.delivered(now, n, level, tick, took);
                     });
                     self.flight.drain(..n);
-                    self.seat.room().ring_room();
+                    self.ring_when_relieved();
                 } else if now.saturating_sub(started) < wait.min(LEAST_WAIT) {
                     // A transport that does not wait must not make this thread spin.
                     drop(self.seat.bells().wait_for_work(self.seat.lock(), LEAST_WAIT));
@@ -232,6 +238,21 @@ impl<S: Seat> Driver<S> {
         let message = format!("{why}; frames without an acknowledgement will be sent again");
         self.report_failure(TransportError::new(ErrorKind::Disconnected, message));
         true
+    }
+
+    /// Wakes the hosts that wait, once a quarter of the queue is free or
+    /// [`RING_EVERY`] has passed: woken for every batch of a fast sink they would
+    /// do little more than wake and wait.
+    fn ring_when_relieved(&mut self) {
+        let room = self.seat.room();
+        if !room.room_is_awaited() {
+            return;
+        }
+        let now = self.seat.now();
+        if now >= self.rung_at.saturating_add(RING_EVERY) || self.with_machine(|m| m.is_relieved()) {
+            self.rung_at = now;
+            self.seat.room().ring_room();
+        }
     }
 
     fn report_failure(&mut self, error: TransportError) {

@@ -84,6 +84,12 @@ impl Machine {
         full
     }
 
+    /// True where at least a quarter of the queue is free, by count and by bytes.
+    pub fn is_relieved(&self) -> bool {
+        let (count, bytes) = (self.queue.len(), self.queue.bytes());
+        count <= self.options.max_queue_length / 4 * 3 && bytes <= self.options.max_buffer_bytes / 4 * 3
+    }
+
     /// True where an event of `weight` bytes would fit now.
     pub fn has_room(&self, weight: usize) -> bool {
         self.queue.room_for(weight) == Room::Fits && matches!(self.phase, Phase::Running | Phase::Draining { .. })

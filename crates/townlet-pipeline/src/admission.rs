@@ -1,0 +1,146 @@
+//! The way in: an event against every sink's bounds and policy, under the lock.
+
+use std::sync::MutexGuard;
+
+use townlet_schema::Payload;
+use townlet_worker::{Admitted, DropReason, Route, Sink};
+
+use crate::error::EmitError;
+use crate::intake::{Intake, Remains, Routes, Token};
+use crate::lane::{Item, Lane};
+use crate::shared::{Shared, State};
+
+/// Tokens at which a dozing stage is woken although no tick has ended.
+const STAGE_HIGH_WATER: usize = 256;
+
+/// What became of an event that was accepted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Emitted {
+    /// Its place in its stream, from 1.
+    pub seq: u64,
+    /// Set where no sink keeps it; it is counted there under this reason.
+    pub dropped: Option<DropReason>,
+}
+
+impl Shared {
+    /// Takes an event over: bounded work, except where a sink's policy is
+    /// `block`, which waits for room at most its timeout, in all.
+    pub(crate) fn emit<T: Payload>(
+        &self,
+        stream: u32,
+        tick: u64,
+        weight: usize,
+        item: Item<T>,
+    ) -> Result<Emitted, EmitError> {
+        // Declared before the guard, so dropped after it: a destructor may take long.
+        let _remains: Remains;
+        let mut state = self.lock_to_emit();
+        if self.may_block {
+            state = self.wait_for_room(state, weight);
+        }
+        let state = &mut *state;
+        if state.closed {
+            return Err(EmitError::Closed);
+        }
+        let seq = state.streams.next_seq(stream);
+        let mut routes = Routes::NOWHERE;
+        let mut dropped = None;
+        for (index, sink) in state.sinks.iter_mut().enumerate() {
+            match admit(index, sink, &mut state.intake, stream, tick, weight) {
+                Ok(route) => routes.set(index, Some(route)),
+                Err(reason) => dropped = Some(reason),
+            }
+        }
+        _remains = state.intake.take_remains();
+        if routes == Routes::NOWHERE {
+            return Ok(Emitted { seq, dropped });
+        }
+        state.intake.push(Token { stream, seq, tick, weight, routes });
+        if let Some(lane) = state.intake.lane(stream).as_any_mut().downcast_mut::<Lane<T>>() {
+            lane.push(item);
+        }
+        self.wake_for(state, tick);
+        Ok(Emitted { seq, dropped: None })
+    }
+
+    /// Wakes whoever turns events into frames, if there is reason to.
+    fn wake_for(&self, state: &mut State, tick: u64) {
+        if self.inline_stage {
+            if state.sinks[0].machine(Route::Main).wants_wake() {
+                self.bells[0][0].ring_work();
+            }
+        } else {
+            let tick_ended = tick > state.newest_tick;
+            state.newest_tick = state.newest_tick.max(tick);
+            if state.stage_dozes && (tick_ended || self.stage_at_once || state.intake.len() >= STAGE_HIGH_WATER) {
+                state.stage_dozes = false;
+                self.stage_bell.ring_work();
+            }
+        }
+    }
+
+    /// Under `block`: until every such sink has room or its time is up. The
+    /// times run together, so that the host waits for the longest, not the sum.
+    fn wait_for_room<'a>(&'a self, mut state: MutexGuard<'a, State>, weight: usize) -> MutexGuard<'a, State> {
+        let mut began = None;
+        while !state.closed {
+            let full = state.sinks.iter().filter(|s| s.must_wait(weight)).map(|s| s.main().options().block_timeout);
+            let Some(longest) = full.max() else { break };
+            let now = self.now();
+            let waited = now.saturating_sub(*began.get_or_insert(now));
+            if waited >= longest {
+                break;
+            }
+            for bells in &self.bells {
+                bells[0].ring_work();
+            }
+            self.stage_bell.ring_work();
+            state = self.room.wait_for_room(state, longest - waited);
+        }
+        state
+    }
+
+    /// Accepts an event only to drop it, on every sink's books.
+    pub(crate) fn refuse(&self, stream: u32, reason: DropReason) -> Result<Emitted, EmitError> {
+        let mut state = self.lock();
+        if state.closed {
+            return Err(EmitError::Closed);
+        }
+        let seq = state.streams.next_seq(stream);
+        for sink in &mut state.sinks {
+            sink.machine(Route::Main).refuse(stream, reason);
+        }
+        Ok(Emitted { seq, dropped: Some(reason) })
+    }
+}
+
+/// One sink's verdict on one event: where it goes, or why it does not.
+fn admit(
+    index: usize,
+    sink: &mut Sink,
+    intake: &mut Intake,
+    stream: u32,
+    tick: u64,
+    weight: usize,
+) -> Result<Route, DropReason> {
+    let mut waited = false;
+    loop {
+        let admitted =
+            if waited { sink.admit_after_timeout(stream, tick, weight) } else { sink.admit(stream, tick, weight) };
+        let reason = if waited { DropReason::BlockTimeout } else { DropReason::Backpressure };
+        match admitted {
+            Admitted::Upstream(route) => return Ok(route),
+            Admitted::Dropped(reason) => return Err(reason),
+            Admitted::Full => waited = true,
+            Admitted::EvictUpstream => match intake.evict_for(index) {
+                Some(token) => sink.machine(Route::Main).drop_upstream(token.stream, token.weight, reason),
+                None => {
+                    // All that the sink holds is in the hands of the stage or the transport.
+                    sink.machine(Route::Main).refuse(stream, reason);
+                    return Err(reason);
+                }
+            },
+        }
+    }
+}

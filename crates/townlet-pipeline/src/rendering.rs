@@ -1,0 +1,93 @@
+//! The way from the intake through the stage to the sinks, on the stage's or the only worker's thread.
+
+use std::sync::PoisonError;
+
+use townlet_transport::Frame;
+use townlet_worker::{DropReason, Route, Sink};
+
+use crate::intake::Token;
+use crate::shared::Shared;
+
+impl Shared {
+    /// Turns some admitted events into frames; returns a transform's panic.
+    pub(crate) fn refill(&self) -> Option<String> {
+        let mut stage = self.stage.lock().unwrap_or_else(PoisonError::into_inner);
+        let stage = &mut *stage;
+        {
+            let mut state = self.lock();
+            let state = &mut *state;
+            stage.pick(&mut state.intake, state.streams.infos());
+        }
+        stage.render();
+        let mut state = self.lock();
+        let state = &mut *state;
+        for (token, outcome) in stage.rendered() {
+            if state.intake.pop_hand().is_none() {
+                // Shutdown settled what was in hand; these frames go nowhere.
+                break;
+            }
+            settle(&mut state.sinks, &token, outcome);
+        }
+        if !self.inline_stage {
+            for (sink, bells) in state.sinks.iter_mut().zip(&self.bells) {
+                for (route, bell) in [Route::Main, Route::Lane].into_iter().zip(bells) {
+                    if sink.machine(route).wants_wake() {
+                        bell.ring_work();
+                    }
+                }
+            }
+        }
+        stage.take_panic()
+    }
+
+    /// The separate stage's thread. It never waits for a sink's queue.
+    pub(crate) fn run_stage(&self) {
+        while self.stage_waits_for_work() {
+            if let Some(message) = self.refill() {
+                tracing::error!(panic = message, "telemetry_transform_panic");
+                let now = self.now();
+                for sink in &mut self.lock().sinks {
+                    sink.machine(Route::Main).stage_panicked(now, &message);
+                }
+            }
+            self.room.ring_room();
+        }
+    }
+
+    /// Sleeps until there is work. False when there will be no more.
+    fn stage_waits_for_work(&self) -> bool {
+        let mut state = self.lock();
+        loop {
+            let idle = state.intake.is_idle();
+            if state.closed && (idle || state.sinks.iter().all(Sink::is_finished)) {
+                return false;
+            }
+            // After too many panics: nobody would send what it makes, and the chain gets its rest.
+            let parked = !state.closed && state.sinks.iter().all(|s| s.main().is_parked());
+            if !idle && !parked {
+                return true;
+            }
+            state.stage_dozes = !parked;
+            state = self.stage_bell.wait_for_work(state, self.stage_doze);
+            state.stage_dozes = false;
+        }
+    }
+}
+
+/// Gives a rendered event to the sinks that admitted it.
+fn settle(sinks: &mut [Sink], token: &Token, outcome: Result<Frame, DropReason>) {
+    let mut routed = sinks.iter_mut().enumerate().filter_map(|(index, sink)| {
+        let route = token.routes.get(index)?;
+        Some(sink.machine(route))
+    });
+    match outcome {
+        Ok(frame) => {
+            let Some(first) = routed.next() else { return };
+            for machine in routed {
+                machine.fill(token.stream, token.weight, frame.clone());
+            }
+            first.fill(token.stream, token.weight, frame);
+        }
+        Err(reason) => routed.for_each(|machine| machine.drop_upstream(token.stream, token.weight, reason)),
+    }
+}
