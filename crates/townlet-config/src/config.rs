@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use townlet_transport::{Level, Settings};
+pub use townlet_worker::Backpressure;
 
 /// Everything under `telemetry:`, with defaults filled in.
 #[derive(Clone, Debug, PartialEq)]
@@ -147,30 +148,6 @@ pub struct WorkerConfig {
     pub shutdown_timeout: Duration,
     /// `transport.worker_poll_seconds`: an idle worker looks around this often.
     pub poll: Duration,
-}
-
-/// What happens to an event for which a full queue has no room.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum Backpressure {
-    /// `drop_oldest`.
-    #[default]
-    DropOldest,
-    /// `block`: the caller waits, at most `block_timeout`.
-    Block,
-    /// `fan_out`: one extra lane with its own connection.
-    FanOut,
-}
-
-impl Backpressure {
-    /// The name in the file and in status.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::DropOldest => "drop_oldest",
-            Self::Block => "block",
-            Self::FanOut => "fan_out",
-        }
-    }
 }
 
 /// Whether the built-in redaction joins a pipeline that has none.

@@ -8,11 +8,9 @@ use townlet_schema::{Kind, LineExtra, LinePrefix, RunId, RunMarker, SchemaVersio
 use townlet_transform::{Chain, ChainBuilder, HashKey, Redaction as RedactionAction, SchemaSource};
 use townlet_transform::{TransformSpec, ValidatorMode};
 use townlet_transport::{Factory, Transport};
-use townlet_worker::{Backpressure as Policy, Options};
+use townlet_worker::Options;
 
-use crate::config::{
-    Backpressure, Provider, RedactAction, Redaction, SinkConfig, TelemetryConfig, TransformConfig, ValidationMode,
-};
+use crate::config::{Provider, RedactAction, Redaction, SinkConfig, TelemetryConfig, TransformConfig, ValidationMode};
 
 /// The transports that a program links.
 pub type Factories = Vec<Arc<dyn Factory>>;
@@ -125,11 +123,7 @@ pub fn worker_options(sink: &SinkConfig) -> Options {
     options.flush_interval_ticks = sink.buffer.flush_interval_ticks;
     options.flush_interval = sink.buffer.flush_interval;
     options.poll = sink.worker.poll;
-    options.backpressure = match sink.worker.backpressure {
-        Backpressure::DropOldest => Policy::DropOldest,
-        Backpressure::Block => Policy::Block,
-        Backpressure::FanOut => Policy::FanOut,
-    };
+    options.backpressure = sink.worker.backpressure;
     options.block_timeout = sink.worker.block_timeout;
     options.max_attempts = sink.retry.max_attempts;
     options.backoff = sink.retry.backoff;

@@ -163,3 +163,25 @@ fn w22_counters_only_grow_across_reconnects() {
     }
     assert!(before.connects_total >= 4, "each round had a connection of its own: {before:?}");
 }
+
+#[test]
+fn a_collector_that_starts_late_gets_everything_that_the_buffer_held() {
+    let pki = Pki::new();
+    let peer = Peer::tls(PeerTls::with_alpn(&pki.localhost(), &[ACKS]), Behaviour::Record);
+    peer.go_down();
+    let telemetry = pipeline(peer.localhost(), &pki);
+    emit(&telemetry, 1..=100);
+    let started = std::time::Instant::now();
+    while telemetry.latest_transport_status().send_failures_total < 3 {
+        assert!(started.elapsed() < PATIENCE, "{:?}", telemetry.latest_transport_status());
+        std::thread::yield_now();
+    }
+    let waiting = telemetry.latest_transport_status();
+    assert_eq!((waiting.delivered, waiting.dropped_messages, waiting.buffered), (0, 0, 100));
+    peer.come_back();
+    assert!(telemetry.flush(PATIENCE), "{:?}", telemetry.latest_transport_status());
+    assert_eq!(seqs(&peer), (1..=100).collect());
+    let after = telemetry.latest_transport_status();
+    assert_eq!((after.delivered, after.last_error, after.connected), (100, None, true));
+    assert!(after.last_error_at.is_some(), "when it was is kept");
+}

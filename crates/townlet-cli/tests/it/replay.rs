@@ -3,24 +3,13 @@
 use serde_json::Value;
 use tempfile::TempDir;
 
-use crate::support::{Collector, lines_below, samples, text, townlet, write};
+use crate::support::{collector_with_config, lines_below, samples, text, townlet, write};
 
 #[test]
 fn the_predecessors_stream_goes_over_tls_redacted_validated_and_complete() {
     let dir = TempDir::new().unwrap();
-    townlet(&["certs", "--out", text(dir.path())]).expect(0);
+    let (collector, config) = collector_with_config(dir.path());
     let out = dir.path().join("collected");
-    let collector = Collector::start(dir.path(), &out);
-    let config = write(
-        dir.path(),
-        "replay.yaml",
-        &format!(
-            "telemetry:\n  transport:\n    type: tcp\n    endpoint: localhost:{}\n    ca_file: ca.pem\n    settle_at: \
-             peer_acked\n    buffer: {{max_buffer_bytes: 1048576}}\n  worker: {{backpressure: block, \
-             block_timeout_seconds: 5.0}}\n",
-            collector.port
-        ),
-    );
     let stream = samples().join("predecessor/telemetry_stream_0.9.0.jsonl");
     let account = townlet(&["replay", text(&stream), "--config", &config, "--json"]).expect(0).json();
     assert_eq!(account["statement"]["accepted"], 120);

@@ -5,7 +5,7 @@ use std::fs;
 use serde_json::Value;
 use tempfile::TempDir;
 
-use crate::support::{Collector, lines_below, samples, text, townlet, write};
+use crate::support::{collector_with_config, lines_below, samples, text, townlet, write};
 
 #[test]
 fn the_same_seed_gives_the_same_bytes_and_another_seed_does_not() {
@@ -60,21 +60,10 @@ fn a_collector_that_is_down_never_stops_the_town_and_every_event_is_accounted_fo
 }
 
 #[test]
-fn a_collector_that_starts_late_gets_everything_that_the_buffer_held() {
+fn over_tls_what_is_called_delivered_is_what_the_collector_stored() {
     let dir = TempDir::new().unwrap();
-    townlet(&["certs", "--out", text(dir.path())]).expect(0);
+    let (collector, config) = collector_with_config(dir.path());
     let out = dir.path().join("collected");
-    let collector = Collector::start(dir.path(), &out);
-    let config = write(
-        dir.path(),
-        "tls.yaml",
-        &format!(
-            "telemetry:\n  transport:\n    type: tcp\n    endpoint: localhost:{}\n    ca_file: ca.pem\n    \
-             settle_at: peer_acked\n    buffer: {{max_buffer_bytes: 8388608}}\n  worker: {{backpressure: block, \
-             block_timeout_seconds: 5.0, shutdown_timeout_seconds: 30}}\n",
-            collector.port
-        ),
-    );
     let status = dir.path().join("status.json");
     townlet(&["simulate", "--config", &config, "--ticks", "80", "--agents", "4", "--status-path", text(&status)])
         .expect(0);

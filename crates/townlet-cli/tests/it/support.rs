@@ -133,3 +133,18 @@ pub(crate) fn lines_below(folder: &Path) -> Vec<Value> {
 pub(crate) fn text(path: &Path) -> &str {
     path.to_str().expect("temporary paths are UTF-8")
 }
+
+/// Certificates in `dir`, a collector that stores into `dir/collected`, and a
+/// lossless TLS configuration for it.
+pub(crate) fn collector_with_config(dir: &Path) -> (Collector, String) {
+    townlet(&["certs", "--out", text(dir)]).expect(0);
+    let collector = Collector::start(dir, &dir.join("collected"));
+    let yaml = format!(
+        "telemetry:\n  transport:\n    type: tcp\n    endpoint: localhost:{}\n    ca_file: ca.pem\n    settle_at: \
+         peer_acked\n    buffer: {{max_buffer_bytes: 8388608}}\n  worker: {{backpressure: block, \
+         block_timeout_seconds: 5.0, shutdown_timeout_seconds: 30}}\n",
+        collector.port
+    );
+    let config = write(dir, "tls.yaml", &yaml);
+    (collector, config)
+}
