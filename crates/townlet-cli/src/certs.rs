@@ -12,10 +12,11 @@ use rcgen::{
 
 use crate::args::Certs;
 use crate::exit::Exit;
+use crate::out::say;
 
 pub(crate) fn run(args: &Certs) -> anyhow::Result<Exit> {
     write_all(&args.out)?;
-    println!("wrote ca.pem, server.pem, server.key, client.pem and client.key to {}", args.out.display());
+    say!("wrote ca.pem, server.pem, server.key, client.pem and client.key to {}", args.out.display())?;
     Ok(Exit::Yes)
 }
 

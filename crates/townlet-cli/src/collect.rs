@@ -9,6 +9,7 @@ use townlet_tls::{ServerOptions, ServerTls};
 
 use crate::args::Collect;
 use crate::exit::{Exit, Failure};
+use crate::out::say;
 
 /// How long a stop may take.
 const DRAIN: Duration = Duration::from_secs(5);
@@ -36,7 +37,7 @@ pub(crate) fn run(args: &Collect) -> anyhow::Result<Exit> {
     // Signals are caught before the address is announced: who reads it may stop us at once.
     let stop = stop_signal()?;
     let collector = Collector::bind(CollectorOptions::new(args.listen, security).with_store(store))?;
-    println!("collecting on {} into {}", collector.local_addr(), args.out.display());
+    say!("collecting on {} into {}", collector.local_addr(), args.out.display())?;
     if let Some(path) = &args.addr_file {
         std::fs::write(path, collector.local_addr().to_string())
             .with_context(|| format!("writing {}", path.display()))?;
@@ -47,9 +48,9 @@ pub(crate) fn run(args: &Collect) -> anyhow::Result<Exit> {
     }
     let report = collector.shutdown(DRAIN);
     if args.json {
-        println!("{}", serde_json::to_string_pretty(&report)?);
+        say!("{}", serde_json::to_string_pretty(&report)?)?;
     } else {
-        println!("{report}");
+        say!("{report}")?;
     }
     Ok(if report.totals.is_balanced() { Exit::Yes } else { Exit::No })
 }

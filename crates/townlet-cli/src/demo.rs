@@ -14,6 +14,7 @@ use townlet_tls::{ServerOptions, ServerTls};
 
 use crate::args::Demo;
 use crate::exit::Exit;
+use crate::out::{remark, say};
 use crate::{account, certs, setup};
 
 /// How long the demo waits for the last acknowledgements.
@@ -40,7 +41,7 @@ pub(crate) fn run(args: &Demo) -> anyhow::Result<Exit> {
     let factories = setup::factories();
     let loaded = setup::load_or_explain(&path, &[], &factories)?;
     let telemetry = setup::start(&loaded.config, &factories, &setup::identity_of_seed(args.seed))?;
-    eprintln!(
+    remark!(
         "a town of {} agents, seed {}; redacted and validated; TLS 1.3 to {} and a copy to {}",
         args.agents,
         args.seed,
@@ -118,7 +119,7 @@ fn conclude(
     let status = telemetry.latest_transport_status();
     let delivered = status.delivered;
     let gaps: u64 = report.streams.iter().map(|s| s.sequence.missing).sum();
-    println!(
+    say!(
         "collector: {} lines taken, {} stored, {} duplicates, {} invalid, {} missing, {} bytes",
         report.totals.lines,
         report.totals.stored,
@@ -126,15 +127,15 @@ fn conclude(
         report.totals.invalid,
         gaps,
         report.totals.bytes
-    );
+    )?;
     let leaks = lines_with(&out.join("collected"), b"policy_hash")? + lines_with(&out.join("archive"), b"policy_hash")?;
-    println!("redaction: {leaks} lines carry `policy_hash`, at the collector or in the archive");
-    println!("files: {}", out.display());
-    println!();
-    println!("{}", account::table(telemetry, books));
+    say!("redaction: {leaks} lines carry `policy_hash`, at the collector or in the archive")?;
+    say!("files: {}", out.display())?;
+    say!("")?;
+    say!("{}", account::table(telemetry, books))?;
     let received_all = report.totals.stored == delivered && report.totals.is_balanced();
     if !received_all {
-        eprintln!("townlet: {delivered} events were acknowledged but {} are stored", report.totals.stored);
+        remark!("townlet: {delivered} events were acknowledged but {} are stored", report.totals.stored);
     }
     Ok(received_all && leaks == 0 && books.residual() == 0)
 }

@@ -9,22 +9,23 @@ use townlet_collector::inspect::{InspectOptions, InspectReport, compare, inspect
 
 use crate::args::Inspect;
 use crate::exit::Exit;
+use crate::out::say;
 
 pub(crate) fn run(args: &Inspect) -> anyhow::Result<Exit> {
     let report = read(&args.file)?;
     if let Some(path) = &args.against {
         let drift = compare(&read(path)?, &report);
         if args.json {
-            println!("{}", serde_json::to_string_pretty(&drift)?);
+            say!("{}", serde_json::to_string_pretty(&drift)?)?;
         } else {
-            println!("{drift}");
+            say!("{drift}")?;
         }
         return Ok(if drift.is_empty() { Exit::Yes } else { Exit::No });
     }
     if args.json {
-        println!("{}", serde_json::to_string_pretty(&report)?);
+        say!("{}", serde_json::to_string_pretty(&report)?)?;
     } else {
-        println!("{report}");
+        say!("{report}")?;
     }
     Ok(if report.is_clean() { Exit::Yes } else { Exit::No })
 }

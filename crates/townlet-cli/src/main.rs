@@ -8,13 +8,14 @@ mod collect;
 mod demo;
 mod exit;
 mod inspect;
+mod out;
 mod replay;
 mod setup;
 mod simulate;
 mod smoke;
 mod validate;
 
-use std::io::IsTerminal;
+use std::io::{self, IsTerminal};
 use std::process::ExitCode;
 
 use clap::Parser;
@@ -22,6 +23,7 @@ use tracing_subscriber::EnvFilter;
 
 use crate::args::{Cli, Command};
 use crate::exit::{Exit, Failure};
+use crate::out::remark;
 
 fn main() -> ExitCode {
     let cli = Cli::parse();
@@ -38,9 +40,13 @@ fn main() -> ExitCode {
     };
     match result {
         Ok(exit) => exit.into(),
+        // The reader of our output went away in the ordinary course: a clean end.
+        Err(error) if error.downcast_ref::<io::Error>().is_some_and(|e| e.kind() == io::ErrorKind::BrokenPipe) => {
+            ExitCode::SUCCESS
+        }
         Err(error) => {
             let exit = error.downcast_ref::<Failure>().map_or(Exit::Unavailable, |f| f.exit);
-            eprintln!("townlet: {error:#}");
+            remark!("townlet: {error:#}");
             exit.into()
         }
     }

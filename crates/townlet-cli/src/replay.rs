@@ -9,6 +9,7 @@ use bytes::Bytes;
 
 use crate::args::Replay;
 use crate::exit::Exit;
+use crate::out::say;
 use crate::{account, setup};
 
 /// Lines longer than this are not read whole (16 MiB, the largest buffer).
@@ -36,9 +37,9 @@ pub(crate) fn run(args: &Replay) -> anyhow::Result<Exit> {
     let books = telemetry.shutdown(timeout);
     let status = telemetry.latest_transport_status();
     if args.json {
-        println!("{}", serde_json::to_string_pretty(&setup::status_json(&status, &books))?);
+        say!("{}", serde_json::to_string_pretty(&setup::status_json(&status, &books))?)?;
     } else {
-        println!("{}", account::table(&telemetry, &books));
+        say!("{}", account::table(&telemetry, &books))?;
     }
     let delivered_all = books.sinks.iter().all(|(_, s)| s.account.delivered() == s.account.accepted());
     Ok(if books.residual() == 0 && delivered_all { Exit::Yes } else { Exit::No })

@@ -14,6 +14,7 @@ use townlet_transport_stdout::StdoutFactory;
 use townlet_transport_tcp::TcpFactory;
 
 use crate::exit::Failure;
+use crate::out::remark;
 
 /// The transports that this program links.
 pub(crate) fn factories() -> Factories {
@@ -25,7 +26,7 @@ pub(crate) fn factories() -> Factories {
 pub(crate) fn load(path: &Path, set: &[String], factories: &Factories) -> Result<Loaded, Diagnostics> {
     let loaded = loader(set, factories).load_file(path)?;
     if !loaded.warnings.is_empty() {
-        eprintln!("{}", loaded.warnings);
+        remark!("{}", loaded.warnings);
     }
     Ok(loaded)
 }
@@ -147,7 +148,7 @@ pub(crate) fn capture_sinks(path: &Path, factories: &Factories) -> anyhow::Resul
 pub(crate) fn start(config: &TelemetryConfig, factories: &Factories, identity: &Identity) -> anyhow::Result<Telemetry> {
     let telemetry = townlet_config::start(config, factories, identity).map_err(Failure::usage)?;
     if StubSink::is_behind(&telemetry.latest_transport_status()) {
-        eprintln!("Warning: stub telemetry sink active (provider=stub); streaming disabled. {STUB_WARNING}");
+        remark!("Warning: stub telemetry sink active (provider=stub); streaming disabled. {STUB_WARNING}");
     }
     Ok(telemetry)
 }

@@ -3,10 +3,12 @@
 use std::time::{Duration, Instant};
 
 use anyhow::Context;
+use townlet_pipeline::DropReason;
 use townlet_sim::{Host, World, WorldOptions};
 
 use crate::args::Simulate;
 use crate::exit::{Exit, Failure};
+use crate::out::remark;
 use crate::{account, collect, setup};
 
 pub(crate) fn run(args: &Simulate) -> anyhow::Result<Exit> {
@@ -54,7 +56,11 @@ pub(crate) fn run(args: &Simulate) -> anyhow::Result<Exit> {
         let json = serde_json::to_string_pretty(&setup::status_json(&status, &books))?;
         std::fs::write(path, json + "\n").with_context(|| format!("writing {}", path.display()))?;
     }
-    eprintln!("Completed {ran} ticks in {seconds:.2} s ({:.0} ticks/sec)", ran as f64 / seconds.max(1e-9));
-    eprintln!("{}", account::table(&telemetry, &books));
+    remark!("Completed {ran} ticks in {seconds:.2} s ({:.0} ticks/sec)", ran as f64 / seconds.max(1e-9));
+    remark!("{}", account::table(&telemetry, &books));
+    let shed = books.sinks.iter().any(|(_, s)| s.account.dropped_for(DropReason::Backpressure) > 0);
+    if shed && args.tick_ms == 0.0 {
+        remark!("the town outran a sink: pace it with --tick-ms, or set worker.backpressure to block");
+    }
     Ok(if books.residual() == 0 { Exit::Yes } else { Exit::No })
 }

@@ -8,6 +8,7 @@ use townlet_schema::{Json, TransportStatus};
 
 use crate::args::Smoke;
 use crate::exit::{Exit, Failure};
+use crate::out::say;
 use crate::setup;
 
 /// Between two probe events.
@@ -105,12 +106,12 @@ fn report(args: &Smoke, findings: &[Finding], status: &TransportStatus) -> anyho
     let failed = findings.iter().filter(|f| !f.passed).count();
     if args.json {
         let json = serde_json::json!({ "passed": failed == 0, "checks": findings, "transport": status });
-        println!("{}", serde_json::to_string_pretty(&json)?);
+        say!("{}", serde_json::to_string_pretty(&json)?)?;
     } else {
         for finding in findings {
-            println!("{} {}: {}", if finding.passed { "ok  " } else { "FAIL" }, finding.check, finding.evidence);
+            say!("{} {}: {}", if finding.passed { "ok  " } else { "FAIL" }, finding.check, finding.evidence)?;
         }
-        println!("{} passed, {failed} failed", findings.len() - failed);
+        say!("{} passed, {failed} failed", findings.len() - failed)?;
     }
     Ok(if failed == 0 { Exit::Yes } else { Exit::No })
 }

@@ -8,6 +8,7 @@ use townlet_transport_tcp::ACK_PROTOCOL;
 
 use crate::args::Validate;
 use crate::exit::Exit;
+use crate::out::{remark, say};
 use crate::setup;
 
 pub(crate) fn run(args: &Validate) -> anyhow::Result<Exit> {
@@ -15,10 +16,10 @@ pub(crate) fn run(args: &Validate) -> anyhow::Result<Exit> {
     let loaded = match setup::load(&args.file, &args.set, &factories) {
         Ok(loaded) => loaded,
         Err(diagnostics) => {
-            eprintln!("{diagnostics}");
+            remark!("{diagnostics}");
             let text = std::fs::read_to_string(&args.file).unwrap_or_default();
             if let Some(corrected) = setup::loader(&args.set, &factories).corrected_block(&diagnostics, &text) {
-                println!("# a corrected block, which loads:\n{corrected}");
+                say!("# a corrected block, which loads:\n{corrected}")?;
             }
             return Ok(Exit::Usage);
         }
@@ -26,13 +27,13 @@ pub(crate) fn run(args: &Validate) -> anyhow::Result<Exit> {
     let mut exit = Exit::Yes;
     if let (Some(tick_ms), Some(bytes)) = (args.tick_ms, args.bytes_per_tick) {
         for warning in loaded.validate_cadence(tick_ms, bytes) {
-            eprintln!("{warning}");
+            remark!("{warning}");
             exit = Exit::No;
         }
     }
     // Building the chain reads schemas and keys.
     townlet_config::chain(&loaded.config).map_err(crate::exit::Failure::usage)?;
-    println!("{}: ok, {} sink(s)", args.file.display(), loaded.config.sinks.len());
+    say!("{}: ok, {} sink(s)", args.file.display(), loaded.config.sinks.len())?;
     if args.connect {
         for sink in &loaded.config.sinks {
             if !connect(sink)? {
@@ -48,7 +49,7 @@ fn connect(sink: &SinkConfig) -> anyhow::Result<bool> {
     let block = sink.block();
     let settings = &sink.settings;
     if sink.transport_type != "tcp" {
-        println!("{block}: type {} has no endpoint to connect to", sink.transport_type);
+        say!("{block}: type {} has no endpoint to connect to", sink.transport_type)?;
         return Ok(true);
     }
     let endpoint = Endpoint::parse(settings.endpoint.as_deref().unwrap_or_default())?;
@@ -56,8 +57,8 @@ fn connect(sink: &SinkConfig) -> anyhow::Result<bool> {
         let deadline = std::time::Instant::now() + settings.connect_timeout;
         let reached = townlet_tls::dial(&endpoint, deadline);
         match &reached {
-            Ok(_) => println!("{block}: {endpoint} answers, in plaintext"),
-            Err(error) => println!("{block}: {endpoint}: {error}"),
+            Ok(_) => say!("{block}: {endpoint} answers, in plaintext")?,
+            Err(error) => say!("{block}: {endpoint}: {error}")?,
         }
         return Ok(reached.is_ok());
     }
@@ -72,20 +73,20 @@ fn connect(sink: &SinkConfig) -> anyhow::Result<bool> {
     let report = match probe(&endpoint, &client, settings.connect_timeout, SystemTime::now()) {
         Ok(report) => report,
         Err(error) => {
-            println!("{block}: {endpoint}: {error}");
+            say!("{block}: {endpoint}: {error}")?;
             return Ok(false);
         }
     };
-    println!("{block}: {endpoint} ({})", report.address);
+    say!("{block}: {endpoint} ({})", report.address)?;
     for (depth, certificate) in report.chain.iter().enumerate() {
-        println!("  chain {depth}: {} (names {})", certificate.subject, certificate.names.join(", "));
+        say!("  chain {depth}: {} (names {})", certificate.subject, certificate.names.join(", "))?;
     }
-    println!("  name {}", if report.host_matches { "matches the certificate" } else { "is NOT in the certificate" });
-    println!("  expires in {} days", report.days_to_expiry);
-    println!("  {} ALPN {}", report.version.unwrap_or("no protocol"), report.alpn.as_deref().unwrap_or("none"));
+    say!("  name {}", if report.host_matches { "matches the certificate" } else { "is NOT in the certificate" })?;
+    say!("  expires in {} days", report.days_to_expiry)?;
+    say!("  {} ALPN {}", report.version.unwrap_or("no protocol"), report.alpn.as_deref().unwrap_or("none"))?;
     match &report.verdict {
-        Ok(()) => println!("  verdict: trusted"),
-        Err(error) => println!("  verdict: REFUSED, {error}"),
+        Ok(()) => say!("  verdict: trusted")?,
+        Err(error) => say!("  verdict: REFUSED, {error}")?,
     }
     Ok(report.verdict.is_ok())
 }

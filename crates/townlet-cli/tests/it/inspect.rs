@@ -2,7 +2,7 @@
 
 use tempfile::TempDir;
 
-use crate::support::{samples, text, townlet, write};
+use crate::support::{command, samples, text, townlet, write};
 
 #[test]
 fn the_predecessors_stream_is_read_whole() {
@@ -54,4 +54,22 @@ fn against_a_baseline_drift_is_an_exit_code() {
 #[test]
 fn a_missing_file_exits_3() {
     townlet(&["inspect", "no/such/file.jsonl"]).expect(3);
+}
+
+/// `townlet inspect … | head`: the predecessor of this test was a panic.
+#[test]
+fn a_reader_that_goes_away_is_a_clean_end() {
+    let stream = samples().join("predecessor/telemetry_stream_0.9.0.jsonl");
+    for words in [&["inspect", "--json"][..], &["inspect"]] {
+        let mut child = command(words)
+            .arg(&stream)
+            .stdout(std::process::Stdio::piped())
+            .stderr(std::process::Stdio::piped())
+            .spawn()
+            .unwrap();
+        drop(child.stdout.take());
+        let output = child.wait_with_output().unwrap();
+        let stderr = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success() && !stderr.contains("panicked"), "{stderr}");
+    }
 }
