@@ -56,7 +56,7 @@ fn a_missing_file_exits_3() {
     townlet(&["inspect", "no/such/file.jsonl"]).expect(3);
 }
 
-/// `townlet inspect … | head`: the predecessor of this test was a panic.
+/// `townlet inspect … | head` used to end in a panic.
 #[test]
 fn a_reader_that_goes_away_is_a_clean_end() {
     let stream = samples().join("predecessor/telemetry_stream_0.9.0.jsonl");
