@@ -15,7 +15,7 @@ mod simulate;
 mod smoke;
 mod validate;
 
-use std::io::{self, IsTerminal};
+use std::io::IsTerminal;
 use std::process::ExitCode;
 
 use clap::Parser;
@@ -40,10 +40,6 @@ fn main() -> ExitCode {
     };
     match result {
         Ok(exit) => exit.into(),
-        // The reader of our output went away in the ordinary course: a clean end.
-        Err(error) if error.downcast_ref::<io::Error>().is_some_and(|e| e.kind() == io::ErrorKind::BrokenPipe) => {
-            ExitCode::SUCCESS
-        }
         Err(error) => {
             let exit = error.downcast_ref::<Failure>().map_or(Exit::Unavailable, |f| f.exit);
             remark!("townlet: {error:#}");

@@ -4,15 +4,18 @@
 use std::fmt;
 use std::io::{self, Write};
 
-/// A line on standard output.
+/// A line on standard output. A reader that has gone wants no more of it, which
+/// changes nothing about the command and its exit code.
 ///
 /// # Errors
-/// What the system says; for a reader that has gone, `main` ends quietly.
+/// What else the system says, such as a full disk.
 pub(crate) fn line(text: fmt::Arguments<'_>) -> io::Result<()> {
     let mut out = io::stdout().lock();
-    out.write_fmt(text)?;
-    out.write_all(b"\n")?;
-    out.flush()
+    let written = out.write_fmt(text).and_then(|()| out.write_all(b"\n")).and_then(|()| out.flush());
+    match written {
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+        written => written,
+    }
 }
 
 /// A remark on standard error, which nobody has to read.

@@ -2,7 +2,7 @@
 
 use tempfile::TempDir;
 
-use crate::support::{Collector, text, townlet, townlet_in, write};
+use crate::support::{Collector, command, text, townlet, townlet_in, write};
 
 /// The sample block of the pipeline guide (seed), as it stands there.
 const SEED: &str = r#"telemetry:
@@ -135,4 +135,17 @@ fn w22_a_transport_that_is_not_built_in_is_refused_by_name_at_load() {
         assert!(ran.stderr.contains("not built into this program"), "{kind}: {}", ran.stderr);
         assert!(ran.stderr.contains("stdout, file, tcp"), "{kind}: {}", ran.stderr);
     }
+}
+
+#[test]
+fn a_bad_configuration_exits_2_although_nobody_reads_the_corrected_block() {
+    let dir = TempDir::new().unwrap();
+    let config = write(dir.path(), "seed.yaml", SEED);
+    let mut child = command(&["validate", &config])
+        .stdout(std::process::Stdio::piped())
+        .stderr(std::process::Stdio::null())
+        .spawn()
+        .unwrap();
+    drop(child.stdout.take());
+    assert_eq!(child.wait().unwrap().code(), Some(2));
 }

@@ -12,6 +12,7 @@ pub(crate) mod text;
 
 use serde::ser::Serialize;
 
+use self::serializer::Encoder;
 use crate::error::EncodeError;
 
 /// How many containers may lie inside each other, in either direction.
@@ -42,13 +43,9 @@ pub const MAX_DEPTH: usize = 128;
 /// assert_eq!(out.len(), 17);
 /// # Ok::<(), townlet_schema::EncodeError>(())
 /// ```
+#[inline]
 pub fn encode_into<T: Serialize + ?Sized>(value: &T, out: &mut Vec<u8>) -> Result<(), EncodeError> {
-    let start = out.len();
-    let result = value.serialize(&mut serializer::Encoder::new(out));
-    if result.is_err() {
-        out.truncate(start);
-    }
-    result
+    append(value, out, |out| Encoder::new(out))
 }
 
 /// Appends the body of a line: as [`encode_into`], but refuses a value that has a
@@ -65,9 +62,19 @@ pub fn encode_into<T: Serialize + ?Sized>(value: &T, out: &mut Vec<u8>) -> Resul
 /// let error = encode_body_into(&BTreeMap::from([("tick", 7)]), &mut out).unwrap_err();
 /// assert_eq!((error.kind(), error.path().as_deref()), (EncodeErrorKind::EnvelopeKey, Some("tick")));
 /// ```
+#[inline]
 pub fn encode_body_into<T: Serialize + ?Sized>(value: &T, out: &mut Vec<u8>) -> Result<(), EncodeError> {
+    append(value, out, |out| Encoder::of_body(out))
+}
+
+/// Appends all of `value`, or nothing.
+fn append<T: Serialize + ?Sized>(
+    value: &T,
+    out: &mut Vec<u8>,
+    encoder: impl FnOnce(&mut Vec<u8>) -> Encoder<'_>,
+) -> Result<(), EncodeError> {
     let start = out.len();
-    let result = value.serialize(&mut serializer::Encoder::of_body(out));
+    let result = value.serialize(&mut encoder(out));
     if result.is_err() {
         out.truncate(start);
     }
