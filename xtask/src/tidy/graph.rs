@@ -28,7 +28,6 @@ const FOUNDATION: &[(&str, &[&str])] = &[
     ("memchr", &["townlet-transform"]),
     ("sha2", &["townlet-transform"]),
     ("hmac", &["townlet-transform"]),
-    ("flume", &["townlet-worker"]),
     ("rustix", &["townlet-transport-file"]),
     ("socket2", &["townlet-transport-tcp", "townlet-testkit"]),
     ("rustls", &["townlet-tls", "townlet-transport-tcp", "townlet-testkit"]),

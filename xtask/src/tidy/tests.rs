@@ -44,7 +44,7 @@ fn workspace(change: impl FnOnce(&mut Workspace)) -> Workspace {
         members: vec![
             member("townlet-transport", 0, &["bytes"], &[]),
             member("townlet-testkit", 1, &["townlet-transport"], &[]),
-            member("townlet-worker", 1, &["townlet-transport", "flume"], &["townlet-testkit", "proptest"]),
+            member("townlet-worker", 1, &["townlet-transport", "tracing"], &["townlet-testkit", "proptest"]),
             Member { folder: "xtask".into(), ..Member::named("xtask", None) },
         ],
         ..Workspace::default()

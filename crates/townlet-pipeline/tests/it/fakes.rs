@@ -223,3 +223,20 @@ impl Dice {
         (self.0.wrapping_mul(0x2545_f491_4f6c_dd1d) >> 33) % sides
     }
 }
+
+/// A pipeline of `sinks` sinks whose transform does not come back before the gate
+/// opens, and the script of its first sink.
+pub(crate) fn stuck_in_a_transform(sinks: usize) -> (Telemetry, Script, Gate) {
+    let gate = Gate::closed();
+    let pass = gate.clone();
+    let stuck = move |_: &mut Record| -> Result<(), Dropped> {
+        pass.pass();
+        Ok(())
+    };
+    let script = Script::new();
+    let mut pipeline = builder().transforms(chain(stuck)).scripted(eager("main"), &script);
+    if sinks == 2 {
+        pipeline = pipeline.scripted(eager("other"), &Script::new());
+    }
+    (pipeline.start().unwrap(), script, gate)
+}

@@ -11,7 +11,7 @@ use townlet_transport::{ErrorKind, Transport, TransportError};
 
 use crate::fakes::{
     Gate, HOUR, PATIENCE, With, books, builder, chain, delivered, drops, eager, eventually, identities, ms, noted,
-    order, single,
+    order, single, stuck_in_a_transform,
 };
 
 /// Runs `work` on a thread of its own; fails where it does not come back.
@@ -144,18 +144,7 @@ fn emit_never_waits_under_drop_oldest_although_the_transport_is_stuck() {
 #[test]
 fn emit_and_new_streams_never_wait_for_a_stuck_transform() {
     for sinks in [1, 2] {
-        let gate = Gate::closed();
-        let pass = gate.clone();
-        let stuck = move |_: &mut Record| -> Result<(), Dropped> {
-            pass.pass();
-            Ok(())
-        };
-        let script = Script::new();
-        let mut pipeline = builder().transforms(chain(stuck)).scripted(eager("main"), &script);
-        if sinks == 2 {
-            pipeline = pipeline.scripted(eager("other"), &Script::new());
-        }
-        let telemetry = pipeline.start().unwrap();
+        let (telemetry, script, gate) = stuck_in_a_transform(sinks);
         telemetry.stream("orders").unwrap().emit(1, order(1)).unwrap();
         gate.wait_until_somebody_waits();
         let host = telemetry.clone();

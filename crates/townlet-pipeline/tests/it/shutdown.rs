@@ -7,10 +7,11 @@ use std::time::{Duration, Instant};
 use townlet_pipeline::{DropReason, EmitError, Options, SinkInfo, Telemetry};
 use townlet_schema::{Json, Snapshot};
 use townlet_testkit::Script;
-use townlet_transform::{Dropped, Record};
 use townlet_transport::{Connected, Frame, Level, Outcome, SendError, Transport, TransportError};
 
-use crate::fakes::{Gate, HOUR, PATIENCE, With, builder, chain, drops, eager, eventually, lazy, ms, order, single};
+use crate::fakes::{
+    HOUR, PATIENCE, With, builder, drops, eager, eventually, lazy, ms, order, single, stuck_in_a_transform,
+};
 
 /// Says when it is gone.
 struct Farewell(mpsc::Sender<&'static str>, &'static str);
@@ -84,18 +85,7 @@ fn the_deadline_holds_although_the_transport_is_stuck() {
 #[test]
 fn the_deadline_holds_although_a_transform_is_stuck() {
     for sinks in [1, 2] {
-        let gate = Gate::closed();
-        let pass = gate.clone();
-        let stuck = move |_: &mut Record| -> Result<(), Dropped> {
-            pass.pass();
-            Ok(())
-        };
-        let script = Script::new();
-        let mut pipeline = builder().transforms(chain(stuck)).scripted(eager("main"), &script);
-        if sinks == 2 {
-            pipeline = pipeline.scripted(eager("other"), &Script::new());
-        }
-        let telemetry = pipeline.start().unwrap();
+        let (telemetry, script, gate) = stuck_in_a_transform(sinks);
         let orders = telemetry.stream("orders").unwrap();
         for n in 0..1000 {
             orders.emit(n, order(n)).unwrap();
