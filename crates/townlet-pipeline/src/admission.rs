@@ -2,16 +2,27 @@
 
 use std::sync::MutexGuard;
 
-use townlet_schema::Payload;
+use bytes::Bytes;
+use townlet_schema::{LineExtra, Payload};
 use townlet_worker::{Admitted, DropReason, Route, Sink};
 
+use crate::arena::LONGEST_PIECE;
 use crate::error::EmitError;
-use crate::intake::{Intake, Remains, Routes, Token};
+use crate::intake::{Form, Intake, Remains, Routes, Token};
 use crate::lane::{Item, Lane};
 use crate::shared::{Shared, State};
+use crate::stream::ENVELOPE_WEIGHT;
 
 /// Tokens at which a dozing stage is woken although no tick has ended.
 const STAGE_HIGH_WATER: usize = 256;
+
+/// An event as the caller brings it.
+pub(crate) enum Offer<'a, T> {
+    /// To be moved into its stream's lane.
+    Item(Item<T>),
+    /// Encoded from the stream's type: to be copied.
+    Body(&'a [u8]),
+}
 
 /// What became of an event that was accepted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -31,7 +42,7 @@ impl Shared {
         stream: u32,
         tick: u64,
         weight: usize,
-        item: Item<T>,
+        offer: Offer<'_, T>,
     ) -> Result<Emitted, EmitError> {
         // Declared before the guard, so dropped after it: a destructor may take long.
         let _remains: Remains;
@@ -56,10 +67,8 @@ impl Shared {
         if routes == Routes::NOWHERE {
             return Ok(Emitted { seq, dropped });
         }
-        state.intake.push(Token { stream, seq, tick, weight, routes });
-        if let Some(lane) = state.intake.lane(stream).as_any_mut().downcast_mut::<Lane<T>>() {
-            lane.push(item);
-        }
+        let form = put(state, stream, seq, tick, offer);
+        state.intake.push(Token { stream, form, seq, tick, weight, routes });
         self.wake_for(state, tick);
         Ok(Emitted { seq, dropped: None })
     }
@@ -113,6 +122,28 @@ impl Shared {
         }
         Ok(Emitted { seq, dropped: Some(reason) })
     }
+}
+
+/// Stores an admitted event.
+fn put<T: Payload>(state: &mut State, stream: u32, seq: u64, tick: u64, offer: Offer<'_, T>) -> Form {
+    let item = match offer {
+        Offer::Item(item) => item,
+        Offer::Body(body) if body.len() > LONGEST_PIECE => Item::Encoded(Bytes::copy_from_slice(body)),
+        Offer::Body(body) => {
+            let info = state.streams.get(stream);
+            // A type may be written as something else than an object: the stage deals with that.
+            if info.passes && body.starts_with(b"{") {
+                let len = body.len() + ENVELOPE_WEIGHT;
+                let write = |chunk: &mut Vec<u8>| info.prefix.write_line(seq, tick, LineExtra::default(), body, chunk);
+                return Form::Line(state.intake.arena.write(len, write));
+            }
+            return Form::Body(state.intake.arena.write(body.len(), |chunk| chunk.extend_from_slice(body)));
+        }
+    };
+    if let Some(lane) = state.intake.lane(stream).as_any_mut().downcast_mut::<Lane<T>>() {
+        lane.push(item);
+    }
+    Form::Lane
 }
 
 /// One sink's verdict on one event: where it goes, or why it does not.

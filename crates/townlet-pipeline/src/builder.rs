@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use townlet_schema::RunId;
+use townlet_schema::{Kind, RunId};
 use townlet_transform::Chain;
 use townlet_transport::{Transport, TransportError};
 use townlet_worker::driver::{self, Make};
@@ -111,8 +111,9 @@ impl Builder {
             Some(chain) => chain,
             None => Chain::standard()?,
         };
-        let stage = Stage::new(chain);
-        let shared = Arc::new(Shared::new(sinks, Streams::new(run_id), stage, inline));
+        let concerned = Kind::ALL.iter().copied().filter(|kind| chain.concerns(*kind)).collect();
+        let stage = Stage::new(chain, inline);
+        let shared = Arc::new(Shared::new(sinks, Streams::new(run_id, concerned), stage, inline));
         let infos = self.sinks.iter().map(|(_, info, _)| info.clone()).collect();
         let telemetry = Telemetry::new(Arc::clone(&shared), self.producer, self.runtime_variant, infos)?;
         for (sink, (options, _, make)) in self.sinks.into_iter().enumerate() {

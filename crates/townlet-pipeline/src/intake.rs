@@ -3,8 +3,10 @@
 use std::any::Any;
 use std::collections::VecDeque;
 
+use bytes::Bytes;
 use townlet_worker::Route;
 
+use crate::arena::{Arena, Issued, Place};
 use crate::lane::AnyLane;
 
 /// Sinks a pipeline can have: two bits of routing each in a [`Routes`].
@@ -15,7 +17,7 @@ pub(crate) const MAX_SINKS: usize = 32;
 pub(crate) const CHUNK: usize = 256;
 
 /// Bytes, by weight, after which a hand is full as well.
-pub(crate) const CHUNK_BYTES: usize = 256 * 1024;
+pub(crate) const CHUNK_BYTES: usize = 128 * 1024;
 
 /// Evicted values kept for the stage to free, so that the host does not pay for
 /// it. Beyond this the host frees them: memory stays bounded while the stage is
@@ -53,14 +55,36 @@ impl Routes {
     }
 }
 
+/// In what form an admitted event waits.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Form {
+    /// As an item of its stream's lane.
+    Lane,
+    /// As the body that the caller encoded from the stream's type.
+    Body(Place),
+    /// As a whole line: no transform is concerned with it.
+    Line(Place),
+}
+
 /// The place of an admitted event in the order of all streams.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Token {
     pub(crate) stream: u32,
+    pub(crate) form: Form,
     pub(crate) seq: u64,
     pub(crate) tick: u64,
     pub(crate) weight: usize,
     pub(crate) routes: Routes,
+}
+
+impl Token {
+    /// Where its bytes lie, for one that the caller encoded.
+    pub(crate) fn place(&self) -> Option<Place> {
+        match self.form {
+            Form::Lane => None,
+            Form::Body(place) | Form::Line(place) => Some(place),
+        }
+    }
 }
 
 /// Values to be dropped without the lock: dropping one may take long, and runs
@@ -72,6 +96,7 @@ pub(crate) type Remains = Vec<Box<dyn Any + Send>>;
 pub(crate) struct Intake {
     tokens: VecDeque<Token>,
     lanes: Vec<Box<dyn AnyLane>>,
+    pub(crate) arena: Arena,
     /// The stage's sides of lanes that it has not been given yet.
     opened: Vec<Box<dyn AnyLane>>,
     /// Tokens whose values the stage holds; not evictable, still on the books.
@@ -133,12 +158,16 @@ impl Intake {
         while let Some(front) = self.tokens.front()
             && front.routes == Routes::NOWHERE
         {
-            let keep = self.graves.len() < GRAVES && self.grave_bytes + front.weight <= GRAVE_BYTES;
-            if keep {
-                self.graves.push(front.stream);
-                self.grave_bytes += front.weight;
+            if let Some(place) = front.place() {
+                self.arena.forget_before(place.chunk);
+            } else {
+                let keep = self.graves.len() < GRAVES && self.grave_bytes + front.weight <= GRAVE_BYTES;
+                if keep {
+                    self.graves.push(front.stream);
+                    self.grave_bytes += front.weight;
+                }
+                self.remains.extend(self.lanes[front.stream as usize].discard_front(keep));
             }
-            self.remains.extend(self.lanes[front.stream as usize].discard_front(keep));
             self.tokens.pop_front();
             for skipped in &mut self.skipped {
                 *skipped = skipped.saturating_sub(1);
@@ -152,8 +181,13 @@ impl Intake {
     }
 
     /// Hands evicted values and, where its hand is empty, the oldest waiting
-    /// events to the stage.
-    pub(crate) fn hand_over(&mut self, stage: &mut [Box<dyn AnyLane>]) {
+    /// events to the stage, with the chunks in which those lie that are encoded.
+    pub(crate) fn hand_over(
+        &mut self,
+        stage: &mut [Box<dyn AnyLane>],
+        issued: &mut Issued,
+        chunks: &mut Vec<(u64, Bytes)>,
+    ) {
         for stream in self.graves.drain(..) {
             let stream = stream as usize;
             self.lanes[stream].hand_graves(stage[stream].as_mut());
@@ -170,14 +204,22 @@ impl Intake {
             }
             count += 1;
         }
-        let mut moved = 0;
-        while moved < count {
-            // Neighbours of one stream move together.
-            let stream = self.tokens[moved].stream;
-            let run = self.tokens.range(moved..count).take_while(|token| token.stream == stream).count();
-            self.lanes[stream as usize].hand_over(run, stage[stream as usize].as_mut());
-            moved += run;
+        // Neighbours of one stream move together.
+        let mut run = (0, 0);
+        for token in self.tokens.range(..count) {
+            if let Some(place) = token.place() {
+                if chunks.last().is_none_or(|(number, _)| *number != place.chunk) {
+                    chunks.push((place.chunk, issued.chunk(place.chunk, &mut self.arena)));
+                }
+                continue;
+            }
+            if token.stream != run.0 {
+                hand_run(&mut self.lanes, stage, run);
+                run = (token.stream, 0);
+            }
+            run.1 += 1;
         }
+        hand_run(&mut self.lanes, stage, run);
         self.in_hand.extend(self.tokens.drain(..count));
         for skipped in &mut self.skipped {
             *skipped = skipped.saturating_sub(count);
@@ -199,6 +241,13 @@ impl Intake {
     pub(crate) fn drain(&mut self) -> impl Iterator<Item = Token> {
         let hand = std::mem::take(&mut self.in_hand);
         hand.into_iter().chain(std::mem::take(&mut self.tokens))
+    }
+}
+
+/// Moves the `n` oldest items of a stream to the stage's side.
+fn hand_run(host: &mut [Box<dyn AnyLane>], stage: &mut [Box<dyn AnyLane>], (stream, n): (u32, usize)) {
+    if n > 0 {
+        host[stream as usize].hand_over(n, stage[stream as usize].as_mut());
     }
 }
 

@@ -16,7 +16,7 @@ use townlet_schema::{EncodeError, Payload, encode_body_into};
 pub(crate) enum Item<T> {
     /// To be encoded by the stage.
     Value(T),
-    /// Encoded by our encoder from a `T`, on the caller's thread.
+    /// Encoded by our encoder from a `T`, on the caller's thread; too long for the arena.
     Encoded(Bytes),
     /// Encoded by our encoder from whatever the host passed by event name.
     Loose(Bytes),
@@ -48,8 +48,8 @@ pub(crate) trait AnyLane: Send {
     /// Removes the oldest item: it was evicted. Kept for [`bury`](Self::bury), or
     /// given to the caller to drop.
     fn discard_front(&mut self, keep: bool) -> Option<Box<dyn Any + Send>>;
-    /// Removes the oldest item and encodes it into `scratch` (cleared first).
-    fn encode_front(&mut self, scratch: &mut Vec<u8>) -> Option<Result<Encoded, EncodeError>>;
+    /// Removes the oldest item and appends it to `out`, encoded.
+    fn encode_front(&mut self, out: &mut Vec<u8>) -> Option<Result<Encoded, EncodeError>>;
     /// Frees what was evicted.
     fn bury(&mut self);
 }
@@ -101,27 +101,16 @@ impl<T: Payload> AnyLane for Lane<T> {
         Some(Box::new(item))
     }
 
-    fn encode_front(&mut self, scratch: &mut Vec<u8>) -> Option<Result<Encoded, EncodeError>> {
-        scratch.clear();
-        match self.items.pop_front()? {
-            Item::Value(value) => Some(encode_body_into(&value, scratch).map(|()| Encoded::Typed)),
-            Item::Encoded(bytes) => {
-                scratch.extend_from_slice(&bytes);
-                Some(Ok(Encoded::Typed))
-            }
-            Item::Loose(bytes) => {
-                scratch.extend_from_slice(&bytes);
-                Some(Ok(Encoded::Loose))
-            }
-            Item::Foreign(bytes) => {
-                scratch.extend_from_slice(&bytes);
-                Some(Ok(Encoded::Foreign))
-            }
-            Item::Line(line) => {
-                scratch.extend_from_slice(&line);
-                Some(Ok(Encoded::Line))
-            }
-        }
+    fn encode_front(&mut self, out: &mut Vec<u8>) -> Option<Result<Encoded, EncodeError>> {
+        let (bytes, origin) = match self.items.pop_front()? {
+            Item::Value(value) => return Some(encode_body_into(&value, out).map(|()| Encoded::Typed)),
+            Item::Encoded(bytes) => (bytes, Encoded::Typed),
+            Item::Loose(bytes) => (bytes, Encoded::Loose),
+            Item::Foreign(bytes) => (bytes, Encoded::Foreign),
+            Item::Line(line) => (line, Encoded::Line),
+        };
+        out.extend_from_slice(&bytes);
+        Some(Ok(origin))
     }
 
     fn bury(&mut self) {

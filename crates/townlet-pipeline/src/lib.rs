@@ -51,6 +51,7 @@
 //! ```
 
 mod admission;
+mod arena;
 mod body;
 mod builder;
 mod dynamic;

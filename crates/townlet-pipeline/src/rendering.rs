@@ -17,6 +17,7 @@ impl Shared {
             let mut state = self.lock();
             let state = &mut *state;
             stage.pick(&mut state.intake, state.streams.infos());
+            self.ask_for_help(state.sinks.iter().any(|sink| sink.main().is_strained()));
         }
         stage.render();
         let mut state = self.lock();

@@ -3,6 +3,7 @@
 //! The lock is held for bounded work only: never for I/O, never for a transform.
 
 use std::fmt;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError};
 use std::time::{Duration, Instant};
 
@@ -22,6 +23,10 @@ const PAUSES: usize = 4;
 /// Bounds of the time for which a stage without work sleeps.
 const SHORTEST_DOZE: Duration = Duration::from_millis(1);
 const LONGEST_DOZE: Duration = Duration::from_millis(100);
+
+/// Events that hosts encode for a stage that is behind, until it says again that
+/// it is: one that is held up by its sink needs no help.
+const HELP: usize = 1024;
 
 pub(crate) struct State {
     pub(crate) intake: Intake,
@@ -53,6 +58,8 @@ pub(crate) struct Shared {
     pub(crate) stage_doze: Duration,
     /// Some sink wants events at once: each wakes the stage where it dozes.
     pub(crate) stage_at_once: bool,
+    /// Events that hosts may encode themselves before the stage asks again.
+    help: AtomicUsize,
 }
 
 impl fmt::Debug for Shared {
@@ -79,6 +86,7 @@ impl Shared {
             // Events wait at most a quarter longer than by the workers' own interval.
             stage_doze: if at_once { LONGEST_DOZE } else { (shortest_flush / 4).clamp(SHORTEST_DOZE, LONGEST_DOZE) },
             stage_at_once: at_once,
+            help: AtomicUsize::new(0),
             stage: Mutex::new(stage),
             state: Mutex::new(State {
                 intake: Intake::default(),
@@ -113,6 +121,25 @@ impl Shared {
             }
         }
         self.lock()
+    }
+
+    /// The stage has fallen behind, or it has not: then nobody needs to help it.
+    pub(crate) fn ask_for_help(&self, strained: bool) {
+        let help = if strained { HELP } else { 0 };
+        if self.help.load(Ordering::Relaxed) != help {
+            self.help.store(help, Ordering::Relaxed);
+        }
+    }
+
+    /// True where a host should encode its event itself, so that it does not wait
+    /// for room, or lose an event, so soon.
+    pub(crate) fn lends_a_hand(&self) -> bool {
+        // Hosts that count at the same time count once: it is a hint.
+        let left = self.help.load(Ordering::Relaxed);
+        if left > 0 {
+            self.help.store(left - 1, Ordering::Relaxed);
+        }
+        left > 0
     }
 
     pub(crate) fn now(&self) -> Duration {

@@ -3,6 +3,7 @@
 //! Runs off the host's thread: on the worker's where there is one sink, on a
 //! thread of its own where there are several, so that events are encoded once.
 
+use std::ops::Range;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
@@ -13,20 +14,18 @@ use townlet_transport::{Frame, Label};
 use townlet_worker::DropReason;
 use townlet_worker::driver::panic_message;
 
+use crate::arena::{ARENA_CHUNK, Issued, LONGEST_PIECE};
 use crate::body::{event_name, without_envelope};
-use crate::intake::{CHUNK_BYTES, Intake, Routes, Token};
+use crate::intake::{CHUNK_BYTES, Form, Intake, Routes, Token};
 use crate::lane::{AnyLane, Encoded};
 use crate::replay;
 use crate::streams::StreamInfo;
 
-/// A longer line gets an allocation of its own, so that a short one that waits
-/// in some queue never keeps it in memory.
-const LONG_LINE: usize = CHUNK_BYTES / 4;
-
-/// A rendered line, by its place in the chunk.
+/// A rendered line, by its place.
 struct Line {
-    start: usize,
-    end: usize,
+    /// The chunk of the callers in which it lies; none for the stage's own.
+    chunk: Option<usize>,
+    range: Range<usize>,
     /// Where it is not that of its token: a captured line keeps its own.
     identity: Option<Identity>,
 }
@@ -42,6 +41,11 @@ pub(crate) struct Stage {
     lanes: Vec<Box<dyn AnyLane>>,
     streams: Vec<Arc<StreamInfo>>,
     picked: Vec<Token>,
+    /// The chunks in which the encoded ones of those lie.
+    chunks: Vec<(u64, Bytes)>,
+    issued: Issued,
+    /// Frames may keep the callers' chunks: whatever lies in one goes to one sink.
+    keeps_chunks: bool,
     lines: Vec<(Token, Result<Line, DropReason>)>,
     frames: Vec<(Token, Result<Frame, DropReason>)>,
     out: Vec<u8>,
@@ -50,12 +54,16 @@ pub(crate) struct Stage {
 }
 
 impl Stage {
-    pub(crate) fn new(chain: Chain) -> Self {
+    /// `one_sink`: nobody else gets what is rendered here.
+    pub(crate) fn new(chain: Chain, one_sink: bool) -> Self {
         Self {
             chain,
             lanes: Vec::new(),
             streams: Vec::new(),
             picked: Vec::new(),
+            chunks: Vec::new(),
+            issued: Issued::default(),
+            keeps_chunks: one_sink,
             lines: Vec::new(),
             frames: Vec::new(),
             out: Vec::new(),
@@ -74,7 +82,10 @@ impl Stage {
         let known = self.streams.len();
         self.streams.extend_from_slice(&streams[known..]);
         self.lanes.extend(intake.take_opened());
-        intake.hand_over(&mut self.lanes);
+        // Shutdown may have emptied the hand, so what it left is of no use.
+        self.chunks.clear();
+        intake.hand_over(&mut self.lanes, &mut self.issued, &mut self.chunks);
+        self.issued.supply(&mut intake.arena);
         self.picked.clear();
         self.picked.extend(intake.hand());
     }
@@ -82,20 +93,19 @@ impl Stage {
     /// Encodes and transforms what was picked. Takes no lock of the pipeline.
     pub(crate) fn render(&mut self) {
         self.bury();
+        self.issued.reclaim();
         self.out.clear();
         self.lines.clear();
         let picked = std::mem::take(&mut self.picked);
+        // Its bytes lie in the chunk of this index or a later one.
+        let mut chunk = 0;
         for token in &picked {
             let start = self.out.len();
-            let outcome = catch_unwind(AssertUnwindSafe(|| self.render_one(token)));
-            let outcome = match outcome {
-                Ok(Ok(identity)) => Ok(Line { start, end: self.out.len(), identity }),
-                Ok(Err(reason)) => Err(reason),
-                Err(panic) => {
-                    self.panic = Some(panic_message(panic.as_ref()));
-                    Err(DropReason::TransformPanic)
-                }
-            };
+            let outcome = catch_unwind(AssertUnwindSafe(|| self.render_one(token, &mut chunk)));
+            let outcome = outcome.unwrap_or_else(|panic| {
+                self.panic = Some(panic_message(panic.as_ref()));
+                Err(DropReason::TransformPanic)
+            });
             if outcome.is_err() {
                 self.out.truncate(start);
             }
@@ -107,10 +117,8 @@ impl Stage {
         self.picked = picked;
         self.frame();
         // A rare giant must not stay.
-        for buffer in [&mut self.out, &mut self.scratch] {
-            if buffer.capacity() > 4 * CHUNK_BYTES {
-                *buffer = Vec::new();
-            }
+        if self.scratch.capacity() > 4 * CHUNK_BYTES {
+            self.scratch = Vec::new();
         }
     }
 
@@ -123,35 +131,78 @@ impl Stage {
         }
     }
 
-    fn render_one(&mut self, token: &Token) -> Result<Option<Identity>, DropReason> {
+    fn render_one(&mut self, token: &Token, chunk: &mut usize) -> Result<Line, DropReason> {
         let lane = &mut self.lanes[token.stream as usize];
         if token.routes == Routes::NOWHERE {
-            drop(lane.discard_front(false));
+            if token.place().is_none() {
+                drop(lane.discard_front(false));
+            }
             // Nobody is asked about it: no route is left to settle.
             return Err(DropReason::Backpressure);
         }
         let info = &self.streams[token.stream as usize];
-        let mut body = std::mem::take(&mut self.scratch);
-        let encoded = lane.encode_front(&mut body).ok_or(DropReason::InvalidPayload)?;
-        if let Ok(Encoded::Typed) = encoded
-            // A type may be written as something else than an object; such a body goes the long way to its drop.
-            && body.first() == Some(&b'{')
-            && let Some(passed) = self.chain.pass(info.kind, &body)
-        {
-            let extra = LineExtra::default();
-            info.prefix.write_line(token.seq, token.tick, extra, passed.body_bytes(), &mut self.out);
-            self.scratch = body;
-            return Ok(None);
-        }
-        let record = match encoded {
-            Ok(Encoded::Line) => {
-                let identity = render_captured(&mut self.chain, info, token, &body, &mut self.out);
-                self.scratch = body;
-                return identity.map(Some);
+        let given = match token.place() {
+            None => None,
+            Some(place) => {
+                while self.chunks.get(*chunk).is_some_and(|(number, _)| *number < place.chunk) {
+                    *chunk += 1;
+                }
+                let bytes = self.chunks.get(*chunk).and_then(|(_, bytes)| bytes.get(place.range()));
+                Some((bytes.ok_or(DropReason::InvalidPayload)?, place))
             }
-            Ok(encoded) => record(info, token.tick, encoded, body),
-            Err(e) => Err(Dropped::from(e)),
         };
+        let start = self.out.len();
+        let encoded = match (token.form, given) {
+            (Form::Line(_), Some((line, place))) => {
+                // Passed as a whole: what is around the body is the envelope.
+                let passed = self.chain.pass(info.kind, line).ok_or(DropReason::Transform)?;
+                if self.keeps_chunks {
+                    return Ok(Line { chunk: Some(*chunk), range: place.range(), identity: None });
+                }
+                self.out.extend_from_slice(passed.body_bytes());
+                return Ok(Line { chunk: None, range: start..self.out.len(), identity: None });
+            }
+            (_, Some((body, _))) => {
+                self.scratch.clear();
+                self.scratch.extend_from_slice(body);
+                Encoded::Typed
+            }
+            (_, None) if info.passes => {
+                // Encoded where it will stand.
+                let open = info.prefix.open_line(token.seq, token.tick, LineExtra::default(), &mut self.out);
+                let body = self.out.len();
+                let encoded = lane.encode_front(&mut self.out).ok_or(DropReason::InvalidPayload)?;
+                let typed = matches!(encoded, Ok(Encoded::Typed));
+                // A type may be written as something else than an object; such a body goes the long way to its drop.
+                let passes = typed && self.out.get(body) == Some(&b'{');
+                if passes && self.chain.pass(info.kind, &self.out[body..]).is_some() && open.close(&mut self.out) {
+                    return Ok(Line { chunk: None, range: start..self.out.len(), identity: None });
+                }
+                self.scratch.clear();
+                self.scratch.extend_from_slice(&self.out[body..]);
+                self.out.truncate(start);
+                encoded.map_err(|e| count(&self.chain, info.kind, &Dropped::from(e)))?
+            }
+            (_, None) => {
+                self.scratch.clear();
+                let encoded = lane.encode_front(&mut self.scratch).ok_or(DropReason::InvalidPayload)?;
+                encoded.map_err(|e| count(&self.chain, info.kind, &Dropped::from(e)))?
+            }
+        };
+        let identity = self.transform(token, encoded)?;
+        Ok(Line { chunk: None, range: start..self.out.len(), identity })
+    }
+
+    /// The long way: a record of the body in `scratch`, through the chain.
+    fn transform(&mut self, token: &Token, encoded: Encoded) -> Result<Option<Identity>, DropReason> {
+        let info = &self.streams[token.stream as usize];
+        let body = std::mem::take(&mut self.scratch);
+        if let Encoded::Line = encoded {
+            let identity = render_captured(&mut self.chain, info, token, &body, &mut self.out);
+            self.scratch = body;
+            return identity.map(Some);
+        }
+        let record = record(info, token.tick, encoded, body);
         let record = record.map_err(|dropped| count(&self.chain, info.kind, &dropped))?;
         let redacted = self.chain.run(record).map_err(|dropped| reason_of(&dropped))?;
         info.prefix.write_line(token.seq, token.tick, LineExtra::default(), redacted.body_bytes(), &mut self.out);
@@ -165,28 +216,40 @@ impl Stage {
         let mut rendered = self.lines.iter().filter_map(|(token, line)| Some((token, line.as_ref().ok()?)));
         let mut routes = None;
         let alike = rendered.all(|(token, line)| {
-            line.end - line.start <= LONG_LINE && *routes.get_or_insert(token.routes) == token.routes
+            line.range.len() <= LONGEST_PIECE && *routes.get_or_insert(token.routes) == token.routes
         });
-        let shared = (alike && !self.out.is_empty()).then(|| Bytes::copy_from_slice(&self.out));
-        let (streams, out) = (&self.streams, &self.out);
+        let (shared, apart) = if alike {
+            let mut empty = self.issued.empty();
+            std::mem::swap(&mut empty, &mut self.out);
+            let chunk = self.issued.seal(empty);
+            self.issued.watch(chunk.clone());
+            (chunk, &[][..])
+        } else {
+            (Bytes::new(), &self.out[..])
+        };
+        let (streams, chunks) = (&self.streams, &self.chunks);
         let frames = self.lines.drain(..).map(|(token, outcome)| {
-            let frame = outcome.map(|Line { start, end, identity }| {
-                let bytes = match &shared {
-                    Some(all) => all.slice(start..end),
-                    None => Bytes::copy_from_slice(&out[start..end]),
+            let frame = outcome.map(|Line { chunk, range, identity }| {
+                let (bytes, range) = match chunk {
+                    Some(index) => (chunks[index].1.clone(), range),
+                    None if alike => (shared.clone(), range),
+                    None => (Bytes::copy_from_slice(&apart[range.clone()]), 0..range.len()),
                 };
-                match identity {
-                    Some(Identity { label, kind, seq }) => Frame::new(label, kind, seq, token.tick, bytes),
-                    None => {
-                        let info = &streams[token.stream as usize];
-                        Frame::new(info.label.clone(), info.kind.as_str(), token.seq, token.tick, bytes)
-                    }
-                }
+                let info = &streams[token.stream as usize];
+                let Identity { label, kind, seq } = identity.unwrap_or_else(|| Identity {
+                    label: info.label.clone(),
+                    kind: info.kind.as_str(),
+                    seq: token.seq,
+                });
+                Frame::within(label, kind, seq, token.tick, bytes, range)
             });
             (token, frame)
         });
         self.frames.clear();
         self.frames.extend(frames);
+        if self.out.capacity() > 2 * ARENA_CHUNK {
+            self.out = Vec::new();
+        }
     }
 
     /// What was rendered. Call once.

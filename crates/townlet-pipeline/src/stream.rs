@@ -3,6 +3,7 @@
 use std::cell::RefCell;
 use std::fmt;
 use std::marker::PhantomData;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -11,7 +12,7 @@ use townlet_schema::{EncodeError, Kind, Payload, encode_body_into, encode_into};
 use townlet_transform::{Dropped, Head, Validator};
 use townlet_worker::DropReason;
 
-use crate::admission::Emitted;
+use crate::admission::{Emitted, Offer};
 use crate::body::{event_name, without_envelope};
 use crate::error::EmitError;
 use crate::lane::Item;
@@ -58,7 +59,9 @@ impl<T: Payload> Stream<T> {
         self.index
     }
 
-    /// Takes `value` over; a worker encodes it later. The loop pays for a move.
+    /// Takes `value` over; a worker encodes it later. The loop pays for a move;
+    /// where events come faster than the worker encodes them it pays for encoding
+    /// its own, so that the work is shared among the threads that make it.
     ///
     /// It counts against the byte bound with its own size, what it owns on the
     /// heap ([`HeapSize`](townlet_schema::HeapSize)) and an allowance for the
@@ -72,8 +75,16 @@ impl<T: Payload> Stream<T> {
         if self.raising.is_some() {
             return self.emit_as(tick, &value);
         }
+        // What cannot be encoded takes the other way, on which it is counted and logged.
+        if self.shared.lends_a_hand()
+            && let Ok(Some(emitted)) = with_encoded(&value, encode_body_into, |body| self.offer_body(tick, body))
+        {
+            // As where the stage drops it: a panic of its destructor is not the emitter's.
+            let _ = catch_unwind(AssertUnwindSafe(move || drop(value)));
+            return emitted;
+        }
         let weight = size_of::<T>().saturating_add(value.heap_size()).saturating_add(ENVELOPE_WEIGHT);
-        self.shared.emit(self.index, tick, weight, Item::Value(value))
+        self.shared.emit(self.index, tick, weight, Offer::Item(Item::Value(value)))
     }
 
     /// Encodes `value` here and takes the bytes over: for data that is borrowed,
@@ -99,48 +110,61 @@ impl<T: Payload> Stream<T> {
             self.check(validator, tick, &body)?;
         }
         let weight = body.len() + ENVELOPE_WEIGHT;
-        self.shared.emit(self.index, tick, weight, Item::<T>::Foreign(body))
+        self.shared.emit(self.index, tick, weight, Offer::Item(Item::<T>::Foreign(body)))
     }
 
     /// Encodes here something that is written as a `T` would be.
     pub(crate) fn emit_as<V: Serialize + ?Sized>(&self, tick: u64, value: &V) -> Result<Emitted, EmitError> {
-        let body = match self.encoded(value, encode_body_into)? {
-            Ok(body) => body,
-            Err(reason) => return self.shared.refuse(self.index, reason),
-        };
-        if let Some(validator) = &self.raising {
-            self.check(validator, tick, &body)?;
-        }
-        let weight = body.len() + ENVELOPE_WEIGHT;
-        self.shared.emit(self.index, tick, weight, Item::<T>::Encoded(body))
+        let emitted = with_encoded(value, encode_body_into, |body| {
+            if !self.fits(body) {
+                return None;
+            }
+            if let Some(validator) = &self.raising
+                && let Err(e) = self.check(validator, tick, body)
+            {
+                return Some(Err(e));
+            }
+            self.offer_body(tick, body)
+        });
+        self.outcome(emitted)
     }
 
     /// Encodes here something that may name fields of the envelope, which are left out.
     pub(crate) fn emit_loose<V: Serialize + ?Sized>(&self, tick: u64, value: &V) -> Result<Emitted, EmitError> {
-        let body = match self.encoded(value, encode_into)? {
-            Ok(body) => body,
-            Err(reason) => return self.shared.refuse(self.index, reason),
-        };
-        if let Some(validator) = &self.raising {
-            let invalid = |e: Dropped| EmitError::Invalid { kind: T::KIND.as_str(), detail: e.to_string() };
-            self.check(validator, tick, &without_envelope(body.to_vec()).map_err(invalid)?)?;
-        }
-        let weight = body.len() + ENVELOPE_WEIGHT;
-        self.shared.emit(self.index, tick, weight, Item::<T>::Loose(body))
+        let emitted = with_encoded(value, encode_into, |body| {
+            if !self.fits(body) {
+                return None;
+            }
+            if let Some(validator) = &self.raising {
+                let invalid = |e: Dropped| EmitError::Invalid { kind: T::KIND.as_str(), detail: e.to_string() };
+                let checked = without_envelope(body.to_vec()).map_err(invalid);
+                if let Err(e) = checked.and_then(|body| self.check(validator, tick, &body)) {
+                    return Some(Err(e));
+                }
+            }
+            let item = Item::<T>::Loose(Bytes::copy_from_slice(body));
+            Some(self.shared.emit(self.index, tick, body.len() + ENVELOPE_WEIGHT, Offer::Item(item)))
+        });
+        self.outcome(emitted)
     }
 
-    /// The text of `value`, or why it is dropped; with a validator of mode `raise`, that is an error.
-    fn encoded<V: Serialize + ?Sized>(
-        &self,
-        value: &V,
-        encode: Encode<V>,
-    ) -> Result<Result<Bytes, DropReason>, EmitError> {
-        let fits = |len: usize| len + ENVELOPE_WEIGHT <= self.shared.largest_bound();
-        match encode_scratch(value, encode, fits) {
-            Ok(Some(body)) => Ok(Ok(body)),
-            Ok(None) => Ok(Err(DropReason::Oversize)),
+    fn fits(&self, body: &[u8]) -> bool {
+        body.len() + ENVELOPE_WEIGHT <= self.shared.largest_bound()
+    }
+
+    /// None where a body does not fit anywhere.
+    fn offer_body(&self, tick: u64, body: &[u8]) -> Option<Result<Emitted, EmitError>> {
+        let weight = body.len() + ENVELOPE_WEIGHT;
+        self.fits(body).then(|| self.shared.emit(self.index, tick, weight, Offer::<T>::Body(body)))
+    }
+
+    /// What a caller is told whose value was encoded on its thread, or could not be.
+    fn outcome(&self, emitted: Result<Option<Result<Emitted, EmitError>>, EncodeError>) -> Result<Emitted, EmitError> {
+        match emitted {
+            Ok(Some(emitted)) => emitted,
+            Ok(None) => self.shared.refuse(self.index, DropReason::Oversize),
             Err(source) if self.raising.is_some() => Err(EmitError::Unencodable { kind: T::KIND.as_str(), source }),
-            Err(e) => Ok(Err(reason_of_encoding(&e))),
+            Err(e) => self.shared.refuse(self.index, reason_of_encoding(&e)),
         }
     }
 
@@ -160,30 +184,28 @@ const SCRATCH_START: usize = 4096 + 64;
 /// With the envelope's keys refused, or not.
 type Encode<V> = fn(&V, &mut Vec<u8>) -> Result<(), EncodeError>;
 
-/// Encodes into a buffer that the thread keeps, and copies out exactly; none
-/// where the length does not fit.
-fn encode_scratch<T: Serialize + ?Sized>(
+/// Encodes into a buffer that the thread keeps, and lets `go_on` have the text.
+fn with_encoded<T: Serialize + ?Sized, R>(
     value: &T,
     encode: Encode<T>,
-    fits: impl Fn(usize) -> bool,
-) -> Result<Option<Bytes>, EncodeError> {
+    go_on: impl FnOnce(&[u8]) -> R,
+) -> Result<R, EncodeError> {
     thread_local!(static SCRATCH: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) });
     SCRATCH.with(|scratch| match scratch.try_borrow_mut() {
         Ok(mut scratch) => {
             scratch.clear();
             scratch.reserve_exact(SCRATCH_START);
-            let encoded = encode(value, &mut scratch);
-            let body = encoded.map(|()| fits(scratch.len()).then(|| Bytes::copy_from_slice(&scratch)));
+            let result = encode(value, &mut scratch).map(|()| go_on(&scratch));
             // A rare giant must not stay with the thread.
             if scratch.capacity() > 1 << 20 {
                 *scratch = Vec::new();
             }
-            body
+            result
         }
-        // A `Serialize` that itself emits.
+        // A `Serialize`, or a destructor of what was evicted, that itself emits.
         Err(_) => {
             let mut body = Vec::new();
-            encode(value, &mut body).map(|()| fits(body.len()).then(|| Bytes::from(body)))
+            encode(value, &mut body).map(|()| go_on(&body))
         }
     })
 }

@@ -17,6 +17,8 @@ pub(crate) struct StreamInfo {
     pub(crate) prefix: LinePrefix,
     /// The payload type proves the bundled schema of its kind.
     pub(crate) proven: bool,
+    /// No transform is concerned with its kind.
+    pub(crate) passes: bool,
     payload: TypeId,
 }
 
@@ -25,11 +27,13 @@ pub(crate) struct Streams {
     run_id: RunId,
     infos: Vec<Arc<StreamInfo>>,
     seqs: Vec<u64>,
+    /// Kinds that some transform is concerned with.
+    concerned: Vec<Kind>,
 }
 
 impl Streams {
-    pub(crate) fn new(run_id: RunId) -> Self {
-        Self { run_id, infos: Vec::new(), seqs: Vec::new() }
+    pub(crate) fn new(run_id: RunId, concerned: Vec<Kind>) -> Self {
+        Self { run_id, infos: Vec::new(), seqs: Vec::new(), concerned }
     }
 
     pub(crate) fn run_id(&self) -> &RunId {
@@ -62,6 +66,7 @@ impl Streams {
             label: Label::new(self.run_id.as_str(), name),
             prefix: LinePrefix::new(SchemaVersion::CURRENT, kind, &self.run_id, name),
             proven: T::PROVES_SCHEMA,
+            passes: !self.concerned.contains(&kind),
             payload,
         }));
         self.seqs.push(0);

@@ -81,7 +81,7 @@ pub use health::{Failure, FailureSummary, Health, HealthSummary, TransportHealth
 pub use heap::HeapSize;
 pub use json::{Json, MAX_LINE_BYTES, NonFinite, Number, Object};
 pub use kind::{Kind, KindError};
-pub use line::{ENVELOPE_KEYS, LineExtra, LinePrefix};
+pub use line::{ENVELOPE_KEYS, LineExtra, LinePrefix, OpenLine};
 pub use narration::NarrationRecord;
 pub use observation::ObservationEnvelope;
 pub use payload::Payload;

@@ -65,9 +65,34 @@ impl LinePrefix {
     /// writes it. It must not have a key of the envelope: the line would have it
     /// twice, and every reader here refuses that.
     pub fn write_line(&self, seq: u64, tick: u64, extra: LineExtra, body: &[u8], out: &mut Vec<u8>) {
-        debug_assert!(body.len() >= 2 && body[0] == b'{' && body[body.len() - 1] == b'}', "a body is one object");
         // Six integers of at most 20 digits and their keys fit in 96 bytes in all but absurd cases.
         out.reserve(self.text.len() + body.len() + 96);
+        let open = self.open_line(seq, tick, extra, out);
+        out.extend_from_slice(body);
+        let closed = open.close(out);
+        debug_assert!(closed, "a body is one object");
+    }
+
+    /// Begins a line whose body is then appended to `out` and joined to the
+    /// envelope by [`OpenLine::close`]: a body that is encoded in its place need
+    /// not be copied there.
+    ///
+    /// ```
+    /// use std::collections::BTreeMap;
+    /// use townlet_schema::{Kind, LineExtra, LinePrefix, RunId, SchemaVersion, encode_body_into};
+    ///
+    /// let prefix = LinePrefix::new(SchemaVersion::CURRENT, Kind::Event, &RunId::from_u128(7), "town.events");
+    /// let (mut line, mut same) = (Vec::new(), Vec::new());
+    /// let open = prefix.open_line(1, 40, LineExtra::default(), &mut line);
+    /// encode_body_into(&BTreeMap::from([("event", "door")]), &mut line)?;
+    /// assert!(open.close(&mut line));
+    ///
+    /// prefix.write_line(1, 40, LineExtra::default(), br#"{"event":"door"}"#, &mut same);
+    /// assert_eq!(line, same);
+    /// # Ok::<(), townlet_schema::EncodeError>(())
+    /// ```
+    pub fn open_line(&self, seq: u64, tick: u64, extra: LineExtra, out: &mut Vec<u8>) -> OpenLine {
+        let start = out.len();
         out.extend_from_slice(&self.text);
         write_integer(seq, out);
         out.extend_from_slice(br#","tick":"#);
@@ -80,12 +105,36 @@ impl LinePrefix {
             out.extend_from_slice(br#","rendering":"#);
             write_integer(rendering, out);
         }
-        if body.len() > 2 {
-            out.push(b',');
-            out.extend_from_slice(&body[1..]);
-        } else {
-            out.push(b'}');
+        OpenLine { start, body: out.len() }
+    }
+}
+
+/// A line whose envelope is written and whose body is not joined to it yet.
+#[derive(Clone, Copy, Debug)]
+#[must_use = "a line that is not closed is no line"]
+pub struct OpenLine {
+    start: usize,
+    body: usize,
+}
+
+impl OpenLine {
+    /// Joins the body, one JSON object that was appended to `out` since, to the
+    /// envelope, and ends the line. False where it is no object: then `out` is as
+    /// it was before the line.
+    pub fn close(self, out: &mut Vec<u8>) -> bool {
+        let len = out.len();
+        match out.get_mut(self.body..) {
+            Some([b'{', b'}']) => {
+                out.truncate(self.body);
+                out.push(b'}');
+            }
+            Some([open @ b'{', .., b'}']) => *open = b',',
+            _ => {
+                out.truncate(self.start.min(len));
+                return false;
+            }
         }
         out.push(b'\n');
+        true
     }
 }

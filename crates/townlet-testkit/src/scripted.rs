@@ -79,7 +79,7 @@ impl Transport for Scripted {
             }
         };
         let (pending, level) = shared.update(|s| {
-            s.received.extend(batch[..taken].iter().map(|frame| frame.line().clone()));
+            s.received.extend(batch[..taken].iter().map(Frame::bytes));
             (s.pending, s.level)
         });
         match failure {

@@ -3,8 +3,12 @@
 use std::fs::File;
 use std::io::{self, Write};
 
-/// How many bytes of small lines are gathered before a write.
+/// How many bytes of small pieces are gathered before a write.
 const BUFFER_BYTES: usize = 256 * 1024;
+
+/// A piece of so many bytes is written as it lies: a call for it costs less than
+/// a copy of it.
+const LARGE: usize = 32 * 1024;
 
 /// What appending needs of a file.
 pub(crate) trait Appendable {
@@ -41,18 +45,19 @@ pub(crate) struct Torn {
     pub(crate) error: io::Error,
 }
 
-/// Appends `lines` to a file of `size` bytes, syncs where told, and returns the
+/// Appends `pieces` to a file of `size` bytes, syncs where told, and returns the
 /// bytes appended. Where that fails, cuts the file back to the last whole line
-/// that counts.
+/// that counts; `lines` are the lengths of the lines in the pieces.
 pub(crate) fn append_lines<'a>(
     file: &mut impl Appendable,
     size: u64,
-    lines: impl Iterator<Item = &'a [u8]> + Clone,
+    pieces: impl Iterator<Item = &'a [u8]>,
+    lines: impl Iterator<Item = usize>,
     sync: bool,
     buffer: &mut Vec<u8>,
 ) -> Result<u64, Torn> {
     let mut written = 0;
-    let result = write_gathered(file, lines.clone(), buffer, &mut written);
+    let result = write_gathered(file, pieces, buffer, &mut written);
     let synced = if sync { file.sync() } else { Ok(()) };
     let error = match (result, synced) {
         (Ok(()), Ok(())) => return Ok(written),
@@ -62,7 +67,7 @@ pub(crate) fn append_lines<'a>(
     };
     let (mut whole, mut bytes) = (0, 0);
     for line in lines {
-        let end = bytes + line.len() as u64;
+        let end = bytes + line as u64;
         if end > written {
             break;
         }
@@ -74,20 +79,21 @@ pub(crate) fn append_lines<'a>(
 
 fn write_gathered<'a>(
     file: &mut impl Appendable,
-    lines: impl Iterator<Item = &'a [u8]>,
+    pieces: impl Iterator<Item = &'a [u8]>,
     buffer: &mut Vec<u8>,
     written: &mut u64,
 ) -> io::Result<()> {
     buffer.clear();
-    for line in lines {
-        if !buffer.is_empty() && buffer.len() + line.len() > BUFFER_BYTES {
+    for piece in pieces {
+        let large = piece.len() >= LARGE;
+        if large || buffer.len() + piece.len() > BUFFER_BYTES {
             write_all(file, buffer, written)?;
             buffer.clear();
         }
-        if line.len() > BUFFER_BYTES {
-            write_all(file, line, written)?;
+        if large {
+            write_all(file, piece, written)?;
         } else {
-            buffer.extend_from_slice(line);
+            buffer.extend_from_slice(piece);
         }
     }
     write_all(file, buffer, written)
@@ -147,7 +153,14 @@ mod tests {
     const HEAD: &[u8] = b"head\n";
 
     fn run(disk: &mut Small) -> Result<u64, Torn> {
-        append_lines(disk, HEAD.len() as u64, LINES.into_iter(), disk.sync_fails, &mut Vec::new())
+        append_lines(
+            disk,
+            HEAD.len() as u64,
+            LINES.into_iter(),
+            LINES.map(<[u8]>::len).into_iter(),
+            disk.sync_fails,
+            &mut Vec::new(),
+        )
     }
 
     fn disk(room: usize, step: usize) -> Small {

@@ -5,7 +5,9 @@ use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
-use townlet_transport::{Connected, ErrorKind, Frame, Fsync, Level, Outcome, SendError, Transport, TransportError};
+use townlet_transport::{
+    Connected, ErrorKind, Frame, Fsync, Level, Outcome, SendError, Transport, TransportError, runs,
+};
 
 use crate::FileOptions;
 use crate::lines::{Torn, append_lines};
@@ -116,7 +118,8 @@ impl FileTransport {
                 head.push(b'\n');
             }
         }
-        self.append(target, std::iter::once(head.as_slice())).map_err(|torn| torn.into_error(&self.path))?;
+        let (piece, line) = (std::iter::once(head.as_slice()), std::iter::once(head.len()));
+        self.append(target, piece, line).map_err(|torn| torn.into_error(&self.path))?;
         if self.options.fsync != Fsync::Never {
             sync_folder(&self.path);
         }
@@ -124,9 +127,14 @@ impl FileTransport {
         Ok(())
     }
 
-    fn append<'a>(&mut self, target: &mut Target, lines: impl Iterator<Item = &'a [u8]> + Clone) -> Result<(), Torn> {
+    fn append<'a>(
+        &mut self,
+        target: &mut Target,
+        pieces: impl Iterator<Item = &'a [u8]>,
+        lines: impl Iterator<Item = usize>,
+    ) -> Result<(), Torn> {
         let sync = self.options.fsync == Fsync::EachBatch && target.regular;
-        match append_lines(&mut target.file, target.size, lines, sync, &mut self.buffer) {
+        match append_lines(&mut target.file, target.size, pieces, lines, sync, &mut self.buffer) {
             Ok(bytes) => {
                 target.size += bytes;
                 Ok(())
@@ -195,7 +203,7 @@ impl Transport for FileTransport {
             let message = format!("{} is not open: connect first", self.path.display());
             return Err(TransportError::new(ErrorKind::Disconnected, message).into());
         };
-        match self.append(&mut target, batch.iter().map(|frame| &frame.line()[..])) {
+        match self.append(&mut target, runs(batch), batch.iter().map(Frame::len)) {
             Ok(()) => {
                 target.has_content |= !batch.is_empty();
                 let level = self.level(&target);

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use socket2::{SockRef, TcpKeepalive};
 use townlet_tls::{ClientTls, TlsError, dial};
-use townlet_transport::{Connected, ErrorKind, Frame, Outcome, SendError, Transport, TransportError};
+use townlet_transport::{Connected, ErrorKind, Frame, Outcome, SendError, Transport, TransportError, runs};
 
 use crate::acks::ACK_PROTOCOL;
 use crate::failure::{from_tls, logged};
@@ -15,6 +15,7 @@ use crate::{Security, TcpOptions};
 
 /// How many bytes of frames are gathered before a write.
 const BUFFER_BYTES: usize = 256 * 1024;
+const LARGE: usize = 32 * 1024;
 /// No timeout is longer: `Instant` has an end.
 const LONGEST: Duration = Duration::from_secs(24 * 3600);
 
@@ -74,19 +75,20 @@ impl TcpTransport {
         }
     }
 
-    /// Writes a batch: small frames gathered in one buffer, large ones as they are.
+    /// Writes a batch: small pieces gathered in one buffer, large ones as they lie.
     fn write(buffer: &mut Vec<u8>, link: &mut Link, batch: &[Frame], deadline: Instant) -> Result<(), TransportError> {
         buffer.clear();
-        for frame in batch {
-            if buffer.len() + frame.len() > BUFFER_BYTES && !buffer.is_empty() {
+        for piece in runs(batch) {
+            let large = piece.len() >= LARGE;
+            if (large || buffer.len() + piece.len() > BUFFER_BYTES) && !buffer.is_empty() {
                 link.write(buffer, deadline)?;
                 buffer.clear();
             }
-            if frame.len() > BUFFER_BYTES {
-                link.write(frame.line(), deadline)?;
+            if large {
+                link.write(piece, deadline)?;
             } else {
                 buffer.reserve(BUFFER_BYTES.saturating_sub(buffer.len()));
-                buffer.extend_from_slice(frame.line());
+                buffer.extend_from_slice(piece);
             }
         }
         if buffer.is_empty() { Ok(()) } else { link.write(buffer, deadline) }

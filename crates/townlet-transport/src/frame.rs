@@ -43,7 +43,8 @@ impl fmt::Debug for Label {
 /// One line of the stream, encoded, redacted and ready to send.
 ///
 /// `(run_id, stream, seq)` identifies it for ever; receivers deduplicate on it.
-/// Cloning shares the bytes.
+/// Cloning shares the bytes. A frame may be a part of a larger chunk that it
+/// shares with its neighbours: see [`runs`].
 ///
 /// Whoever builds a frame vouches that its bytes may leave the process. Inside
 /// the pipeline only the redacting stage does so.
@@ -53,7 +54,9 @@ pub struct Frame {
     kind: &'static str,
     seq: u64,
     tick: u64,
-    line: Bytes,
+    chunk: Bytes,
+    start: usize,
+    end: usize,
 }
 
 impl Frame {
@@ -62,7 +65,23 @@ impl Frame {
     /// `kind` is the payload type on the wire (`snapshot`, `event`, …), `seq`
     /// the place in the stream, from 1 without gaps, `tick` the host's tick.
     pub fn new(label: Label, kind: &'static str, seq: u64, tick: u64, line: impl Into<Bytes>) -> Self {
-        Self { label, kind, seq, tick, line: line.into() }
+        let chunk = line.into();
+        Self { label, kind, seq, tick, start: 0, end: chunk.len(), chunk }
+    }
+
+    /// A frame whose line lies at `range` of `chunk`, which it keeps in memory
+    /// as a whole: for lines that were encoded one behind the other and settle
+    /// at about the same time. A range beyond the chunk ends with it.
+    pub fn within(
+        label: Label,
+        kind: &'static str,
+        seq: u64,
+        tick: u64,
+        chunk: Bytes,
+        range: std::ops::Range<usize>,
+    ) -> Self {
+        let end = range.end.min(chunk.len());
+        Self { label, kind, seq, tick, start: range.start.min(end), end, chunk }
     }
 
     /// The stream this frame belongs to.
@@ -86,24 +105,56 @@ impl Frame {
     }
 
     /// The bytes to send, newline included.
-    pub fn line(&self) -> &Bytes {
-        &self.line
+    pub fn line(&self) -> &[u8] {
+        &self.chunk[self.start..self.end]
+    }
+
+    /// The bytes to send, to keep: shared, not copied. They keep the whole chunk.
+    pub fn bytes(&self) -> Bytes {
+        self.chunk.slice(self.start..self.end)
     }
 
     /// Length in bytes, newline included.
     pub fn len(&self) -> usize {
-        self.line.len()
+        self.end - self.start
     }
 
     /// True for a frame without bytes, which no encoder makes.
     pub fn is_empty(&self) -> bool {
-        self.line.is_empty()
+        self.start == self.end
     }
+
+    /// True where `next` lies right behind this frame in the same chunk.
+    fn adjoins(&self, next: &Self) -> bool {
+        self.end == next.start && self.chunk.as_ptr() == next.chunk.as_ptr() && self.chunk.len() == next.chunk.len()
+    }
+}
+
+/// The bytes of `batch` in order, in as few pieces as they lie in memory: frames
+/// that were encoded one behind the other come as one piece, so that they need
+/// neither be gathered nor written one by one.
+///
+/// ```
+/// use bytes::Bytes;
+/// use townlet_transport::{Frame, Label, runs};
+///
+/// let (label, chunk) = (Label::new("run", "town"), Bytes::from_static(b"{}\n{\"a\":1}\n"));
+/// let frame = |seq, range| Frame::within(label.clone(), "event", seq, 1, chunk.clone(), range);
+/// let apart = Frame::new(label.clone(), "event", 3, 1, "{}\n");
+/// let batch = [frame(1, 0..3), frame(2, 3..11), apart];
+/// assert_eq!(runs(&batch).collect::<Vec<_>>(), [&chunk[..], b"{}\n"]);
+/// ```
+pub fn runs(batch: &[Frame]) -> impl Iterator<Item = &[u8]> + Clone {
+    batch.chunk_by(Frame::adjoins).map(|run| {
+        // `chunk_by` gives no empty run.
+        let (first, last) = (&run[0], &run[run.len() - 1]);
+        &first.chunk[first.start..last.end]
+    })
 }
 
 impl fmt::Debug for Frame {
     /// Prints the identity and size, never the content.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Frame({:?}/{} {} tick {} {} B)", self.label, self.seq, self.kind, self.tick, self.line.len())
+        write!(f, "Frame({:?}/{} {} tick {} {} B)", self.label, self.seq, self.kind, self.tick, self.len())
     }
 }

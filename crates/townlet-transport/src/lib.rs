@@ -51,4 +51,4 @@ mod frame;
 pub use contract::{Connected, Level, Outcome, Transport};
 pub use error::{ErrorKind, SendError, TransportError};
 pub use factory::{Factory, Fsync, Settings};
-pub use frame::{Frame, Label};
+pub use frame::{Frame, Label, runs};

@@ -95,6 +95,10 @@ impl Queue {
         self.upstream
     }
 
+    pub(crate) fn upstream_amount(&self) -> (usize, usize) {
+        (self.upstream, self.upstream_bytes)
+    }
+
     pub(crate) fn ready(&self) -> usize {
         self.ready.len()
     }

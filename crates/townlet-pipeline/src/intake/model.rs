@@ -6,6 +6,7 @@ use proptest::prelude::*;
 use townlet_schema::{HeapSize, Kind, Payload};
 
 use super::*;
+use crate::arena::{Issued, LONGEST_PIECE};
 use crate::lane::{Item, Lane};
 
 #[derive(serde::Serialize)]
@@ -28,7 +29,7 @@ const SINKS: usize = 3;
 
 #[derive(Clone, Debug)]
 enum Op {
-    Push { stream: u32, weight: usize, routes: [Option<Route>; SINKS] },
+    Push { stream: u32, weight: usize, routes: [Option<Route>; SINKS], encoded: bool },
     Evict { sink: usize },
     HandOver,
     Settle { n: usize },
@@ -38,9 +39,9 @@ fn op() -> impl Strategy<Value = Op> {
     let route = prop_oneof![3 => Just(Some(Route::Main)), 1 => Just(Some(Route::Lane)), 1 => Just(None)];
     let weight = prop_oneof![8 => 1..400usize, 1 => 1..400_000usize];
     prop_oneof![
-        6 => (0..STREAMS, weight, prop::array::uniform3(route))
-            .prop_filter("what goes nowhere is not pushed", |(.., routes)| routes.iter().any(Option::is_some))
-            .prop_map(|(stream, weight, routes)| Op::Push { stream, weight, routes }),
+        6 => (0..STREAMS, weight, prop::array::uniform3(route), any::<bool>())
+            .prop_filter("what goes nowhere is not pushed", |(.., routes, _)| routes.iter().any(Option::is_some))
+            .prop_map(|(stream, weight, routes, encoded)| Op::Push { stream, weight, routes, encoded }),
         4 => (0..SINKS).prop_map(|sink| Op::Evict { sink }),
         1 => Just(Op::HandOver),
         2 => (1..300usize).prop_map(|n| Op::Settle { n }),
@@ -95,22 +96,30 @@ proptest! {
             intake.add_lane(Box::new(Lane::<Numbered>::default()), Box::new(Lane::<Numbered>::default()));
         }
         let mut stage: Vec<_> = intake.take_opened().collect();
+        let (mut issued, mut chunks) = (Issued::default(), Vec::new());
         let mut model = Model::default();
         let mut next = 0;
         let mut upstream: BTreeMap<usize, usize> = BTreeMap::new();
         for op in ops {
             match op {
-                Op::Push { stream, weight, routes: chosen } => {
+                Op::Push { stream, weight, routes: chosen, encoded } => {
                     next += 1;
                     let mut routes = Routes::NOWHERE;
                     for (sink, route) in chosen.into_iter().enumerate() {
                         routes.set(sink, route);
                         *upstream.entry(sink).or_default() += usize::from(route.is_some());
                     }
-                    let token = Token { stream, seq: next, tick: next, weight, routes };
+                    let form = if encoded {
+                        // Of about the weight, so that chunks end at many places.
+                        let body = format!("{{\"n\":{next}}}{:weight$}", "", weight = weight % LONGEST_PIECE);
+                        Form::Body(intake.arena.write(body.len(), |chunk| chunk.extend_from_slice(body.as_bytes())))
+                    } else {
+                        let lane = intake.lane(stream).as_any_mut().downcast_mut::<Lane<Numbered>>().unwrap();
+                        lane.push(Item::Value(Numbered { n: next }));
+                        Form::Lane
+                    };
+                    let token = Token { stream, form, seq: next, tick: next, weight, routes };
                     intake.push(token);
-                    let lane = intake.lane(stream).as_any_mut().downcast_mut::<Lane<Numbered>>().unwrap();
-                    lane.push(Item::Value(Numbered { n: next }));
                     model.waiting.push(token);
                 }
                 Op::Evict { sink } => {
@@ -121,7 +130,12 @@ proptest! {
                     drop(intake.take_remains());
                 }
                 Op::HandOver => {
-                    intake.hand_over(&mut stage);
+                    if intake.hand().next().is_none() {
+                        chunks.clear();
+                    }
+                    intake.hand_over(&mut stage, &mut issued, &mut chunks);
+                    issued.reclaim();
+                    issued.supply(&mut intake.arena);
                     model.hand_over();
                     model.forget_unwanted();
                     stage.iter_mut().for_each(|lane| lane.bury());
@@ -138,7 +152,13 @@ proptest! {
                         }
                         // The value is that of the token: lanes and tokens stay in step.
                         let mut body = Vec::new();
-                        assert!(stage[token.stream as usize].encode_front(&mut body).unwrap().is_ok());
+                        match token.place() {
+                            Some(place) => {
+                                let (_, chunk) = chunks.iter().find(|(number, _)| *number == place.chunk).unwrap();
+                                body.extend_from_slice(chunk[place.range()].trim_ascii_end());
+                            }
+                            None => assert!(stage[token.stream as usize].encode_front(&mut body).unwrap().is_ok()),
+                        }
                         prop_assert_eq!(String::from_utf8(body).unwrap(), format!("{{\"n\":{}}}", token.seq));
                     }
                 }

@@ -13,5 +13,6 @@ mod poison;
 mod refusals;
 mod regressions;
 mod replay;
+mod sharing;
 mod shutdown;
 mod wakeups;

@@ -6,6 +6,9 @@ use super::{Admission, Machine, Phase};
 use crate::queue::Room;
 use crate::{Backpressure, DropReason};
 
+/// Events upstream that are more than a stage soon gets to: about a millisecond's work.
+const STRAINED: usize = 1024;
+
 impl Machine {
     /// Asks to admit an event of `weight` bytes. Bounded work.
     ///
@@ -88,6 +91,13 @@ impl Machine {
     pub fn is_relieved(&self) -> bool {
         let (count, bytes) = (self.queue.len(), self.queue.bytes());
         count <= self.options.max_queue_length / 4 * 3 && bytes <= self.options.max_buffer_bytes / 4 * 3
+    }
+
+    /// True where more is upstream than the stage soon gets to, or a quarter of
+    /// the queue: whoever emits may well do a part of its work.
+    pub fn is_strained(&self) -> bool {
+        let (upstream, bytes) = self.queue.upstream_amount();
+        upstream > STRAINED.min(self.options.max_queue_length / 4) || bytes > self.options.max_buffer_bytes / 4
     }
 
     /// True where an event of `weight` bytes would fit now.
