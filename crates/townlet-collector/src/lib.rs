@@ -20,7 +20,12 @@
 //!   counted as [`uncertain`](sequence::SequenceCounts::uncertain).
 //! - The store holds the bytes as they came, whole lines only, a file for each
 //!   run and stream. After a restart a file is read again before it is continued,
-//!   so that resent lines are still stored once.
+//!   so that resent lines are still stored once. A folder that another
+//!   collector uses is refused.
+//! - Under TLS the files of the certificate and of the client authorities are
+//!   followed. New handshakes use renewed ones within two seconds; open
+//!   connections go on; files that are no good leave those in use that were, and
+//!   [`CollectorReport::certificate`] says why.
 //! - Memory is bounded: a connection holds at most the longest line and two
 //!   chunks, a stream at most its list of gaps and 256 KiB that wait, and the
 //!   numbers of connections, streams and open files have limits.
@@ -63,7 +68,9 @@ pub mod sequence;
 mod server;
 pub mod store;
 
-pub use report::{CollectorReport, ConnectionReport, EndKind, Ending, InvalidLine, LineCounts, StreamReport};
+pub use report::{
+    CertificateReport, CollectorReport, ConnectionReport, EndKind, Ending, InvalidLine, LineCounts, StreamReport,
+};
 pub use server::{Collector, CollectorError, CollectorOptions, LineView, Security, Subscriber};
 
 /// The TLS application protocol (ALPN) of a connection on which the collector

@@ -55,7 +55,7 @@ pub struct StreamReport {
     pub unwritten: u64,
     /// Of these, how many were here before.
     pub duplicates: u64,
-    /// Lines without a `seq`, stored without any check.
+    /// Lines without `run_id`, `stream` or `seq`, stored without any check.
     pub unnumbered: u64,
     /// Lines that were found in the file when the stream was opened again.
     pub recovered: u64,
@@ -165,6 +165,22 @@ pub struct ConnectionReport {
     pub ended: Option<Ending>,
 }
 
+/// The server's certificate, and what became of the renewals of its files.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct CertificateReport {
+    /// Whole days until it expires, negative once it has; none where its dates
+    /// cannot be read.
+    pub days_to_expiry: Option<i64>,
+    /// When renewed files were last taken into use, in milliseconds since 1970.
+    pub last_reload_at: Option<u64>,
+    /// Why the files as they are now are not in use; none where they are.
+    pub reload_error: Option<String>,
+    /// Times that renewed files were taken into use.
+    pub reloads_total: u64,
+    /// Changes of the files that could not be used.
+    pub reload_failures_total: u64,
+}
+
 /// Everything a collector counted since it was bound.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct CollectorReport {
@@ -199,6 +215,8 @@ pub struct CollectorReport {
     pub connections: Vec<ConnectionReport>,
     /// The last failure of the store, if there was one.
     pub store_error: Option<String>,
+    /// The certificate that new connections are shown; none without TLS.
+    pub certificate: Option<CertificateReport>,
 }
 
 impl fmt::Display for CollectorReport {
@@ -226,6 +244,16 @@ impl fmt::Display for CollectorReport {
         }
         if let Some(error) = &self.store_error {
             writeln!(f, "  store: {error}")?;
+        }
+        if let Some(certificate) = &self.certificate {
+            match certificate.days_to_expiry {
+                Some(days) => write!(f, "  certificate: {days} days left")?,
+                None => write!(f, "  certificate: of unknown age")?,
+            }
+            match &certificate.reload_error {
+                Some(error) => writeln!(f, ", {} reloads; not reloaded: {error}", certificate.reloads_total)?,
+                None => writeln!(f, ", {} reloads", certificate.reloads_total)?,
+            }
         }
         for stream in &self.streams {
             let seq = &stream.sequence;

@@ -29,6 +29,71 @@ pub struct Issued {
     pub key_file: PathBuf,
 }
 
+impl Issued {
+    /// Puts this certificate where `place` has its own, and not the key: half of
+    /// a renewal. By rename, so that no reader sees a part of it.
+    pub fn put_certificate(&self, place: &Self) {
+        put(&self.cert_file, &place.cert_file);
+    }
+
+    /// Puts this key where `place` has its own.
+    pub fn put_key(&self, place: &Self) {
+        put(&self.key_file, &place.key_file);
+    }
+
+    /// Renews `place`: first the key, then the certificate.
+    pub fn put(&self, place: &Self) {
+        self.put_key(place);
+        self.put_certificate(place);
+    }
+}
+
+/// Copies `from` to `to` by way of a rename.
+pub fn put(from: &Path, to: &Path) {
+    let beside = to.with_extension("new");
+    std::fs::copy(from, &beside).expect("the temporary folder is writable");
+    std::fs::rename(&beside, to).expect("a file can be renamed within its folder");
+}
+
+/// A secret as Kubernetes mounts it: the files are links through the link
+/// `..data`, which an update swaps from one folder to another.
+#[cfg(unix)]
+#[derive(Debug)]
+pub struct Mount {
+    dir: PathBuf,
+    /// The paths that a program is given; they never change.
+    pub files: Issued,
+    version: usize,
+}
+
+#[cfg(unix)]
+impl Mount {
+    /// Mounts `issued` in `dir`, which is made.
+    pub fn new(dir: &Path, issued: &Issued) -> Self {
+        let files = Issued { cert_file: dir.join("tls.crt"), key_file: dir.join("tls.key") };
+        std::fs::create_dir(dir).expect("the folder is new");
+        let mut mount = Self { dir: dir.to_owned(), files, version: 0 };
+        mount.swap(issued);
+        for name in ["tls.crt", "tls.key"] {
+            std::os::unix::fs::symlink(Path::new("..data").join(name), dir.join(name)).expect("links can be made");
+        }
+        mount
+    }
+
+    /// Updates both files at once, as the kubelet does.
+    pub fn swap(&mut self, issued: &Issued) {
+        self.version += 1;
+        let folder = format!("..version_{}", self.version);
+        let at = self.dir.join(&folder);
+        std::fs::create_dir(&at).expect("each version has a folder of its own");
+        std::fs::copy(&issued.cert_file, at.join("tls.crt")).expect("the folder is writable");
+        std::fs::copy(&issued.key_file, at.join("tls.key")).expect("the folder is writable");
+        let beside = self.dir.join("..data_tmp");
+        std::os::unix::fs::symlink(&folder, &beside).expect("links can be made");
+        std::fs::rename(&beside, self.dir.join("..data")).expect("a link can be renamed");
+    }
+}
+
 /// What a certificate says.
 #[derive(Clone, Debug)]
 pub struct Leaf {

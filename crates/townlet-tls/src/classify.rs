@@ -1,5 +1,7 @@
 //! From what rustls reports to what an operator can act on.
 
+use std::path::Path;
+
 use rustls::{AlertDescription, CertificateError, Error, InconsistentKeys};
 
 use crate::error::{TlsError, TlsErrorKind as Kind};
@@ -128,7 +130,8 @@ fn alert_error(peer: &str, alert: AlertDescription) -> (Kind, String) {
 }
 
 /// Classifies what rustls says about our own certificate and key.
-pub(crate) fn pair_error(cert: &str, key: &str, error: Error) -> TlsError {
+pub(crate) fn pair_error(cert: &Path, key: &Path, error: Error) -> TlsError {
+    let (cert, key) = (cert.display(), key.display());
     let (kind, message) = match &error {
         Error::InconsistentKeys(InconsistentKeys::KeyMismatch) => {
             (Kind::KeyMismatch, format!("the key in {key} does not belong to the certificate in {cert}"))

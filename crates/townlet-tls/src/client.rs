@@ -4,7 +4,7 @@ use std::net::TcpStream;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use rustls::client::ResolvesClientCert;
 use rustls::crypto::CryptoProvider;
@@ -15,8 +15,12 @@ use rustls_pki_types::ServerName;
 
 use crate::classify::{handshake_error, pair_error};
 use crate::error::{TlsError, TlsErrorKind as Kind};
+use crate::files::{Files, Source};
+use crate::origin::{CERT_FILE, KEY_FILE, Origin, OwnChain};
 use crate::verify::Verifier;
-use crate::{Endpoint, handshake, pem};
+use crate::{Endpoint, handshake};
+
+const CA_FILE: &str = "ca_file";
 
 /// An encrypted connection to a server.
 pub type ClientStream = StreamOwned<ClientConnection, TcpStream>;
@@ -49,6 +53,8 @@ impl Default for ClientOptions {
 pub struct ClientTls {
     config: Arc<ClientConfig>,
     pub(crate) verifier: Arc<Verifier>,
+    options: Arc<ClientOptions>,
+    origin: Arc<Origin>,
 }
 
 impl ClientTls {
@@ -59,9 +65,24 @@ impl ClientTls {
     /// A kind about a file or about the pair of certificate and key; the message
     /// names the key of the configuration and the path.
     pub fn load(options: &ClientOptions) -> Result<Self, TlsError> {
+        let sources = Source::list([
+            (CA_FILE, options.ca_file.as_deref()),
+            (CERT_FILE, options.cert_file.as_deref()),
+            (KEY_FILE, options.key_file.as_deref()),
+        ]);
+        let files = Files::read(&sources);
+        Self::build(Arc::new(options.clone()), sources, files)
+    }
+
+    /// The same configuration from files as they are now.
+    pub(crate) fn rebuild(&self, files: Files) -> Result<Self, TlsError> {
+        Self::build(Arc::clone(&self.options), self.origin.sources.clone(), files)
+    }
+
+    fn build(options: Arc<ClientOptions>, sources: Vec<Source>, mut files: Files) -> Result<Self, TlsError> {
         let provider = provider();
-        let verifier = Arc::new(match &options.ca_file {
-            Some(path) => Verifier::with_roots(pem::roots("ca_file", path)?, &provider, options.verify_hostname)?,
+        let verifier = Arc::new(match files.take(CA_FILE) {
+            Some(file) => Verifier::with_roots(file?.roots()?, &provider, options.verify_hostname)?,
             None => Verifier::with_platform_roots(&provider, options.verify_hostname)?,
         });
         let builder = ClientConfig::builder_with_provider(provider)
@@ -69,17 +90,35 @@ impl ClientTls {
             .map_err(|error| TlsError::because(Kind::Other, "TLS 1.2 and 1.3 are not available", error))?
             .dangerous()
             .with_custom_certificate_verifier(Arc::<Verifier>::clone(&verifier));
-        let mut config = match (&options.cert_file, &options.key_file) {
-            (None, None) => builder.with_no_client_auth(),
-            (Some(cert), Some(key)) => builder
-                .with_client_auth_cert(pem::certificates("cert_file", cert)?, pem::key("key_file", key)?)
-                .map_err(|error| pair_error(&cert.display().to_string(), &key.display().to_string(), error))?,
-            (Some(_), None) => return Err(incomplete("cert_file", "key_file")),
-            (None, Some(_)) => return Err(incomplete("key_file", "cert_file")),
+        let (mut config, own) = match (files.take(CERT_FILE), files.take(KEY_FILE)) {
+            (None, None) => (builder.with_no_client_auth(), None),
+            (Some(cert), Some(key)) => {
+                let (cert, key) = (cert?, key?);
+                let chain = cert.certificates()?;
+                let own = OwnChain::new(cert.path().to_owned(), &chain);
+                let config = builder
+                    .with_client_auth_cert(chain, key.key()?)
+                    .map_err(|e| pair_error(cert.path(), key.path(), e))?;
+                (config, Some(own))
+            }
+            (Some(_), None) => return Err(incomplete(CERT_FILE, KEY_FILE)),
+            (None, Some(_)) => return Err(incomplete(KEY_FILE, CERT_FILE)),
         };
         config.enable_sni = options.verify_hostname;
         config.alpn_protocols.clone_from(&options.alpn);
-        Ok(Self { config: Arc::new(config), verifier })
+        let origin = Arc::new(Origin { sources, seen: files.seen().clone(), own });
+        Ok(Self { config: Arc::new(config), verifier, options, origin })
+    }
+
+    pub(crate) fn origin(&self) -> &Origin {
+        &self.origin
+    }
+
+    /// Whole days from `now` until the client's own certificate expires (or the
+    /// first of its chain), negative once it has; `None` where the client has
+    /// none, or its dates cannot be read.
+    pub fn days_to_expiry(&self, now: SystemTime) -> Option<i64> {
+        self.origin.days_to_expiry(now)
     }
 
     /// The configuration, for libraries that make their own connections.

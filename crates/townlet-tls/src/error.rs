@@ -36,9 +36,9 @@ pub enum TlsErrorKind {
     Unreachable,
     /// No address accepted a connection in time.
     ConnectTimeout,
-    /// The peer's certificate has expired.
+    /// A certificate has expired: the peer's, or our own in a renewed file.
     Expired,
-    /// The peer's certificate is not valid yet.
+    /// A certificate is not valid yet: the peer's, or our own in a renewed file.
     NotYetValid,
     /// The peer's certificate is for other hosts.
     WrongHost,

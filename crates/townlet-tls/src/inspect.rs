@@ -9,7 +9,7 @@ use x509_parser::extensions::GeneralName;
 use x509_parser::prelude::{ASN1Time, FromDer, X509Certificate};
 
 use crate::error::{TlsError, TlsErrorKind as Kind};
-use crate::pem;
+use crate::pem::Pem;
 
 /// One certificate of a chain.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -56,7 +56,7 @@ pub fn inspect_chain(chain: &[CertificateDer<'_>], now: SystemTime) -> Result<Ve
 /// # Errors
 /// A kind about the file, or [`BadCertificate`](Kind::BadCertificate).
 pub fn inspect_file(path: &Path, now: SystemTime) -> Result<Vec<CertificateInfo>, TlsError> {
-    inspect_chain(&pem::certificates("certificate file", path)?, now)
+    inspect_chain(&Pem::read("certificate file", path)?.certificates()?, now)
 }
 
 fn inspect(der: &CertificateDer<'_>, now: SystemTime) -> Result<CertificateInfo, TlsError> {
@@ -110,7 +110,7 @@ fn system_time(time: ASN1Time) -> SystemTime {
     shifted.unwrap_or(SystemTime::UNIX_EPOCH)
 }
 
-fn days_between(now: SystemTime, then: SystemTime) -> i64 {
+pub(crate) fn days_between(now: SystemTime, then: SystemTime) -> i64 {
     const DAY: u64 = 86_400;
     let whole = |d: Duration| i64::try_from(d.as_secs() / DAY).unwrap_or(i64::MAX);
     match then.duration_since(now) {

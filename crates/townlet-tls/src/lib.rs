@@ -5,11 +5,12 @@
 //! a [`TlsError`] with a [`TlsErrorKind`] to act on and a message that says what
 //! to do. Around that: the [`Endpoint`] that `host:port` parses to, [`dial()`]
 //! for names with several addresses, the [`Plaintext`] rule as a type, what a
-//! certificate says ([`inspect_chain`]), and a [`probe()`] that describes a
-//! server before anybody relies on it.
+//! certificate says ([`inspect_chain`]), a [`probe()`] that describes a server
+//! before anybody relies on it, and [`Reload`], which takes up renewed files.
 //!
-//! **What it is not.** It sends no payload and knows no transport. It does not
-//! watch files: load again to pick up a renewed certificate.
+//! **What it is not.** It sends no payload and knows no transport. It has no
+//! thread and no file watcher: [`Reload`] looks when its owner asks it to. It
+//! fetches no certificates and checks no revocation lists.
 //!
 //! # Guarantees
 //! - TLS 1.2 is the minimum, set explicitly; the provider is ring, passed
@@ -20,7 +21,16 @@
 //!   a peer that sends one byte at a time.
 //! - Without TLS nothing leaves the machine: a [`Plaintext`] exists only for a
 //!   loopback endpoint and both acknowledgements.
+//! - Renewed files replace what is in use only as a whole and only where they
+//!   are good: they parse, key and chain belong together, the dates are right.
+//!   Otherwise what was loaded before stays in use, and [`ReloadStatus`] says why.
 //! - Messages never contain key material.
+//!
+//! # Log events
+//! `telemetry_tls_reloaded` (`side`, `files`, `days_to_expiry`),
+//! `telemetry_tls_reload_failed` (`side`, `kind`, `error`), and, once a day below
+//! [`EXPIRING_DAYS`], `telemetry_tls_certificate_expiring` (`side`, `certificate`,
+//! `days_to_expiry`); `side` is `client` or `server`.
 //!
 //! # Example
 //! ```
@@ -43,11 +53,14 @@ mod client;
 mod dial;
 mod endpoint;
 mod error;
+mod files;
 mod handshake;
 mod inspect;
+mod origin;
 mod pem;
 mod plaintext;
 mod probe;
+mod reload;
 mod server;
 mod verify;
 
@@ -59,4 +72,5 @@ pub use error::{TlsError, TlsErrorKind};
 pub use inspect::{CertificateInfo, inspect_chain, inspect_file};
 pub use plaintext::{Plaintext, PlaintextFlags, PlaintextRefused};
 pub use probe::{ProbeReport, probe};
+pub use reload::{EXPIRING_DAYS, Reload, ReloadCheck, ReloadError, ReloadStatus};
 pub use server::{ServerOptions, ServerStream, ServerTls};

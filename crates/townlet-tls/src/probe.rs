@@ -1,14 +1,13 @@
 //! A handshake for its own sake: what `validate --connect` reports.
 
 use std::net::SocketAddr;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
-use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::client::verify_server_name;
 use rustls::server::ParsedCertificate;
-use rustls::{ClientConfig, DigitallySignedStruct, Error, ProtocolVersion, SignatureScheme};
-use rustls_pki_types::{CertificateDer, ServerName, UnixTime};
+use rustls::{ClientConfig, Error, ProtocolVersion};
+use rustls_pki_types::UnixTime;
 
 use crate::classify::handshake_error;
 use crate::client::{handshake_with, server_name};
@@ -59,11 +58,11 @@ pub fn probe(
     let address = socket.peer_addr().map_err(|error| {
         TlsError::because(crate::TlsErrorKind::PeerClosed, format!("{endpoint} closed the connection at once"), error)
     })?;
-    let seen = Arc::new(Seen { chain: Mutex::new(Vec::new()), inner: Arc::clone(&client.verifier) });
+    let describing = Arc::new(client.verifier.describing());
     let mut config = ClientConfig::clone(client.config());
-    config.dangerous().set_certificate_verifier(Arc::<Seen>::clone(&seen));
+    config.dangerous().set_certificate_verifier(Arc::<Verifier>::clone(&describing));
     let shaken = handshake_with(config, socket, endpoint, deadline);
-    let chain = std::mem::take(&mut *seen.chain.lock().unwrap_or_else(PoisonError::into_inner));
+    let chain = describing.take_seen();
     let Some(leaf) = chain.first() else {
         return match shaken {
             Err(error) => Err(error),
@@ -91,49 +90,4 @@ pub fn probe(
     };
     let verdict = judged.map(|_| ()).and(shaken);
     Ok(ProbeReport { address, chain, host_matches, days_to_expiry, version, alpn, verdict })
-}
-
-/// Keeps the chain and lets every one pass, so that it can be described. The
-/// handshake's signatures are still checked: the peer has the leaf's key.
-#[derive(Debug)]
-struct Seen {
-    chain: Mutex<Vec<CertificateDer<'static>>>,
-    inner: Arc<Verifier>,
-}
-
-impl ServerCertVerifier for Seen {
-    fn verify_server_cert(
-        &self,
-        leaf: &CertificateDer<'_>,
-        others: &[CertificateDer<'_>],
-        _name: &ServerName<'_>,
-        _ocsp: &[u8],
-        _now: UnixTime,
-    ) -> Result<ServerCertVerified, Error> {
-        let mut chain = self.chain.lock().unwrap_or_else(PoisonError::into_inner);
-        *chain = std::iter::once(leaf).chain(others).map(|c| c.clone().into_owned()).collect();
-        Ok(ServerCertVerified::assertion())
-    }
-
-    fn verify_tls12_signature(
-        &self,
-        message: &[u8],
-        cert: &CertificateDer<'_>,
-        dss: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, Error> {
-        self.inner.verify_tls12_signature(message, cert, dss)
-    }
-
-    fn verify_tls13_signature(
-        &self,
-        message: &[u8],
-        cert: &CertificateDer<'_>,
-        dss: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, Error> {
-        self.inner.verify_tls13_signature(message, cert, dss)
-    }
-
-    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.inner.supported_verify_schemes()
-    }
 }

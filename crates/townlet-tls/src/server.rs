@@ -3,7 +3,7 @@
 use std::net::TcpStream;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Instant, SystemTime};
 
 use rustls::server::WebPkiClientVerifier;
 use rustls::version::{TLS12, TLS13};
@@ -12,7 +12,11 @@ use rustls::{ServerConfig, ServerConnection, StreamOwned};
 use crate::classify::{handshake_error, pair_error};
 use crate::client::provider;
 use crate::error::{TlsError, TlsErrorKind as Kind};
-use crate::{handshake, pem};
+use crate::files::{Files, Source};
+use crate::handshake;
+use crate::origin::{CERT_FILE, KEY_FILE, Origin, OwnChain};
+
+const CLIENT_CA_FILE: &str = "client_ca_file";
 
 /// An encrypted connection from a client.
 pub type ServerStream = StreamOwned<ServerConnection, TcpStream>;
@@ -42,6 +46,8 @@ impl ServerOptions {
 #[derive(Clone, Debug)]
 pub struct ServerTls {
     config: Arc<ServerConfig>,
+    options: Arc<ServerOptions>,
+    origin: Arc<Origin>,
 }
 
 impl ServerTls {
@@ -51,29 +57,57 @@ impl ServerTls {
     /// # Errors
     /// A kind about a file or about the pair of certificate and key.
     pub fn load(options: &ServerOptions) -> Result<Self, TlsError> {
+        let sources = Source::list([
+            (CLIENT_CA_FILE, options.client_ca_file.as_deref()),
+            (CERT_FILE, Some(&*options.cert_file)),
+            (KEY_FILE, Some(&*options.key_file)),
+        ]);
+        let files = Files::read(&sources);
+        Self::build(Arc::new(options.clone()), sources, files)
+    }
+
+    /// The same configuration from files as they are now.
+    pub(crate) fn rebuild(&self, files: Files) -> Result<Self, TlsError> {
+        Self::build(Arc::clone(&self.options), self.origin.sources.clone(), files)
+    }
+
+    fn build(options: Arc<ServerOptions>, sources: Vec<Source>, mut files: Files) -> Result<Self, TlsError> {
         let provider = provider();
         let builder = ServerConfig::builder_with_provider(Arc::clone(&provider))
             .with_protocol_versions(&[&TLS13, &TLS12])
             .map_err(|error| TlsError::because(Kind::Other, "TLS 1.2 and 1.3 are not available", error))?;
-        let builder = match &options.client_ca_file {
+        let builder = match files.take(CLIENT_CA_FILE) {
             None => builder.with_no_client_auth(),
-            Some(path) => {
-                let roots = Arc::new(pem::roots("client_ca_file", path)?);
+            Some(file) => {
+                let file = file?;
+                let roots = Arc::new(file.roots()?);
                 let verifier =
                     WebPkiClientVerifier::builder_with_provider(roots, provider).build().map_err(|error| {
-                        let message = format!("client_ca_file {} cannot be used: {error}", path.display());
+                        let message = format!("{CLIENT_CA_FILE} {} cannot be used: {error}", file.path().display());
                         TlsError::because(Kind::BadCertificate, message, error)
                     })?;
                 builder.with_client_cert_verifier(verifier)
             }
         };
-        let chain = pem::certificates("cert_file", &options.cert_file)?;
-        let key = pem::key("key_file", &options.key_file)?;
-        let mut config = builder.with_single_cert(chain, key).map_err(|error| {
-            pair_error(&options.cert_file.display().to_string(), &options.key_file.display().to_string(), error)
-        })?;
+        let (cert, key) = (files.need(CERT_FILE)?, files.need(KEY_FILE)?);
+        let chain = cert.certificates()?;
+        let own = Some(OwnChain::new(cert.path().to_owned(), &chain));
+        let mut config =
+            builder.with_single_cert(chain, key.key()?).map_err(|e| pair_error(cert.path(), key.path(), e))?;
         config.alpn_protocols.clone_from(&options.alpn);
-        Ok(Self { config: Arc::new(config) })
+        let origin = Arc::new(Origin { sources, seen: files.seen().clone(), own });
+        Ok(Self { config: Arc::new(config), options, origin })
+    }
+
+    pub(crate) fn origin(&self) -> &Origin {
+        &self.origin
+    }
+
+    /// Whole days from `now` until the server's certificate expires (or the
+    /// first of its chain), negative once it has; `None` where its dates cannot
+    /// be read.
+    pub fn days_to_expiry(&self, now: SystemTime) -> Option<i64> {
+        self.origin.days_to_expiry(now)
     }
 
     /// The configuration, for libraries that accept their own connections.

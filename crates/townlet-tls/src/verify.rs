@@ -2,7 +2,7 @@
 
 use std::error::Error as StdError;
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use rustls::client::WebPkiServerVerifier;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
@@ -29,6 +29,8 @@ impl StdError for SelfSigned {}
 pub(crate) struct Verifier {
     inner: Arc<dyn ServerCertVerifier>,
     check_name: bool,
+    /// Present where the chain is to be described, not judged.
+    seen: Option<Mutex<Vec<CertificateDer<'static>>>>,
 }
 
 impl Verifier {
@@ -41,7 +43,7 @@ impl Verifier {
         let inner = WebPkiServerVerifier::builder_with_provider(Arc::new(roots), Arc::clone(provider))
             .build()
             .map_err(|error| TlsError::because(Kind::BadCertificate, "the CA file cannot be used", error))?;
-        Ok(Self { inner, check_name })
+        Ok(Self { inner, check_name, seen: None })
     }
 
     /// Trusts what the operating system trusts.
@@ -51,7 +53,20 @@ impl Verifier {
                 "this machine has no list of trusted authorities: install it (ca-certificates) or set ca_file";
             TlsError::because(Kind::NoPlatformRoots, message, error)
         })?;
-        Ok(Self { inner: Arc::new(inner), check_name })
+        Ok(Self { inner: Arc::new(inner), check_name, seen: None })
+    }
+
+    /// The same trust, for a probe: keeps the chain that it is shown and lets
+    /// every one pass, so that it can be described. The handshake's signatures
+    /// are still checked: the peer has the leaf's key.
+    pub(crate) fn describing(&self) -> Self {
+        Self { inner: Arc::clone(&self.inner), check_name: self.check_name, seen: Some(Mutex::default()) }
+    }
+
+    /// The chain of the last handshake, leaf first, where this one describes.
+    pub(crate) fn take_seen(&self) -> Vec<CertificateDer<'static>> {
+        let Some(seen) = &self.seen else { return Vec::new() };
+        std::mem::take(&mut *seen.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
     /// Checks a chain, leaf first.
@@ -76,6 +91,11 @@ impl ServerCertVerifier for Verifier {
         now: UnixTime,
     ) -> Result<ServerCertVerified, Error> {
         use CertificateError as E;
+        if let Some(seen) = &self.seen {
+            let mut chain = seen.lock().unwrap_or_else(PoisonError::into_inner);
+            *chain = std::iter::once(leaf).chain(others).map(|c| c.clone().into_owned()).collect();
+            return Ok(ServerCertVerified::assertion());
+        }
         match self.inner.verify_server_cert(leaf, others, name, ocsp, now) {
             // The name is the last thing checked: whoever gets here has passed the chain.
             Err(Error::InvalidCertificate(E::NotValidForName | E::NotValidForNameContext { .. }))

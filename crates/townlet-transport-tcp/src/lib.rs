@@ -31,9 +31,22 @@
 //!   starts with a whole one.
 //! - Errors name the endpoint and never quote payload.
 //!
+//! # Renewed certificates
+//! Before each batch, at most once a second, and at once after a failed
+//! handshake, the transport looks whether `ca_file`, `cert_file` or `key_file`
+//! changed ([`townlet_tls::Reload`]). Each new connection uses the newest files
+//! that are good; damaged, expired or half-written ones leave those in use that
+//! were. An open connection is kept: its peer has accepted the certificate that
+//! it was opened with, its keys no longer depend on it, and to dial again would
+//! send the unacknowledged lines twice and gain nothing. Whoever wants a
+//! certificate out of use at once ends the connections that use it, at the peer
+//! or by closing the transport. [`TcpTransport::certificates`] says what became
+//! of the renewals and how many days are left.
+//!
 //! # Log events
 //! `telemetry_tls_error` (`endpoint`, `kind`, `error`) on each TLS failure;
-//! `telemetry_tcp_plaintext_enabled` (`endpoint`) on each plaintext connection.
+//! `telemetry_tcp_plaintext_enabled` (`endpoint`) on each plaintext connection;
+//! and those of [`townlet_tls`] about renewed and expiring certificates.
 //!
 //! # Example
 //! ```
@@ -50,6 +63,7 @@
 //! ```
 
 mod acks;
+mod certificates;
 mod factory;
 mod failure;
 mod link;

@@ -5,16 +5,18 @@ use std::net::TcpStream;
 use std::time::{Duration, Instant};
 
 use socket2::{SockRef, TcpKeepalive};
-use townlet_tls::{ClientTls, TlsError, dial};
+use townlet_tls::{ClientTls, Reload, dial};
 use townlet_transport::{Connected, ErrorKind, Frame, Outcome, SendError, Transport, TransportError, runs};
 
-use crate::acks::ACK_PROTOCOL;
+use crate::certificates::Certificates;
 use crate::failure::{from_tls, logged};
 use crate::link::Link;
 use crate::{Security, TcpOptions};
 
 /// How many bytes of frames are gathered before a write.
 const BUFFER_BYTES: usize = 256 * 1024;
+
+/// A piece of so many bytes is sent as it lies: a call for it costs less than a copy.
 const LARGE: usize = 32 * 1024;
 /// No timeout is longer: `Instant` has an end.
 const LONGEST: Duration = Duration::from_secs(24 * 3600);
@@ -22,9 +24,7 @@ const LONGEST: Duration = Duration::from_secs(24 * 3600);
 /// Sends frames to one TCP endpoint.
 pub struct TcpTransport {
     options: TcpOptions,
-    tls: Option<ClientTls>,
-    /// Set where a handshake failed: certificate files may have been renewed since.
-    reload: bool,
+    tls: Option<Certificates>,
     link: Option<Link>,
     buffer: Vec<u8>,
 }
@@ -44,8 +44,14 @@ impl TcpTransport {
                 return Err(TransportError::new(ErrorKind::Misconfigured, message));
             }
         }
-        let tls = load(&options).map_err(from_tls)?;
-        Ok(Self { options, tls, reload: false, link: None, buffer: Vec::new() })
+        let tls = Certificates::load(&options).map_err(from_tls)?;
+        Ok(Self { options, tls, link: None, buffer: Vec::new() })
+    }
+
+    /// The certificate files in use, what became of their renewals, and the days
+    /// until our own expires; none over plaintext.
+    pub fn certificates(&self) -> Option<&Reload<ClientTls>> {
+        self.tls.as_ref().map(Certificates::reload)
     }
 
     fn open(&mut self) -> Result<Link, TransportError> {
@@ -56,20 +62,15 @@ impl TcpTransport {
             tune(&socket);
             return Ok(Link::plain(endpoint, socket));
         }
-        if self.reload {
-            // Where that fails, the error of the last handshake stays the better one.
-            self.tls = load(&self.options).unwrap_or(self.tls.take());
-            self.reload = false;
-        }
-        let Some(tls) = &self.tls else {
+        let Some(tls) = &mut self.tls else {
             return Err(TransportError::new(ErrorKind::Misconfigured, format!("no TLS configuration for {endpoint}")));
         };
         let socket = dial(&endpoint, deadline).map_err(from_tls)?;
         tune(&socket);
-        match tls.handshake(socket, &endpoint, deadline) {
+        match tls.reload().current().handshake(socket, &endpoint, deadline) {
             Ok(stream) => Ok(Link::tls(endpoint, stream)),
             Err(error) => {
-                self.reload = true;
+                tls.doubt();
                 Err(logged(&endpoint, error))
             }
         }
@@ -97,6 +98,9 @@ impl TcpTransport {
 
 impl Transport for TcpTransport {
     fn connect(&mut self) -> Result<Connected, TransportError> {
+        if let Some(tls) = &mut self.tls {
+            tls.refresh();
+        }
         let peer = self.options.endpoint.to_string();
         if let Some(link) = &self.link {
             return Ok(Connected::reused(peer, link.level(), link.is_tls()));
@@ -155,13 +159,6 @@ impl Drop for TcpTransport {
     fn drop(&mut self) {
         self.close();
     }
-}
-
-fn load(options: &TcpOptions) -> Result<Option<ClientTls>, TlsError> {
-    let Security::Tls(client) = &options.security else { return Ok(None) };
-    let mut client = client.clone();
-    client.alpn = if options.acks { vec![ACK_PROTOCOL.to_vec()] } else { Vec::new() };
-    ClientTls::load(&client).map(Some)
 }
 
 /// Sets what makes a long-lived connection notice that its peer has vanished.

@@ -24,7 +24,8 @@ pub(super) fn serve(shared: &Arc<Shared>, slot: &Slot, socket: TcpStream) -> End
         // The round that ends handshakes may have passed already.
         return stopped();
     }
-    let opened = Wire::open(socket, slot.peer, &options.security, deadline);
+    let tls = shared.certificates.as_ref().map(|certificates| certificates.current());
+    let opened = Wire::open(socket, slot.peer, tls.as_ref(), deadline);
     slot.handshake_over();
     let wire = match opened {
         Ok(wire) => wire,

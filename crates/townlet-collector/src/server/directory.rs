@@ -7,8 +7,9 @@ use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use townlet_schema::{LineHead, read_head};
+use townlet_schema::LineHead;
 
+use super::foreign;
 use crate::report::StreamReport;
 use crate::sequence::{Arrival, SequenceTracker};
 use crate::store::{Store, StoreError, StreamLog};
@@ -255,7 +256,7 @@ impl StreamState {
         if let Some(log) = &self.log {
             let mut tracker = self.tracker.clone();
             let recovered = log.recover(line_limit, |line| {
-                if let Ok(head) = read_head(line) {
+                if let Ok(head) = foreign::read(line) {
                     observe(&mut tracker, &head);
                 }
             })?;
@@ -267,7 +268,13 @@ impl StreamState {
     }
 }
 
+/// None where the line does not say which one it is: a number counts within a
+/// run and a stream only, and without either two lines of the same number may
+/// well be two.
 fn observe(tracker: &mut SequenceTracker, head: &LineHead<'_>) -> Option<Arrival> {
+    if head.run_id.is_none() || head.stream.is_none() {
+        return None;
+    }
     let seq = head.seq.and_then(NonZeroU64::new)?;
     Some(match head.rendering {
         Some(rendering) => tracker.observe_keyframe(seq, rendering),

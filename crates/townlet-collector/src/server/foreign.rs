@@ -7,7 +7,7 @@
 use std::borrow::Cow;
 
 use serde::Deserialize;
-use townlet_schema::LineHead;
+use townlet_schema::{LineHead, ReadError, ReadErrorKind, read_head};
 
 #[derive(Deserialize)]
 struct Envelope<'a> {
@@ -21,9 +21,18 @@ struct Envelope<'a> {
     rendering: Option<u64>,
 }
 
+/// The envelope of a line of any kind, as it is taken from a connection and
+/// found again in a file.
+pub(super) fn read(line: &[u8]) -> Result<LineHead<'_>, ReadError> {
+    match read_head(line) {
+        Err(error) if error.kind() == ReadErrorKind::UnknownKind => head(line).ok_or(error),
+        known => known,
+    }
+}
+
 /// The envelope of a line whose `payload_type` is unknown, or `None` where the
 /// line is not one valid JSON object.
-pub(super) fn head(line: &[u8]) -> Option<LineHead<'_>> {
+fn head(line: &[u8]) -> Option<LineHead<'_>> {
     let envelope: Envelope<'_> = serde_json::from_slice(line).ok()?;
     Some(LineHead {
         run_id: envelope.run_id,

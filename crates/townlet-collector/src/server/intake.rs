@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use townlet_schema::{LineHead, ReadError, ReadErrorKind, read_head};
+use townlet_schema::{LineHead, ReadError, ReadErrorKind};
 
 use super::directory::{Directory, Held};
 use super::foreign;
@@ -79,6 +79,7 @@ impl Intake {
                 self.note_store_error(&error);
             }
         }
+        store.release();
     }
 
     fn note_store_error(&self, error: &StoreError) {
@@ -136,12 +137,8 @@ impl Session {
     /// the subscriber that failed.
     pub(super) fn take(&mut self, line: &[u8]) -> Result<(), Ending> {
         let bytes = line.strip_suffix(b"\n").unwrap_or(line);
-        let outcome = match read_head(bytes) {
+        let outcome = match foreign::read(bytes) {
             Ok(head) => self.admit(&head, line),
-            Err(error) if error.kind() == ReadErrorKind::UnknownKind => match foreign::head(bytes) {
-                Some(head) => self.admit(&head, line),
-                None => Err(refusal_of(bytes, &error)),
-            },
             Err(error) => Err(refusal_of(bytes, &error)),
         };
         match outcome {

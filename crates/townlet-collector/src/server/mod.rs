@@ -1,5 +1,6 @@
 //! The listening side: one thread accepts, one thread serves each connection.
 
+mod certificates;
 mod connection;
 mod directory;
 mod foreign;
@@ -16,11 +17,12 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener, TcpStream};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use crate::report::{CollectorReport, EndKind, Ending};
 use crate::sequence;
 use crate::store::StoreError;
+use certificates::{Certificates, Watcher};
 use intake::Intake;
 pub use intake::LineView;
 pub(crate) use intake::reason_key;
@@ -51,7 +53,8 @@ pub enum CollectorError {
     PlaintextExposed(SocketAddr),
     /// The store cannot be used.
     Store(StoreError),
-    /// No thread could be started.
+    /// No thread could be started: the one that accepts, or the one that
+    /// follows the certificate files.
     Thread(io::Error),
 }
 
@@ -65,7 +68,7 @@ impl fmt::Display for CollectorError {
                 write!(f, "plaintext is allowed on loopback only, not on {listen}; use TLS or listen on 127.0.0.1")
             }
             Self::Store(error) => write!(f, "the store cannot be used: {error}"),
-            Self::Thread(source) => write!(f, "cannot start the accepting thread: {source}"),
+            Self::Thread(source) => write!(f, "cannot start a thread: {source}"),
         }
     }
 }
@@ -85,11 +88,14 @@ impl Error for CollectorError {
 pub struct Collector {
     address: SocketAddr,
     shared: Arc<Shared>,
+    _watcher: Option<Watcher>,
 }
 
 /// What all threads of a collector share.
 struct Shared {
     options: CollectorOptions,
+    /// Present under TLS.
+    certificates: Option<Arc<Certificates>>,
     intake: Arc<Intake>,
     slots: Slots,
     stop: Stop,
@@ -122,7 +128,7 @@ impl Collector {
     ///
     /// # Errors
     /// The address is taken or not ours, plaintext was asked for beyond
-    /// loopback, the store folder cannot be made.
+    /// loopback, the store folder cannot be made or another collector uses it.
     pub fn bind(options: CollectorOptions) -> Result<Self, CollectorError> {
         let listen = options.listen;
         if matches!(options.security, Security::PlaintextOnLoopback) && !listen.ip().is_loopback() {
@@ -132,13 +138,21 @@ impl Collector {
         let bind = |source| CollectorError::Bind { listen, source };
         let listener = TcpListener::bind(listen).map_err(bind)?;
         let address = listener.local_addr().map_err(bind)?;
-        let shared = Arc::new(Shared { options, intake, slots: Slots::default(), stop: Stop::default() });
+        let (certificates, watcher) = match &options.security {
+            Security::Tls(tls) => {
+                let (certificates, watcher) = Certificates::follow(tls).map_err(CollectorError::Thread)?;
+                (Some(certificates), Some(watcher))
+            }
+            Security::PlaintextOnLoopback => (None, None),
+        };
+        let (slots, stop) = (Slots::default(), Stop::default());
+        let shared = Arc::new(Shared { options, certificates, intake, slots, stop });
         let acceptor = Arc::clone(&shared);
         thread::Builder::new()
             .name("townlet-accept".to_owned())
             .spawn(move || accept(&acceptor, &listener))
             .map_err(CollectorError::Thread)?;
-        Ok(Self { address, shared })
+        Ok(Self { address, shared, _watcher: watcher })
     }
 
     /// Where it listens, with the port that the system chose.
@@ -212,6 +226,7 @@ impl Shared {
         let failures = self.intake.failures().clone();
         report.invalid_by_reason = failures.invalid;
         report.store_error = failures.store;
+        report.certificate = self.certificates.as_ref().map(|certificates| certificates.report(SystemTime::now()));
         report.rejected_kept = self.intake.rejected.as_ref().map_or(0, |rejected| rejected.kept());
         report
     }

@@ -18,7 +18,9 @@ pub type Subscriber = Arc<dyn Fn(&LineView<'_>) + Send + Sync>;
 /// How bytes travel.
 #[derive(Clone, Debug)]
 pub enum Security {
-    /// Under TLS. Where the ALPN list of the [`ServerTls`] holds
+    /// Under TLS. The collector follows the files that the [`ServerTls`] was
+    /// loaded from: new handshakes use renewed ones within two seconds, and the
+    /// connections that are open go on. Where the ALPN list of the [`ServerTls`] holds
     /// [`ACK_PROTOCOL`](crate::ACK_PROTOCOL), clients may ask for acknowledgements.
     Tls(ServerTls),
     /// In the open, and only on a loopback address. There is no ALPN then, so

@@ -5,9 +5,8 @@ use std::net::{SocketAddr, TcpStream};
 use std::time::{Duration, Instant};
 
 use rustls::ServerConnection;
-use townlet_tls::TlsError;
+use townlet_tls::{ServerTls, TlsError};
 
-use super::options::Security;
 use crate::ACK_PROTOCOL;
 use crate::lines::CHUNK;
 
@@ -49,14 +48,14 @@ impl Read for Ahead {
 }
 
 impl Wire {
-    /// Does the TLS handshake, where there is one, by `deadline`.
+    /// Does the TLS handshake, where there is to be one, by `deadline`.
     pub(super) fn open(
         socket: TcpStream,
         peer: SocketAddr,
-        security: &Security,
+        tls: Option<&ServerTls>,
         deadline: Instant,
     ) -> Result<Self, TlsError> {
-        let Security::Tls(tls) = security else { return Ok(Self::Plain(socket)) };
+        let Some(tls) = tls else { return Ok(Self::Plain(socket)) };
         let stream = tls.handshake(socket, &peer.to_string(), deadline)?;
         let (session, socket) = stream.into_parts();
         let buf = vec![0; CHUNK].into_boxed_slice();

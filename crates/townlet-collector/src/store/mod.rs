@@ -7,16 +7,23 @@
 //! which lines are there is one file and not the whole store.
 //!
 //! Lines without `run_id` or `stream` (written before schema 1.0.0) go to
-//! `@no-run-id` and `@no-stream`; no peer's name can produce an `@`.
+//! `@no-run-id` and `@no-stream`, all of them: their numbers, if they have any,
+//! do not tell them apart. No peer's name can produce an `@`.
+//!
+//! One collector at a time uses a folder; a second one is refused, because each
+//! would store what the other has already.
 
 mod handles;
+mod lock;
 mod log;
 pub(crate) mod name;
 
 use std::error::Error;
 use std::fmt;
+use std::fs::File;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
 
 use handles::Handles;
 pub(crate) use log::StreamLog;
@@ -100,13 +107,21 @@ pub(crate) struct Store {
     dir: PathBuf,
     settle: Settle,
     handles: Handles,
+    lock: Mutex<Option<File>>,
 }
 
 impl Store {
     pub(crate) fn open(options: &StoreOptions) -> Result<Self, StoreError> {
         std::fs::create_dir_all(&options.dir)
             .map_err(|error| StoreError::new("making the store folder", &options.dir, error))?;
-        Ok(Self { dir: options.dir.clone(), settle: options.settle, handles: Handles::new(options.max_open_files) })
+        let lock = Mutex::new(lock::lock(&options.dir)?);
+        let handles = Handles::new(options.max_open_files);
+        Ok(Self { dir: options.dir.clone(), settle: options.settle, handles, lock })
+    }
+
+    /// Leaves the folder to another collector: nothing is written any more.
+    pub(crate) fn release(&self) {
+        *self.lock.lock().unwrap_or_else(PoisonError::into_inner) = None;
     }
 
     pub(crate) fn settle(&self) -> Settle {

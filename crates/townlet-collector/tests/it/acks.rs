@@ -126,6 +126,31 @@ fn duplicates_are_known_again_after_the_collector_was_restarted() {
 }
 
 #[test]
+fn lines_of_a_kind_from_the_future_are_known_again_after_the_collector_was_restarted() {
+    let dir = tempfile::tempdir().unwrap();
+    let secure = Secure::new();
+    let run = run_id(1);
+    let dreams = |seqs: std::ops::RangeInclusive<u64>| -> Vec<u8> {
+        let dream = |seq| {
+            format!(
+                "{{\"schema_version\":\"1.7.0\",\"payload_type\":\"dream\",\"run_id\":\"{run}\",\"stream\":\"town\",\"seq\":{seq},\"tick\":1}}\n"
+            )
+        };
+        seqs.map(dream).collect::<String>().into_bytes()
+    };
+    for (sent, stored_now, duplicates) in [(1..=5, 5, 0), (3..=8, 3, 3)] {
+        let collector = Collector::bind(secure.options(dir.path())).unwrap();
+        let mut client = secure.connect(collector.local_addr(), true);
+        client.send(&dreams(sent.clone()));
+        client.acks_until(sent.count() as u64);
+        client.close();
+        let report = stop(collector);
+        assert_eq!((report.totals.stored, report.totals.duplicates), (stored_now, duplicates));
+    }
+    assert_eq!(stored(dir.path(), "town"), dreams(1..=8));
+}
+
+#[test]
 fn a_client_that_did_not_ask_gets_no_acks() {
     let dir = tempfile::tempdir().unwrap();
     let secure = Secure::new();

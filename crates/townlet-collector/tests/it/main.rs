@@ -2,6 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a test's support stops where its expectation does not hold, too")]
 
+mod acknowledged;
 mod acks;
 mod bad_input;
 mod drift;
@@ -9,6 +10,8 @@ mod gaps;
 mod inspect_files;
 mod limits;
 mod receive;
+mod relay;
+mod renewal;
 mod sequence_model;
 mod stop;
 mod store_files;

@@ -109,6 +109,20 @@ fn lines_of_an_older_schema_are_stored_without_a_number() {
 }
 
 #[test]
+fn a_number_without_its_run_or_stream_makes_no_line_a_duplicate() {
+    let dir = tempfile::tempdir().unwrap();
+    let collector = Collector::bind(plain(dir.path())).unwrap();
+    // Two producers that name no run, and two unnamed streams of one run.
+    let nameless = b"{\"stream\":\"town\",\"seq\":1,\"x\":1}\n{\"stream\":\"town\",\"seq\":1,\"x\":2}\n";
+    let unnamed = b"{\"run_id\":\"r\",\"seq\":1,\"x\":1}\n{\"run_id\":\"r\",\"seq\":1,\"x\":2}\n";
+    send_plain(&collector, &[&nameless[..], &unnamed[..]].concat());
+    let report = stop(collector);
+    assert_eq!((report.totals.stored, report.totals.duplicates), (4, 0));
+    assert_eq!(stored_of(dir.path(), "@no-run-id", "town"), nameless);
+    assert_eq!(stored_of(dir.path(), "r", "@no-stream"), unnamed);
+}
+
+#[test]
 fn lines_of_a_kind_from_the_future_are_kept_and_numbered() {
     let dir = tempfile::tempdir().unwrap();
     let collector = Collector::bind(plain(dir.path())).unwrap();

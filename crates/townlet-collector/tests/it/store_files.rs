@@ -92,6 +92,24 @@ fn a_torn_line_of_a_killed_collector_is_cut_off_and_its_resend_is_taken() {
 }
 
 #[test]
+fn a_folder_has_one_collector_at_a_time() {
+    let dir = tempfile::tempdir().unwrap();
+    let first = Collector::bind(plain(dir.path())).unwrap();
+    let error = Collector::bind(plain(dir.path())).unwrap_err().to_string();
+    assert!(error.contains("another collector") && error.contains(&dir.path().display().to_string()), "{error}");
+    send_plain(&first, &lines("town", 1..=3));
+    first.shutdown(PATIENCE);
+    let second = Collector::bind(plain(dir.path())).unwrap();
+    send_plain(&second, &lines("town", 2..=4));
+    // Without a shutdown it leaves as soon as its connections have.
+    drop(second);
+    let third = Collector::bind(plain(dir.path())).unwrap();
+    send_plain(&third, &lines("town", 3..=5));
+    assert_eq!(stop(third).totals.duplicates, 2);
+    assert_eq!(stored(dir.path(), "town"), lines("town", 1..=5));
+}
+
+#[test]
 fn few_open_files_serve_many_streams() {
     let dir = tempfile::tempdir().unwrap();
     let store = StoreOptions { max_open_files: 2, ..StoreOptions::new(dir.path()) };

@@ -2,7 +2,7 @@
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpStream};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 use townlet_collector::store::StoreOptions;
@@ -45,8 +45,7 @@ pub(crate) fn plain(dir: &Path) -> CollectorOptions {
 /// Certificates and both sides' settings.
 pub(crate) struct Secure {
     pub(crate) server: ServerTls,
-    ca_file: PathBuf,
-    _pki: Pki,
+    pub(crate) pki: Pki,
 }
 
 impl Secure {
@@ -55,7 +54,7 @@ impl Secure {
         let issued = pki.localhost();
         let mut options = ServerOptions::new(&issued.cert_file, &issued.key_file);
         options.alpn = vec![ACK_PROTOCOL.to_vec()];
-        Self { server: ServerTls::load(&options).unwrap(), ca_file: pki.ca_file().to_owned(), _pki: pki }
+        Self { server: ServerTls::load(&options).unwrap(), pki }
     }
 
     pub(crate) fn options(&self, dir: &Path) -> CollectorOptions {
@@ -64,7 +63,7 @@ impl Secure {
 
     pub(crate) fn connect(&self, address: SocketAddr, acks: bool) -> TlsClient {
         let alpn = if acks { vec![ACK_PROTOCOL.to_vec()] } else { Vec::new() };
-        let options = ClientOptions { ca_file: Some(self.ca_file.clone()), alpn, ..ClientOptions::default() };
+        let options = ClientOptions { ca_file: Some(self.pki.ca_file().to_owned()), alpn, ..ClientOptions::default() };
         let endpoint = Endpoint::parse(&format!("localhost:{}", address.port())).unwrap();
         // A small buffer, so that acknowledgements nobody reads pile up soon.
         let socket = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None).unwrap();
@@ -72,10 +71,7 @@ impl Secure {
         socket.connect(&address.into()).unwrap();
         let socket = TcpStream::from(socket);
         let tls = ClientTls::load(&options).unwrap();
-        let stream = tls.handshake(socket, &endpoint, Instant::now() + PATIENCE).unwrap();
-        stream.sock.set_read_timeout(Some(PATIENCE)).unwrap();
-        stream.sock.set_write_timeout(Some(PATIENCE)).unwrap();
-        TlsClient { stream: BufReader::new(stream) }
+        TlsClient::over(tls.handshake(socket, &endpoint, Instant::now() + PATIENCE).unwrap())
     }
 }
 
@@ -84,6 +80,12 @@ pub(crate) struct TlsClient {
 }
 
 impl TlsClient {
+    pub(crate) fn over(stream: ClientStream) -> Self {
+        stream.sock.set_read_timeout(Some(PATIENCE)).unwrap();
+        stream.sock.set_write_timeout(Some(PATIENCE)).unwrap();
+        Self { stream: BufReader::new(stream) }
+    }
+
     pub(crate) fn send(&mut self, bytes: &[u8]) {
         self.stream.get_mut().write_all(bytes).unwrap();
         self.stream.get_mut().flush().unwrap();

@@ -7,4 +7,5 @@ mod handshake;
 mod inspect;
 mod plaintext;
 mod probe;
+mod reload;
 mod server;

@@ -6,6 +6,7 @@ mod conformance;
 mod delivery;
 mod factory;
 mod handshake;
+mod renewal;
 
 use std::time::Duration;
 
