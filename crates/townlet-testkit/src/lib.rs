@@ -3,8 +3,9 @@
 //! **What it is.** The other side of every test: transports that fail on
 //! command ([`Script`]), TCP and TLS peers that misbehave in the ways real ones
 //! do ([`peer`]), certificates that are expired, not yet valid or for somebody
-//! else ([`certs`]), a clock that a test moves ([`SimClock`]), and the
-//! [`conformance`](fn@conformance) suite that every transport has to pass.
+//! else ([`certs`]), a clock that a test moves ([`SimClock`]), a disk that
+//! forgets and tears ([`disk`]), and the [`conformance`](fn@conformance) suite
+//! that every transport has to pass.
 //!
 //! **What it is not.** Not for production: it panics with a readable message
 //! where a test's expectation does not hold. It knows no payload type and
@@ -39,6 +40,7 @@
 pub mod certs;
 mod clock;
 mod conformance;
+pub mod disk;
 mod frames;
 mod logs;
 pub mod peer;

@@ -22,6 +22,7 @@ const FOUNDATION: &[(&str, &[&str])] = &[
     ("serde_json", &["townlet-schema", "townlet-transform"]),
     ("thiserror", &["*"]),
     ("tracing", &["*"]),
+    ("crc32fast", &["townlet-spill"]),
     ("itoa", &["townlet-schema"]),
     ("schemars", &["townlet-schema"]),
     ("jsonschema", &["townlet-transform"]),

@@ -3,6 +3,7 @@
 
 mod clock;
 mod conformance;
+mod disk;
 mod logs;
 mod peer;
 mod scripted;
