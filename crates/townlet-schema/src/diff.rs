@@ -1,10 +1,16 @@
 //! Diff lines: what changed against an earlier state.
 
+mod patch;
+mod state;
+
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::heap::heap_of;
 use crate::{Json, Kind, Object, Payload};
+
+pub use patch::{Patch, PatchError};
+pub use state::StateDiff;
 
 /// Body of a `diff` line. The state it applies to is the envelope's `base_seq`.
 ///

@@ -69,7 +69,7 @@ mod version;
 
 pub use client::{Applied, ClientError, ClientState};
 pub use console::{ConsoleCommand, ConsoleError, ConsoleMode, ConsoleOutcome, ConsoleResult};
-pub use diff::Diff;
+pub use diff::{Diff, Patch, PatchError, StateDiff};
 pub use encode::{MAX_DEPTH, encode_body_into, encode_into};
 pub use error::{EncodeError, EncodeErrorKind, ReadError, ReadErrorKind};
 pub use event::{

@@ -9,6 +9,7 @@ mod legacy;
 mod limits;
 mod line;
 mod observations;
+mod patches;
 mod properties;
 mod samples;
 mod schemas;
