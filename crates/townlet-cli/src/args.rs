@@ -5,11 +5,13 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand};
+use townlet_console::Endpoint;
+use townlet_schema::Kind;
 
 /// Telemetry that balances its books: run it, receive it, check it.
 ///
 /// Exit codes: 0 yes; 1 no, or findings; 2 usage or bad configuration;
-/// 3 evidence or peer unavailable.
+/// 3 evidence or peer unavailable; 10 rejected.
 #[derive(Debug, Parser)]
 #[command(name = "townlet", version, max_term_width = 100, propagate_version = true)]
 pub(crate) struct Cli {
@@ -34,6 +36,8 @@ pub(crate) enum Command {
     Inspect(Inspect),
     /// Feed a captured stream through the transforms and sinks of a configuration.
     Replay(Replay),
+    /// Show the stream of a running pipeline, through its console.
+    Tap(Tap),
     /// The post-deployment checks, on the real endpoints of a configuration.
     Smoke(Smoke),
     /// Write a self-made certificate authority with server and client certificates, for tests.
@@ -54,6 +58,8 @@ pub(crate) struct Demo {
     /// Folder for streams, certificates and the configuration.
     #[arg(long, default_value = "demo-out")]
     pub(crate) out: PathBuf,
+    #[command(flatten)]
+    pub(crate) console: ConsoleArgs,
 }
 
 #[derive(Debug, Args)]
@@ -85,6 +91,8 @@ pub(crate) struct Simulate {
     /// Leave out what depends on time (health lines): the same seed then gives the same bytes.
     #[arg(long)]
     pub(crate) deterministic: bool,
+    #[command(flatten)]
+    pub(crate) console: ConsoleArgs,
 }
 
 #[derive(Debug, Args)]
@@ -161,6 +169,37 @@ pub(crate) struct Replay {
     /// Print the account as JSON.
     #[arg(long)]
     pub(crate) json: bool,
+}
+
+/// The console of a process that runs a pipeline.
+#[derive(Debug, Args)]
+pub(crate) struct ConsoleArgs {
+    /// Open a console: unix:PATH or tcp:127.0.0.1:PORT.
+    #[arg(long, value_name = "ENDPOINT")]
+    pub(crate) console: Option<Endpoint>,
+    /// File with its token; a new one is written where there is none. Without it,
+    /// TOWNLET_CONSOLE_TOKEN has the token.
+    #[arg(long, requires = "console", value_name = "FILE")]
+    pub(crate) console_token_file: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Tap {
+    /// Where the console listens: unix:PATH or tcp:127.0.0.1:PORT.
+    #[arg(long)]
+    pub(crate) endpoint: Endpoint,
+    /// File with its token. Without it, TOWNLET_CONSOLE_TOKEN has the token.
+    #[arg(long, alias = "console-token-file", value_name = "FILE")]
+    pub(crate) token_file: Option<PathBuf>,
+    /// Kinds to show (snapshot, event, health, …), separated by commas; all without it.
+    #[arg(long, value_delimiter = ',')]
+    pub(crate) kinds: Vec<Kind>,
+    /// Stream to show, `*` for any characters. May be repeated; all without it.
+    #[arg(long = "stream", value_name = "STREAM")]
+    pub(crate) streams: Vec<String>,
+    /// End after so many frames.
+    #[arg(long, value_parser = clap::value_parser!(u64).range(1..))]
+    pub(crate) limit: Option<u64>,
 }
 
 #[derive(Debug, Args)]

@@ -15,7 +15,7 @@ use townlet_tls::{ServerOptions, ServerTls};
 use crate::args::Demo;
 use crate::exit::Exit;
 use crate::out::{remark, say};
-use crate::{account, certs, setup};
+use crate::{account, certs, setup, tap};
 
 /// How long the demo waits for the last acknowledgements.
 const DRAIN: Duration = Duration::from_secs(10);
@@ -41,6 +41,7 @@ pub(crate) fn run(args: &Demo) -> anyhow::Result<Exit> {
     let factories = setup::factories();
     let loaded = setup::load_or_explain(&path, &[], &factories)?;
     let telemetry = setup::start(&loaded.config, &factories, &setup::identity_of_seed(args.seed))?;
+    let _console = tap::open_console(&args.console, &telemetry)?;
     remark!(
         "a town of {} agents, seed {}; redacted and validated; TLS 1.3 to {} and a copy to {}",
         args.agents,

@@ -14,6 +14,8 @@ pub(crate) enum Exit {
     Usage,
     /// A file or peer that is needed cannot be had.
     Unavailable,
+    /// Somebody who decides said no.
+    Rejected,
 }
 
 impl From<Exit> for ExitCode {
@@ -23,6 +25,7 @@ impl From<Exit> for ExitCode {
             Exit::No => 1,
             Exit::Usage => 2,
             Exit::Unavailable => 3,
+            Exit::Rejected => 10,
         })
     }
 }

@@ -13,6 +13,7 @@ mod replay;
 mod setup;
 mod simulate;
 mod smoke;
+mod tap;
 mod validate;
 
 use std::io::IsTerminal;
@@ -35,6 +36,7 @@ fn main() -> ExitCode {
         Command::Validate(args) => validate::run(args),
         Command::Inspect(args) => inspect::run(args),
         Command::Replay(args) => replay::run(args),
+        Command::Tap(args) => tap::run(args),
         Command::Smoke(args) => smoke::run(args),
         Command::Certs(args) => certs::run(args),
     };

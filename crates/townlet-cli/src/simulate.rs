@@ -9,7 +9,7 @@ use townlet_sim::{Host, World, WorldOptions};
 use crate::args::Simulate;
 use crate::exit::{Exit, Failure};
 use crate::out::remark;
-use crate::{account, collect, setup};
+use crate::{account, collect, setup, tap};
 
 pub(crate) fn run(args: &Simulate) -> anyhow::Result<Exit> {
     let factories = setup::factories();
@@ -22,6 +22,7 @@ pub(crate) fn run(args: &Simulate) -> anyhow::Result<Exit> {
     }
     let identity = setup::identity_of_seed(args.seed);
     let telemetry = setup::start(&config, &factories, &identity)?;
+    let _console = tap::open_console(&args.console, &telemetry)?;
     let options = WorldOptions {
         seed: args.seed,
         agents: args.agents,

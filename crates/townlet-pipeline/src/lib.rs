@@ -69,6 +69,7 @@ mod status;
 mod stream;
 mod streams;
 mod stub;
+mod tap;
 mod telemetry;
 
 pub use admission::Emitted;
@@ -80,6 +81,7 @@ pub use replay::Replay;
 pub use status::SinkInfo;
 pub use stream::Stream;
 pub use stub::{STUB_WARNING, StubSink};
+pub use tap::{Tap, TapOptions};
 pub use telemetry::{FinalStatement, Telemetry};
 pub use townlet_worker::{Account, Backpressure, DropReason, Options, Statement};
 

@@ -14,6 +14,7 @@ use townlet_worker::{Backpressure, DropReason, Machine, Route, Sink, Statement};
 use crate::intake::Intake;
 use crate::stage::Stage;
 use crate::streams::Streams;
+use crate::tap::TapPoint;
 
 /// How often an emitting host looks for the lock before it sleeps, and the
 /// pauses between two looks: some 10 µs on the machines of today.
@@ -40,6 +41,8 @@ pub(crate) struct State {
 pub(crate) struct Shared {
     state: Mutex<State>,
     pub(crate) stage: Mutex<Stage>,
+    /// Where the stage shows its frames.
+    pub(crate) tap: Arc<TapPoint>,
     /// Per sink: main worker, extra lane.
     pub(crate) bells: Vec<[Bells; 2]>,
     pub(crate) stage_bell: Bells,
@@ -83,6 +86,7 @@ impl Shared {
             may_block,
             largest_bound: options().map(|o| o.max_buffer_bytes).max().unwrap_or_default(),
             raising: stage.raising(),
+            tap: stage.tap(),
             // Events wait at most a quarter longer than by the workers' own interval.
             stage_doze: if at_once { LONGEST_DOZE } else { (shortest_flush / 4).clamp(SHORTEST_DOZE, LONGEST_DOZE) },
             stage_at_once: at_once,

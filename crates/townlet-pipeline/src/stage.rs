@@ -20,6 +20,7 @@ use crate::intake::{CHUNK_BYTES, Form, Intake, Routes, Token};
 use crate::lane::{AnyLane, Encoded};
 use crate::replay;
 use crate::streams::StreamInfo;
+use crate::tap::TapPoint;
 
 /// A rendered line, by its place.
 struct Line {
@@ -51,6 +52,7 @@ pub(crate) struct Stage {
     out: Vec<u8>,
     scratch: Vec<u8>,
     panic: Option<String>,
+    tap: Arc<TapPoint>,
 }
 
 impl Stage {
@@ -69,12 +71,18 @@ impl Stage {
             out: Vec::new(),
             scratch: Vec::new(),
             panic: None,
+            tap: Arc::default(),
         }
     }
 
     /// The chain's validator of mode `raise`.
     pub(crate) fn raising(&self) -> Option<Arc<Validator>> {
         self.chain.raising()
+    }
+
+    /// Where it shows its frames.
+    pub(crate) fn tap(&self) -> Arc<TapPoint> {
+        Arc::clone(&self.tap)
     }
 
     /// Takes over what was opened, evicted and emitted since; chooses what to render next.
@@ -228,6 +236,7 @@ impl Stage {
             (Bytes::new(), &self.out[..])
         };
         let (streams, chunks) = (&self.streams, &self.chunks);
+        let mut showing = self.tap.showing();
         let frames = self.lines.drain(..).map(|(token, outcome)| {
             let frame = outcome.map(|Line { chunk, range, identity }| {
                 let (bytes, range) = match chunk {
@@ -236,17 +245,26 @@ impl Stage {
                     None => (Bytes::copy_from_slice(&apart[range.clone()]), 0..range.len()),
                 };
                 let info = &streams[token.stream as usize];
-                let Identity { label, kind, seq } = identity.unwrap_or_else(|| Identity {
-                    label: info.label.clone(),
-                    kind: info.kind.as_str(),
-                    seq: token.seq,
-                });
-                Frame::within(label, kind, seq, token.tick, bytes, range)
+                let Some(Identity { label, kind, seq }) = identity else {
+                    if let Some(showing) = &mut showing {
+                        showing.line(&bytes, &range);
+                    }
+                    let kind = info.kind.as_str();
+                    return Frame::within(info.label.clone(), kind, token.seq, token.tick, bytes, range);
+                };
+                let frame = Frame::within(label, kind, seq, token.tick, bytes, range);
+                if let Some(showing) = &mut showing {
+                    showing.captured(&frame);
+                }
+                frame
             });
             (token, frame)
         });
         self.frames.clear();
         self.frames.extend(frames);
+        if let Some(showing) = showing {
+            self.tap.show(showing);
+        }
         if self.out.capacity() > 2 * ARENA_CHUNK {
             self.out = Vec::new();
         }

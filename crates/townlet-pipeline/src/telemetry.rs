@@ -17,6 +17,7 @@ use crate::shared::Shared;
 use crate::state::StateValue;
 use crate::status::SinkInfo;
 use crate::stream::Stream;
+use crate::tap::{Tap, TapOptions};
 
 /// A running pipeline. Cheap to clone, `Send + Sync`.
 ///
@@ -169,6 +170,13 @@ impl Telemetry {
         Some(infos.iter().enumerate().map(|(n, i)| (i.name.to_string(), sink.stream(n as u32))).collect())
     }
 
+    /// Shows the frames that are made from now on, after redaction, also those
+    /// that a sink then fails to deliver. A tap that reads too slowly misses
+    /// frames, which it counts; nobody waits for it. Any number may be attached.
+    pub fn tap(&self, options: &TapOptions) -> Tap {
+        self.inner.shared.tap.attach(options)
+    }
+
     /// Sends what waits without regard to batch size and intervals, and waits
     /// until every sink has settled everything or `timeout` is over. True where
     /// nothing is buffered any more. Blocks the caller; not for the loop.
@@ -182,6 +190,7 @@ impl Telemetry {
     /// refused; calling it again returns the same books.
     pub fn shutdown(&self, timeout: Duration) -> FinalStatement {
         let statements = self.inner.shared.shutdown(timeout);
+        self.inner.shared.tap.close();
         let names = self.statements().into_iter().map(|(name, _)| name);
         FinalStatement { sinks: names.zip(statements).collect() }
     }
@@ -193,6 +202,8 @@ impl Drop for Inner {
         let mut state = self.shared.lock();
         self.shared.close(&mut state, now);
         self.shared.abandon(&mut state);
+        drop(state);
+        self.shared.tap.close();
     }
 }
 

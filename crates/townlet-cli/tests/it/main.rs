@@ -8,4 +8,5 @@ mod inspect;
 mod replay;
 mod simulate;
 mod support;
+mod tap;
 mod validate;

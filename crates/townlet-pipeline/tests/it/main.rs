@@ -15,4 +15,5 @@ mod regressions;
 mod replay;
 mod sharing;
 mod shutdown;
+mod tap;
 mod wakeups;
