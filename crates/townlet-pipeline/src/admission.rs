@@ -44,6 +44,18 @@ impl Shared {
         weight: usize,
         offer: Offer<'_, T>,
     ) -> Result<Emitted, EmitError> {
+        self.emit_watched(stream, tick, weight, offer, |_, _, _| {})
+    }
+
+    /// The same; `watch` sees the sinks that keep it, before anything happens to it.
+    pub(crate) fn emit_watched<T: Payload>(
+        &self,
+        stream: u32,
+        tick: u64,
+        weight: usize,
+        offer: Offer<'_, T>,
+        watch: impl FnOnce(&mut [Sink], Routes, u64),
+    ) -> Result<Emitted, EmitError> {
         // Declared before the guard, so dropped after it: a destructor may take long.
         let _remains: Remains;
         let mut state = self.lock_to_emit();
@@ -67,6 +79,7 @@ impl Shared {
         if routes == Routes::NOWHERE {
             return Ok(Emitted { seq, dropped });
         }
+        watch(&mut state.sinks, routes, seq);
         let form = put(state, stream, seq, tick, offer);
         state.intake.push(Token { stream, form, seq, tick, weight, routes });
         self.wake_for(state, tick);
@@ -105,6 +118,7 @@ impl Shared {
                 bells[0].ring_work();
             }
             self.stage_bell.ring_work();
+            self.ring_spoolers(&state.sinks);
             state = self.room.wait_for_room(state, longest - waited);
         }
         state
@@ -165,7 +179,7 @@ fn admit(
             Admitted::Dropped(reason) => return Err(reason),
             Admitted::Full => waited = true,
             Admitted::EvictUpstream => match intake.evict_for(index) {
-                Some(token) => sink.machine(Route::Main).drop_upstream(token.stream, token.weight, reason),
+                Some(token) => sink.machine(Route::Main).drop_upstream(token.stream, token.seq, token.weight, reason),
                 None => {
                     // All that the sink holds is in the hands of the stage or the transport.
                     sink.machine(Route::Main).refuse(stream, reason);

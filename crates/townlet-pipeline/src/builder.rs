@@ -8,9 +8,11 @@ use townlet_transport::{Transport, TransportError};
 use townlet_worker::driver::{self, Make};
 use townlet_worker::{Backpressure, Options, Route, Sink, seed_from};
 
+use crate::dynamic::NamedEvent;
 use crate::error::BuildError;
 use crate::intake::MAX_SINKS;
 use crate::shared::{Shared, SinkSeat};
+use crate::spooling::{self, Group, SpillSettings};
 use crate::stage::Stage;
 use crate::status::SinkInfo;
 use crate::streams::Streams;
@@ -25,11 +27,19 @@ pub struct Builder {
     chain: Option<Chain>,
     runtime_variant: Option<String>,
     sinks: Vec<(Options, SinkInfo, SharedMake)>,
+    spills: Vec<(String, SpillSettings)>,
 }
 
 impl Default for Builder {
     fn default() -> Self {
-        Self { run_id: None, producer: "town".into(), chain: None, runtime_variant: None, sinks: Vec::new() }
+        Self {
+            run_id: None,
+            producer: "town".into(),
+            chain: None,
+            runtime_variant: None,
+            sinks: Vec::new(),
+            spills: Vec::new(),
+        }
     }
 }
 
@@ -77,6 +87,15 @@ impl Builder {
         self
     }
 
+    /// Gives a sink a spill on disk, as [`SpillMode`](crate::SpillMode) says. Its
+    /// policy should be [`Backpressure::Spill`], unless other events than those
+    /// on disk may be shed.
+    #[must_use]
+    pub fn spill(mut self, sink: impl Into<String>, settings: SpillSettings) -> Self {
+        self.spills.push((sink.into(), settings));
+        self
+    }
+
     /// Starts the threads.
     ///
     /// # Errors
@@ -84,7 +103,7 @@ impl Builder {
     /// name, or one whose name is empty, longer than 128 bytes or has control
     /// characters; [`BuildError::Producer`] where the producer's name makes no
     /// stream name; [`BuildError::Thread`] where the operating system refuses one.
-    pub fn start(self) -> Result<Telemetry, BuildError> {
+    pub fn start(mut self) -> Result<Telemetry, BuildError> {
         if self.sinks.is_empty() || self.sinks.len() > MAX_SINKS {
             return Err(BuildError::Sinks(format!(
                 "a pipeline has 1 to {MAX_SINKS} sinks, this one has {}; for none use the stub",
@@ -102,10 +121,12 @@ impl Builder {
                 return Err(BuildError::Sinks(format!("two sinks are named `{}`; names must differ", options.name)));
             }
         }
+        let spills = self.take_spills()?;
         let run_id = self.run_id.unwrap_or_else(|| RunId::from_u128(uuid::Uuid::now_v7().as_u128()));
-        // One sink without a second lane shares its thread with the stage.
-        let inline = self.sinks.len() == 1 && self.sinks[0].0.backpressure != Backpressure::FanOut;
-        let sinks: Vec<Sink> =
+        // One sink without a second lane shares its thread with the stage; one with a
+        // spill does not, since what waits must get there while its sink is stuck.
+        let inline = self.sinks.len() == 1 && self.sinks[0].0.backpressure != Backpressure::FanOut && spills.is_empty();
+        let mut sinks: Vec<Sink> =
             self.sinks.iter().map(|(o, ..)| Sink::new(o.clone(), seed_from(&o.name), inline)).collect();
         let chain = match self.chain {
             Some(chain) => chain,
@@ -113,9 +134,25 @@ impl Builder {
         };
         let concerned = Kind::ALL.iter().copied().filter(|kind| chain.concerns(*kind)).collect();
         let stage = Stage::new(chain, inline);
-        let shared = Arc::new(Shared::new(sinks, Streams::new(run_id, concerned), stage, inline));
+        let mut streams = Streams::new(run_id, concerned);
+        let mut opened = Vec::new();
+        if !spills.is_empty() {
+            let (recovered, _) = streams.open::<NamedEvent>(&format!("{}.recovered", self.producer))?;
+            for group in spills {
+                opened.push(spooling::open(group, &mut sinks, recovered)?);
+            }
+        }
+        let recovered = opened.iter().map(|log| log.recovered.clone()).collect();
+        let mut spooler_of = vec![None; sinks.len()];
+        for (n, log) in opened.iter().enumerate() {
+            log.sinks().for_each(|sink| spooler_of[sink] = Some(n));
+        }
+        let shared = Arc::new(Shared::new(sinks, streams, stage, inline, spooler_of, opened.len()));
         let infos = self.sinks.iter().map(|(_, info, _)| info.clone()).collect();
-        let telemetry = Telemetry::new(Arc::clone(&shared), self.producer, self.runtime_variant, infos)?;
+        let telemetry = Telemetry::new(Arc::clone(&shared), self.producer, self.runtime_variant, infos, recovered)?;
+        for (index, log) in opened.into_iter().enumerate() {
+            log.start(&shared, index)?;
+        }
         for (sink, (options, _, make)) in self.sinks.into_iter().enumerate() {
             let lanes: &[Route] = match options.backpressure {
                 Backpressure::FanOut => &[Route::Main, Route::Lane],
@@ -140,5 +177,29 @@ impl Builder {
                 .map_err(|source| BuildError::Thread { sink: "stage".into(), source })?;
         }
         Ok(telemetry)
+    }
+
+    /// The spills by folder; their sinks are told.
+    fn take_spills(&mut self) -> Result<Vec<Group>, BuildError> {
+        let mut settings = Vec::new();
+        for (name, spill) in std::mem::take(&mut self.spills) {
+            let Some(sink) = self.sinks.iter().position(|(options, ..)| options.name == name) else {
+                return Err(BuildError::Sinks(format!("a spill names the sink `{name}`, which there is not")));
+            };
+            self.sinks[sink].0.spill = Some(spill.mode);
+            settings.push((sink, spill));
+        }
+        for (sink, (options, ..)) in self.sinks.iter().enumerate() {
+            let has = settings.iter().filter(|(of, _)| *of == sink).count();
+            if has > 1 || options.backpressure == Backpressure::Spill && has == 0 {
+                let what = if has == 0 { "spills, but has no spill: give it a folder" } else { "has two spills" };
+                return Err(BuildError::Sinks(format!("sink `{}` {what}", options.name)));
+            }
+            if options.backpressure == Backpressure::FanOut && has > 0 {
+                let what = "has a spill: then `spill` is the policy, not `fan_out`";
+                return Err(BuildError::Sinks(format!("sink `{}` {what}", options.name)));
+            }
+        }
+        Ok(spooling::groups(settings))
     }
 }

@@ -46,6 +46,14 @@ pub enum BuildError {
     /// The default transforms cannot be built.
     #[error("transforms: {0}")]
     Transforms(#[from] townlet_transform::BuildError),
+    /// A spill cannot be opened: another process has it, or its folder cannot be used.
+    #[error("spill {}: {source}", path.display())]
+    Spill {
+        /// `buffer.spill.path`.
+        path: std::path::PathBuf,
+        /// Why.
+        source: townlet_spill::SpillError,
+    },
     /// Two sinks of one name, or none, or too many.
     #[error("{0}")]
     Sinks(String),

@@ -53,6 +53,7 @@
 mod admission;
 mod arena;
 mod body;
+mod books;
 mod builder;
 mod dynamic;
 mod error;
@@ -60,9 +61,11 @@ mod health;
 mod intake;
 mod lane;
 mod latest;
+mod receipts;
 mod rendering;
 mod replay;
 mod shared;
+mod spooling;
 mod stage;
 mod state;
 mod status;
@@ -73,17 +76,21 @@ mod tap;
 mod telemetry;
 
 pub use admission::Emitted;
+pub use books::Recovered;
 pub use builder::Builder;
 pub use error::{BuildError, EmitError, StreamError};
 pub use health::TickHealth;
 pub use latest::View;
+pub use receipts::Receipts;
 pub use replay::Replay;
+pub use spooling::SpillSettings;
 pub use status::SinkInfo;
 pub use stream::Stream;
 pub use stub::{STUB_WARNING, StubSink};
 pub use tap::{Tap, TapOptions};
 pub use telemetry::{FinalStatement, Telemetry};
-pub use townlet_worker::{Account, Backpressure, DropReason, Options, Statement};
+pub use townlet_spill::{FsyncPolicy, SpillOptions};
+pub use townlet_worker::{Account, Backpressure, DropReason, NoReceipt, Options, Receipt, SpillMode, Statement};
 
 /// The README's example compiles and runs.
 #[cfg(doctest)]

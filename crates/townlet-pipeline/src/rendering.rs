@@ -29,6 +29,7 @@ impl Shared {
             }
             settle(&mut state.sinks, &token, outcome);
         }
+        self.ring_spoolers(&state.sinks);
         if !self.inline_stage {
             for (sink, bells) in state.sinks.iter_mut().zip(&self.bells) {
                 for (route, bell) in [Route::Main, Route::Lane].into_iter().zip(bells) {
@@ -64,7 +65,8 @@ impl Shared {
                 return false;
             }
             // After too many panics: nobody would send what it makes, and the chain gets its rest.
-            let parked = !state.closed && state.sinks.iter().all(|s| s.main().is_parked());
+            let rests = |sink: &Sink| sink.main().is_parked() && !sink.main().spools();
+            let parked = !state.closed && state.sinks.iter().all(rests);
             if !idle && !parked {
                 return true;
             }
@@ -85,10 +87,10 @@ fn settle(sinks: &mut [Sink], token: &Token, outcome: Result<Frame, DropReason>)
         Ok(frame) => {
             let Some(first) = routed.next() else { return };
             for machine in routed {
-                machine.fill(token.stream, token.weight, frame.clone());
+                machine.fill(token.stream, token.seq, token.weight, frame.clone());
             }
-            first.fill(token.stream, token.weight, frame);
+            first.fill(token.stream, token.seq, token.weight, frame);
         }
-        Err(reason) => routed.for_each(|machine| machine.drop_upstream(token.stream, token.weight, reason)),
+        Err(reason) => routed.for_each(|machine| machine.drop_upstream(token.stream, token.seq, token.weight, reason)),
     }
 }

@@ -9,9 +9,11 @@ use std::time::{Duration, Instant};
 
 use townlet_transform::Validator;
 use townlet_worker::driver::{Bells, Seat};
-use townlet_worker::{Backpressure, DropReason, Machine, Route, Sink, Statement};
+use townlet_worker::{Backpressure, DropReason, Machine, Route, Sink, SpoolStatus, Statement};
 
+use crate::dynamic::NamedEvent;
 use crate::intake::Intake;
+use crate::lane::Lane;
 use crate::stage::Stage;
 use crate::streams::Streams;
 use crate::tap::TapPoint;
@@ -25,6 +27,9 @@ const PAUSES: usize = 4;
 const SHORTEST_DOZE: Duration = Duration::from_millis(1);
 const LONGEST_DOZE: Duration = Duration::from_millis(100);
 
+/// At shutdown, how long storing what was not delivered may take beyond the deadline.
+const GRACE: Duration = Duration::from_millis(200);
+
 /// Events that hosts encode for a stage that is behind, until it says again that
 /// it is: one that is held up by its sink needs no help.
 const HELP: usize = 1024;
@@ -36,6 +41,9 @@ pub(crate) struct State {
     pub(crate) closed: bool,
     pub(crate) stage_dozes: bool,
     pub(crate) newest_tick: u64,
+    /// By spill.
+    pub(crate) spools: Vec<SpoolStatus>,
+    pub(crate) spoolers_running: usize,
 }
 
 pub(crate) struct Shared {
@@ -46,6 +54,10 @@ pub(crate) struct Shared {
     /// Per sink: main worker, extra lane.
     pub(crate) bells: Vec<[Bells; 2]>,
     pub(crate) stage_bell: Bells,
+    /// By spill.
+    pub(crate) spoolers: Vec<Bells>,
+    /// By sink, the place of its spill's bell.
+    spooler_of: Vec<Option<usize>>,
     /// Where hosts wait for room, and `shutdown` for the end.
     pub(crate) room: Bells,
     /// True where the only sink's driver runs the stage.
@@ -72,14 +84,29 @@ impl fmt::Debug for Shared {
 }
 
 impl Shared {
-    pub(crate) fn new(sinks: Vec<Sink>, streams: Streams, stage: Stage, inline_stage: bool) -> Self {
+    /// `spooler_of`: for each sink the number of its spill, of `spills`.
+    pub(crate) fn new(
+        sinks: Vec<Sink>,
+        streams: Streams,
+        stage: Stage,
+        inline_stage: bool,
+        spooler_of: Vec<Option<usize>>,
+        spills: usize,
+    ) -> Self {
         let options = || sinks.iter().map(|s| s.main().options());
-        let may_block = options().any(|o| o.backpressure == Backpressure::Block);
+        let may_block = options().any(|o| matches!(o.backpressure, Backpressure::Block | Backpressure::Spill));
         let at_once = options().any(|o| o.flush_interval.is_zero() || o.flush_interval_ticks == 0);
+        let mut intake = Intake::default();
+        // Streams that are open already are those of recovered events, which nobody emits to.
+        for _ in streams.infos() {
+            intake.add_lane(Box::new(Lane::<NamedEvent>::default()), Box::new(Lane::<NamedEvent>::default()));
+        }
         let shortest_flush = options().map(|o| o.flush_interval).min().unwrap_or_default();
         Self {
             bells: sinks.iter().map(|_| <[Bells; 2]>::default()).collect(),
             stage_bell: Bells::default(),
+            spoolers: (0..spills).map(|_| Bells::default()).collect(),
+            spooler_of,
             room: Bells::default(),
             inline_stage,
             start: Instant::now(),
@@ -93,12 +120,14 @@ impl Shared {
             help: AtomicUsize::new(0),
             stage: Mutex::new(stage),
             state: Mutex::new(State {
-                intake: Intake::default(),
+                intake,
                 sinks,
                 streams,
                 closed: false,
                 stage_dozes: false,
                 newest_tick: 0,
+                spools: vec![SpoolStatus::default(); spills],
+                spoolers_running: spills,
             }),
         }
     }
@@ -161,7 +190,8 @@ impl Shared {
         let deadline = self.now().saturating_add(timeout);
         let mut state = self.lock();
         loop {
-            if state.sinks.iter().all(|s| s.statement().buffered == 0) {
+            let owed = |s: &Sink| s.statement().buffered + s.statement().spilled;
+            if state.sinks.iter().all(|s| owed(s) == 0) {
                 return true;
             }
             let now = self.now();
@@ -189,7 +219,12 @@ impl Shared {
         for token in state.intake.drain() {
             for (index, sink) in state.sinks.iter_mut().enumerate() {
                 if let Some(route) = token.routes.get(index) {
-                    sink.machine(route).drop_upstream(token.stream, token.weight, DropReason::UndeliveredAtShutdown);
+                    sink.machine(route).drop_upstream(
+                        token.stream,
+                        token.seq,
+                        token.weight,
+                        DropReason::UndeliveredAtShutdown,
+                    );
                 }
             }
         }
@@ -208,6 +243,9 @@ impl Shared {
             }
             state = self.room.wait_for_room(state, deadline - now);
         }
+        if state.spoolers_running > 0 {
+            state = self.store_the_rest(state);
+        }
         self.abandon(&mut state);
         let statements = state.sinks.iter().map(Sink::statement).collect();
         drop(state);
@@ -215,8 +253,46 @@ impl Shared {
         statements
     }
 
+    /// At the end, with spills: what has not been delivered is rendered and stored.
+    fn store_the_rest<'a>(&'a self, mut state: MutexGuard<'a, State>) -> MutexGuard<'a, State> {
+        let last = self.now().saturating_add(GRACE);
+        // The stage's own thread goes on too; whoever comes first renders.
+        while !state.intake.is_idle() && self.now() < last {
+            drop(state);
+            let _ = self.refill();
+            state = self.lock();
+        }
+        state.sinks.iter_mut().filter(|s| s.main().spools()).flat_map(Sink::machines).for_each(Machine::abandon);
+        while state.spoolers_running > 0 {
+            let now = self.now();
+            if now >= last {
+                tracing::error!("telemetry_spill_unfinished");
+                break;
+            }
+            self.spoolers.iter().for_each(Bells::ring_work);
+            state = self.room.wait_for_room(state, (last - now).min(Duration::from_millis(5)));
+        }
+        let machines = state.sinks.iter_mut().flat_map(Sink::machines);
+        machines.for_each(|m| m.abandon_spool(DropReason::UndeliveredAtShutdown));
+        state
+    }
+
+    /// Rings the spoolers of sinks that have something for them.
+    pub(crate) fn ring_spoolers(&self, sinks: &[Sink]) {
+        if self.spoolers.is_empty() {
+            return;
+        }
+        for (sink, spooler) in sinks.iter().zip(&self.spooler_of) {
+            if let Some(spooler) = spooler
+                && sink.main().wants_spooler()
+            {
+                self.spoolers[*spooler].ring_work();
+            }
+        }
+    }
+
     fn ring_all(&self) {
-        for bell in self.bells.iter().flatten() {
+        for bell in self.bells.iter().flatten().chain(&self.spoolers) {
             bell.ring_work();
         }
         self.stage_bell.ring_work();
@@ -248,6 +324,10 @@ impl Seat for SinkSeat {
 
     fn room(&self) -> &Bells {
         &self.shared.room
+    }
+
+    fn spooler(&self) -> Option<&Bells> {
+        self.shared.spooler_of[self.sink].map(|n| &self.shared.spoolers[n])
     }
 
     fn now(&self) -> Duration {

@@ -104,7 +104,7 @@ fn describe(sink: &Sink, info: &SinkInfo, now: (Duration, SystemTime)) -> Transp
         delivered: account.delivered(),
         coalesced: 0,
         buffered: s.statement.buffered,
-        spilled: 0,
+        spilled: s.statement.spilled,
         residual: i64::try_from(s.statement.residual()).unwrap_or(i64::MAX),
         keyframes_sent: 0,
         sinks: BTreeMap::new(),

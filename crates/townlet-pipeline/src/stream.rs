@@ -10,12 +10,14 @@ use bytes::Bytes;
 use serde::Serialize;
 use townlet_schema::{EncodeError, Kind, Payload, encode_body_into, encode_into};
 use townlet_transform::{Dropped, Head, Validator};
-use townlet_worker::DropReason;
+use townlet_worker::{DropReason, Sink};
 
 use crate::admission::{Emitted, Offer};
 use crate::body::{event_name, without_envelope};
 use crate::error::EmitError;
+use crate::intake::Routes;
 use crate::lane::Item;
+use crate::receipts::Receipts;
 use crate::shared::Shared;
 use crate::stage::reason_of_encoding;
 
@@ -85,6 +87,30 @@ impl<T: Payload> Stream<T> {
         }
         let weight = size_of::<T>().saturating_add(value.heap_size()).saturating_add(ENVELOPE_WEIGHT);
         self.shared.emit(self.index, tick, weight, Offer::Item(Item::Value(value)))
+    }
+
+    /// As [`emit`](Self::emit), with receipts: for the few events of which the
+    /// host must know that they arrived. Waiting for them is not for the loop.
+    ///
+    /// # Errors
+    /// As [`emit`](Self::emit).
+    pub fn emit_with_receipt(&self, tick: u64, value: T) -> Result<(Emitted, Receipts), EmitError> {
+        if let Some(validator) = &self.raising {
+            let source = |source| EmitError::Unencodable { kind: T::KIND.as_str(), source };
+            with_encoded(&value, encode_body_into, |body| self.check(validator, tick, body)).map_err(source)??;
+        }
+        let weight = size_of::<T>().saturating_add(value.heap_size()).saturating_add(ENVELOPE_WEIGHT);
+        let mut by_sink = Vec::new();
+        let watch = |sinks: &mut [Sink], routes: Routes, seq| {
+            for (index, sink) in sinks.iter_mut().enumerate() {
+                if let Some(route) = routes.get(index) {
+                    let name = sink.main().options().name.clone();
+                    by_sink.push((name, sink.machine(route).watch(self.index, seq)));
+                }
+            }
+        };
+        let emitted = self.shared.emit_watched(self.index, tick, weight, Offer::Item(Item::Value(value)), watch)?;
+        Ok((emitted, Receipts { by_sink }))
     }
 
     /// Encodes `value` here and takes the bytes over: for data that is borrowed,

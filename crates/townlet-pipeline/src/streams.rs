@@ -73,6 +73,11 @@ impl Streams {
         Ok((self.infos.len() as u32 - 1, true))
     }
 
+    /// The number of the last event of a stream; 0 before the first.
+    pub(crate) fn last_seq(&self, stream: u32) -> u64 {
+        self.seqs[stream as usize]
+    }
+
     /// Numbers the next event of a stream, from 1.
     pub(crate) fn next_seq(&mut self, stream: u32) -> u64 {
         let seq = &mut self.seqs[stream as usize];

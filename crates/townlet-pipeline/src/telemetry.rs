@@ -8,6 +8,7 @@ use townlet_schema::{ConsoleResult, Failure, Health, Json, Kind, Payload, RunId,
 use townlet_worker::{Account, Sink, Statement};
 
 use crate::admission::Emitted;
+use crate::books::Recovered;
 use crate::builder::Builder;
 use crate::dynamic::{NamedEvent, StandardStreams};
 use crate::error::{EmitError, StreamError};
@@ -38,13 +39,15 @@ pub(crate) struct Inner {
     pub(crate) sinks: Vec<SinkInfo>,
     pub(crate) standard: StandardStreams,
     pub(crate) latest: Latest,
+    recovered: Vec<Recovered>,
 }
 
 /// The final books of a pipeline, by sink, in the order of configuration.
 #[derive(Clone, Debug, Default)]
 #[non_exhaustive]
 pub struct FinalStatement {
-    /// Sink name and its statement; `buffered` is 0 in each.
+    /// Sink name and its statement; `buffered` is 0 in each, `spilled` is what its
+    /// spill keeps for the next run.
     pub sinks: Vec<(String, Statement)>,
 }
 
@@ -66,10 +69,11 @@ impl Telemetry {
         producer: String,
         runtime_variant: Option<String>,
         sinks: Vec<SinkInfo>,
+        recovered: Vec<Recovered>,
     ) -> Result<Self, StreamError> {
         let standard = StandardStreams::open(&shared, &producer)?;
         let latest = Latest::default();
-        Ok(Self { inner: Arc::new(Inner { shared, producer, runtime_variant, sinks, standard, latest }) })
+        Ok(Self { inner: Arc::new(Inner { shared, producer, runtime_variant, sinks, standard, latest, recovered }) })
     }
 
     pub(crate) fn inner(&self) -> &Inner {
@@ -79,6 +83,11 @@ impl Telemetry {
     /// The identity of this run.
     pub fn run_id(&self) -> RunId {
         *self.inner.shared.lock().streams.run_id()
+    }
+
+    /// What earlier runs left in the spills, in the order in which they were configured.
+    pub fn recovered(&self) -> &[Recovered] {
+        &self.inner.recovered
     }
 
     /// Opens a stream for payloads of one type, or returns the one that is open.
@@ -184,7 +193,8 @@ impl Telemetry {
         self.inner.shared.flush(timeout)
     }
 
-    /// Delivers what it can until `timeout`, settles the rest by name
+    /// Delivers what it can until `timeout`, stores the rest where there is a
+    /// spill (it counts as spilled, and the next run delivers it), settles by name what is still left
     /// (`unacked_at_shutdown`, `undelivered_at_shutdown`), and returns the final
     /// books. On time even when a call of a transport is stuck. Later emits are
     /// refused; calling it again returns the same books.

@@ -88,8 +88,12 @@ impl Record {
     /// # Errors
     /// Everything that keeps it from being one well-formed object, see
     /// [`DropReason::InvalidPayload`](crate::DropReason::InvalidPayload).
-    pub fn checked(head: Head, text: Vec<u8>) -> Result<Self, Dropped> {
+    pub fn checked(head: Head, mut text: Vec<u8>) -> Result<Self, Dropped> {
         let index = scan(&text)?;
+        // Between tokens they are space, within strings the scan lets none pass; a line has but one, its last.
+        for byte in text.iter_mut().filter(|byte| matches!(byte, b'\n' | b'\r')) {
+            *byte = b' ';
+        }
         // The scan has found it to be UTF-8.
         let doc = Doc::new(std::str::from_utf8(&text).unwrap_or_default(), &index);
         if let Some(field) = ENVELOPE_KEYS.iter().find(|field| doc.member(0, field).is_some()) {

@@ -1,6 +1,7 @@
 //! The thread that carries out what a [`Machine`] decides.
 
 mod run;
+mod spool;
 
 use std::any::Any;
 use std::io;
@@ -12,6 +13,7 @@ use std::time::Duration;
 use townlet_transport::{Transport, TransportError};
 
 use self::run::Driver;
+pub use self::spool::{Depot, spawn_spooler};
 use crate::machine::Machine;
 
 /// The two places where threads wait: the driver for work, hosts for room.
@@ -73,6 +75,11 @@ pub trait Seat: Send + Sync + 'static {
     /// Where hosts wait for room in this sink, and for its end.
     fn room(&self) -> &Bells {
         self.bells()
+    }
+
+    /// Where this sink's spooler waits for work.
+    fn spooler(&self) -> Option<&Bells> {
+        None
     }
 
     /// Monotonic time since some fixed start.

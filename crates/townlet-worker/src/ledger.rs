@@ -81,23 +81,26 @@ impl AddAssign<&Account> for Account {
 
 /// An account together with what is on its way, read at one instant.
 ///
-/// `buffered` is counted on the queues themselves, not derived from the other
+/// `buffered` and `spilled` are counted on the queues themselves, not derived from the other
 /// columns; therefore [`residual`](Self::residual) can show a mistake.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Statement {
     /// What has ended.
     pub account: Account,
-    /// What waits or is in flight.
+    /// What waits in memory or is in flight.
     pub buffered: u64,
+    /// What is on disk alone, for later.
+    pub spilled: u64,
 }
 
 impl Statement {
-    /// `accepted − delivered − dropped − buffered`. Anything but 0 is a bug.
+    /// `accepted − delivered − dropped − buffered − spilled`. Anything but 0 is a bug.
     pub fn residual(&self) -> i128 {
         i128::from(self.account.accepted())
             - i128::from(self.account.delivered())
             - i128::from(self.account.dropped())
             - i128::from(self.buffered)
+            - i128::from(self.spilled)
     }
 }
 
@@ -105,6 +108,7 @@ impl AddAssign<&Statement> for Statement {
     fn add_assign(&mut self, other: &Statement) {
         self.account += &other.account;
         self.buffered += other.buffered;
+        self.spilled += other.spilled;
     }
 }
 
@@ -127,6 +131,17 @@ impl Ledger {
     pub(crate) fn accept(&mut self, stream: u32) {
         self.total.accept();
         self.stream(stream).accept();
+    }
+
+    /// Events of an earlier run that this one has taken over.
+    pub(crate) fn accept_many(&mut self, stream: u32, events: u64) {
+        self.total.accepted += events;
+        self.stream(stream).accepted += events;
+    }
+
+    pub(crate) fn drop_many(&mut self, stream: u32, reason: DropReason, events: u64) {
+        self.total.dropped[reason as usize] += events;
+        self.stream(stream).dropped[reason as usize] += events;
     }
 
     pub(crate) fn deliver(&mut self, stream: u32, level: Level, events: u64) {

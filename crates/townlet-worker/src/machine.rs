@@ -6,12 +6,14 @@
 mod admission;
 mod ending;
 mod report;
+mod spill;
 
 use std::cell::Cell;
 use std::time::Duration;
 
 use townlet_transport::{Frame, Level};
 
+pub(crate) use self::spill::Errand;
 use crate::age::Age;
 use crate::backoff::{Backoff, RestartWindow};
 use crate::queue::Queue;
@@ -111,7 +113,7 @@ impl Machine {
     pub fn new(options: Options, seed: u64) -> Self {
         let options = Options { max_batch_size: options.max_batch_size.max(1), ..options };
         Self {
-            queue: Queue::new(options.max_queue_length, options.max_buffer_bytes),
+            queue: Queue::new(options.max_queue_length, options.max_buffer_bytes, options.spill),
             backoff: Backoff::new(options.backoff, options.max_backoff, seed),
             restarts: RestartWindow::new(options.restart_limit, options.restart_window),
             phase: Phase::Running,
@@ -176,6 +178,7 @@ impl Machine {
             Phase::Parked { until } if now < until => return Action::Wait(until),
             Phase::Parked { .. } => {
                 self.restarts.resumed();
+                self.queue.divert(false);
                 self.phase = Phase::Running;
                 self.note_alive();
                 return Action::Rebuild;

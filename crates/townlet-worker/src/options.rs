@@ -18,6 +18,10 @@ pub enum Backpressure {
     /// The event goes to one extra lane with its own connection and the same
     /// bounds; a full lane drops it.
     FanOut,
+    /// What memory does not hold goes to disk, see [`Options::spill`]. Where even
+    /// the disk cannot keep up, the caller waits as with [`Block`](Self::Block);
+    /// after that the newcomer is dropped (`spill_full`).
+    Spill,
 }
 
 impl Backpressure {
@@ -27,6 +31,7 @@ impl Backpressure {
             Self::DropOldest => "drop_oldest",
             Self::Block => "block",
             Self::FanOut => "fan_out",
+            Self::Spill => "spill",
         }
     }
 }
@@ -35,6 +40,16 @@ impl fmt::Display for Backpressure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.as_str())
     }
+}
+
+/// What of a sink goes through the spill.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SpillMode {
+    /// What does not fit into half of the memory bounds.
+    Overflow,
+    /// Everything, before it is sent: what a receipt calls durable then survives
+    /// the process.
+    WriteAhead,
 }
 
 /// Limits, batching, retry and restart of one sink's worker.
@@ -63,6 +78,9 @@ pub struct Options {
     pub poll: Duration,
     /// `worker.backpressure`.
     pub backpressure: Backpressure,
+    /// Where set, somebody drives a [`Spooler`](crate::Spooler) for this sink.
+    /// [`Backpressure::Spill`] needs it.
+    pub spill: Option<SpillMode>,
     /// `worker.block_timeout_seconds`: the longest that one `emit` waits, in all.
     pub block_timeout: Duration,
     /// `retry.max_attempts`: failures in a row, beyond the first, after which
@@ -95,6 +113,7 @@ impl Default for Options {
             flush_interval: Duration::from_millis(500),
             poll: Duration::from_millis(500),
             backpressure: Backpressure::DropOldest,
+            spill: None,
             block_timeout: Duration::from_millis(500),
             max_attempts: 3,
             backoff: Duration::from_millis(500),

@@ -3,14 +3,20 @@
 //! An event passes four places: *upstream* (admitted, not yet a frame),
 //! *ready* (a frame that waits), *taken* (in the transport's hands) and
 //! settled (only a number in the ledger). Count and byte bounds span the first
-//! three together.
+//! three together. With a spill there are three more between upstream and
+//! ready, see [`spool`].
 
-use std::collections::VecDeque;
+mod spool;
 
+use std::collections::{HashMap, VecDeque};
+
+use townlet_spill::Position;
 use townlet_transport::{Frame, Level};
 
+pub(crate) use self::spool::{Appended, Spool};
 use crate::ledger::Ledger;
-use crate::{Account, DropReason, Statement};
+use crate::receipt::Receipt;
+use crate::{Account, DropReason, SpillMode, Statement};
 
 /// Evicted frames kept for the worker to free, so that the host does not pay
 /// for it. Beyond either bound the host frees them itself: while the worker is
@@ -18,16 +24,23 @@ use crate::{Account, DropReason, Statement};
 const GRAVEYARD: usize = 1024;
 const GRAVEYARD_BYTES: usize = 1 << 20;
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 struct Waiting {
     stream: u32,
+    seq: u64,
     frame: Frame,
+    /// Its place in the spill, where it is there too.
+    position: Option<Position>,
 }
 
-#[derive(Clone, Copy, Debug)]
+#[derive(Debug)]
 struct Taken {
     stream: u32,
+    seq: u64,
     bytes: usize,
+    position: Option<Position>,
+    /// For a sink with a spill: so that what a stuck transport holds is not lost with it.
+    copy: Option<Frame>,
 }
 
 /// Whether an event of some weight can be admitted now.
@@ -54,11 +67,16 @@ pub(crate) struct Queue {
     bytes_peak: usize,
     graveyard: Vec<Frame>,
     graveyard_bytes: usize,
+    spool: Option<Spool>,
+    /// Events whose emitters wait for a receipt, by stream and number.
+    watched: HashMap<(u32, u64), Receipt>,
 }
 
 impl Queue {
-    pub(crate) fn new(max_count: usize, max_bytes: usize) -> Self {
+    pub(crate) fn new(max_count: usize, max_bytes: usize, spill: Option<SpillMode>) -> Self {
         Self {
+            spool: spill.map(Spool::new),
+            watched: HashMap::new(),
             max_count,
             max_bytes,
             upstream: 0,
@@ -76,11 +94,11 @@ impl Queue {
     }
 
     pub(crate) fn len(&self) -> usize {
-        self.upstream + self.ready.len() + self.taken.len()
+        self.upstream + self.ready.len() + self.taken.len() + self.spool.as_ref().map_or(0, Spool::len)
     }
 
     pub(crate) fn bytes(&self) -> usize {
-        self.upstream_bytes + self.ready_bytes + self.taken_bytes
+        self.upstream_bytes + self.ready_bytes + self.taken_bytes + self.spool.as_ref().map_or(0, Spool::bytes)
     }
 
     pub(crate) fn peak(&self) -> usize {
@@ -126,9 +144,10 @@ impl Queue {
     }
 
     pub(crate) fn room_for(&self, weight: usize) -> Room {
+        let reserved = self.spool.as_ref().map_or((0, 0), Spool::reserved);
         if weight > self.max_bytes || self.max_count == 0 {
             Room::Never
-        } else if self.len() < self.max_count && self.bytes() + weight <= self.max_bytes {
+        } else if self.len() + reserved.0 < self.max_count && self.bytes() + reserved.1 + weight <= self.max_bytes {
             Room::Fits
         } else {
             Room::Full
@@ -156,11 +175,35 @@ impl Queue {
         self.ledger.drop_one(stream, reason);
     }
 
+    /// Somebody waits for what becomes of an admitted event.
+    pub(crate) fn watch(&mut self, stream: u32, seq: u64, receipt: Receipt) {
+        self.watched.insert((stream, seq), receipt);
+    }
+
+    fn drop_one(&mut self, stream: u32, seq: u64, reason: DropReason) {
+        self.ledger.drop_one(stream, reason);
+        if !self.watched.is_empty()
+            && let Some(receipt) = self.watched.remove(&(stream, seq))
+        {
+            receipt.note_dropped(reason);
+        }
+    }
+
+    /// What is in flight has left this process.
+    pub(crate) fn note_sent(&mut self) {
+        if !self.watched.is_empty() {
+            let sent = self.taken.iter().filter_map(|taken| self.watched.get(&(taken.stream, taken.seq)));
+            sent.for_each(|receipt| receipt.note(Level::Sent));
+        }
+    }
+
     /// Drops the oldest ready frame; false where none is ready.
     pub(crate) fn evict_ready(&mut self, reason: DropReason) -> bool {
-        let Some(Waiting { stream, frame }) = self.ready.pop_front() else { return false };
+        let Some(Waiting { stream, seq, frame, position }) = self.ready.pop_front() else { return false };
         self.ready_bytes -= frame.len();
-        self.ledger.drop_one(stream, reason);
+        self.drop_one(stream, seq, reason);
+        // What is in flight is older and not settled: it must stay in the log.
+        self.settled_on_disk(position.filter(|_| self.taken.is_empty()));
         if self.graveyard.len() < GRAVEYARD && self.graveyard_bytes + frame.len() <= GRAVEYARD_BYTES {
             self.graveyard_bytes += frame.len();
             self.graveyard.push(frame);
@@ -169,9 +212,9 @@ impl Queue {
     }
 
     /// Drops an event that is upstream.
-    pub(crate) fn drop_upstream(&mut self, stream: u32, weight: usize, reason: DropReason) {
+    pub(crate) fn drop_upstream(&mut self, stream: u32, seq: u64, weight: usize, reason: DropReason) {
         self.leave_upstream(weight);
-        self.ledger.drop_one(stream, reason);
+        self.drop_one(stream, seq, reason);
     }
 
     fn leave_upstream(&mut self, weight: usize) {
@@ -183,14 +226,20 @@ impl Queue {
     /// An upstream event has become a frame. Its true size replaces the estimate;
     /// where that was too low the bound is exceeded by the difference, until the
     /// next admission evicts or waits for it.
-    pub(crate) fn fill(&mut self, stream: u32, weight: usize, frame: Frame) {
+    pub(crate) fn fill(&mut self, stream: u32, seq: u64, weight: usize, frame: Frame) {
         self.leave_upstream(weight);
         if frame.len() > self.max_bytes {
-            self.ledger.drop_one(stream, DropReason::Oversize);
+            self.drop_one(stream, seq, DropReason::Oversize);
             return;
         }
-        self.ready_bytes += frame.len();
-        self.ready.push_back(Waiting { stream, frame });
+        let waiting = Waiting { stream, seq, frame, position: None };
+        if self.goes_to_spool() {
+            self.spool_ready();
+            self.push_to_spool(waiting);
+        } else {
+            self.ready_bytes += waiting.frame.len();
+            self.ready.push_back(waiting);
+        }
         self.bytes_peak = self.bytes_peak.max(self.bytes());
     }
 
@@ -204,10 +253,11 @@ impl Queue {
             if n > 0 && bytes + len > max_bytes {
                 break;
             }
-            let Some(Waiting { stream, frame }) = self.ready.pop_front() else { break };
+            let Some(Waiting { stream, seq, frame, position }) = self.ready.pop_front() else { break };
             bytes += len;
             self.ready_bytes -= len;
-            self.taken.push_back(Taken { stream, bytes: len });
+            let copy = (self.spool.is_some() && position.is_none()).then(|| frame.clone());
+            self.taken.push_back(Taken { stream, seq, bytes: len, position, copy });
             self.taken_bytes += len;
             out.push(frame);
         }
@@ -227,6 +277,12 @@ impl Queue {
         for _ in 0..n {
             let Some(taken) = self.pop_taken() else { break };
             bytes += taken.bytes as u64;
+            if !self.watched.is_empty()
+                && let Some(receipt) = self.watched.remove(&(taken.stream, taken.seq))
+            {
+                receipt.note_delivered(level);
+            }
+            self.settled_on_disk(taken.position);
             if taken.stream != run.0 {
                 self.ledger.deliver(run.0, level, run.1);
                 run = (taken.stream, 0);
@@ -240,7 +296,8 @@ impl Queue {
     /// The oldest taken frame is dropped.
     pub(crate) fn drop_taken(&mut self, reason: DropReason) {
         if let Some(taken) = self.pop_taken() {
-            self.ledger.drop_one(taken.stream, reason);
+            self.drop_one(taken.stream, taken.seq, reason);
+            self.settled_on_disk(taken.position);
         }
     }
 
@@ -248,7 +305,9 @@ impl Queue {
     pub(crate) fn drop_last_taken(&mut self, reason: DropReason) {
         if let Some(taken) = self.taken.pop_back() {
             self.taken_bytes -= taken.bytes;
-            self.ledger.drop_one(taken.stream, reason);
+            self.drop_one(taken.stream, taken.seq, reason);
+            // What was sent before it is settled in order; only the newest can be out of it.
+            self.settled_on_disk(taken.position.filter(|_| self.taken.is_empty()));
         }
     }
 
@@ -259,7 +318,8 @@ impl Queue {
             debug_assert_eq!(taken.bytes, frame.len(), "frames come back as they were taken");
             self.taken_bytes -= taken.bytes;
             self.ready_bytes += frame.len();
-            self.ready.push_front(Waiting { stream: taken.stream, frame });
+            let Taken { stream, seq, position, .. } = taken;
+            self.ready.push_front(Waiting { stream, seq, frame, position });
         }
     }
 
@@ -283,7 +343,8 @@ impl Queue {
     }
 
     pub(crate) fn statement(&self) -> Statement {
-        Statement { account: *self.ledger.total(), buffered: self.len() as u64 }
+        let spilled = self.spool.as_ref().map_or(0, Spool::spilled);
+        Statement { account: *self.ledger.total(), buffered: self.len() as u64, spilled }
     }
 
     pub(crate) fn streams(&self) -> &[Account] {

@@ -34,6 +34,12 @@ pub enum DropReason {
     Transform,
     /// A transform panicked on it.
     TransformPanic,
+    /// `spill`: memory was full, and the disk could not take more in time.
+    SpillFull,
+    /// `spill`: the oldest on disk, given up for the spill's bounds of size or age.
+    SpillShed,
+    /// `spill`: what was on disk cannot be read any more.
+    SpillDamaged,
     /// Handed to the transport at shutdown, outcome unknown.
     UnackedAtShutdown,
     /// Still waiting when the shutdown deadline came.
@@ -42,7 +48,7 @@ pub enum DropReason {
 
 impl DropReason {
     /// All reasons, in the order of their discriminants.
-    pub const ALL: [Self; 14] = [
+    pub const ALL: [Self; 17] = [
         Self::Backpressure,
         Self::BlockTimeout,
         Self::FanOutFull,
@@ -55,6 +61,9 @@ impl DropReason {
         Self::InvalidPayload,
         Self::Transform,
         Self::TransformPanic,
+        Self::SpillFull,
+        Self::SpillShed,
+        Self::SpillDamaged,
         Self::UnackedAtShutdown,
         Self::UndeliveredAtShutdown,
     ];
@@ -74,6 +83,9 @@ impl DropReason {
             Self::InvalidPayload => "invalid_payload",
             Self::Transform => "transform",
             Self::TransformPanic => "transform_panic",
+            Self::SpillFull => "spill_full",
+            Self::SpillShed => "spill_shed",
+            Self::SpillDamaged => "spill_damaged",
             Self::UnackedAtShutdown => "unacked_at_shutdown",
             Self::UndeliveredAtShutdown => "undelivered_at_shutdown",
         }

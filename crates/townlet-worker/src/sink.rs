@@ -64,14 +64,27 @@ impl Sink {
         }
     }
 
-    /// True where the policy is `block` and an event of `weight` bytes would
+    /// True where the policy is `block` or `spill` and an event of `weight` bytes would
     /// have to wait now. What waits is due then: ring the driver before waiting.
     pub fn must_wait(&self, weight: usize) -> bool {
-        self.main.options().backpressure == Backpressure::Block && self.main.is_full(weight)
+        matches!(self.main.options().backpressure, Backpressure::Block | Backpressure::Spill)
+            && self.main.is_full(weight)
     }
 
-    /// Ends a wait for room: sheds the oldest for the newcomer.
+    /// Ends a wait for room: sheds the oldest for the newcomer, or with `spill`
+    /// the newcomer.
     pub fn admit_after_timeout(&mut self, stream: u32, tick: u64, weight: usize) -> Admitted {
+        if self.main.options().backpressure == Backpressure::Spill {
+            return match self.main.admit(stream, tick, weight) {
+                Admission::Upstream => Admitted::Upstream(Route::Main),
+                Admission::Dropped(reason) => Admitted::Dropped(reason),
+                Admission::EvictUpstream | Admission::Full => {
+                    // The disk is behind: what it has in hand is older, and nearer to being safe.
+                    self.main.refuse(stream, DropReason::SpillFull);
+                    Admitted::Dropped(DropReason::SpillFull)
+                }
+            };
+        }
         match self.main.admit_evicting(stream, tick, weight, DropReason::BlockTimeout) {
             Admission::Upstream => Admitted::Upstream(Route::Main),
             Admission::Dropped(reason) => Admitted::Dropped(reason),

@@ -133,7 +133,7 @@ impl Worker {
     /// Offers a frame. Never does I/O; waits only where the policy is `block`,
     /// at most its timeout.
     pub fn offer(&self, frame: Frame) -> Offer {
-        let (weight, tick) = (frame.len(), frame.tick());
+        let (weight, tick, seq) = (frame.len(), frame.tick(), frame.seq());
         let shared = &*self.owner.0;
         let mut state = shared.lock();
         if state.closed {
@@ -149,7 +149,7 @@ impl Worker {
             match admitted {
                 Admitted::Upstream(route) => {
                     let machine = state.sink.machine(route);
-                    machine.fill(stream, weight, frame);
+                    machine.fill(stream, seq, weight, frame);
                     if machine.wants_wake() {
                         shared.bells(route).ring_work();
                     }

@@ -15,5 +15,6 @@ mod regressions;
 mod replay;
 mod sharing;
 mod shutdown;
+mod spill;
 mod tap;
 mod wakeups;

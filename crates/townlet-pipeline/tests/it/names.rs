@@ -106,3 +106,19 @@ fn the_threads_of_a_sink_bear_its_name() {
     script.release();
     assert_eq!(telemetry.shutdown(PATIENCE).residual(), 0);
 }
+
+/// A host's own JSON may be printed over several lines; ours are one each.
+#[test]
+fn a_body_that_is_printed_over_several_lines_goes_out_as_one() {
+    let (telemetry, script) = single(eager("main"));
+    let orders = telemetry.stream::<Order>("orders").unwrap();
+    orders.emit_encoded(1, "{\r\n  \"event\": \"a\",\n  \"payload\": {\"text\": \"b\\nc\"}\n}".into()).unwrap();
+    let replay = telemetry.replay().unwrap();
+    replay.emit_line("{\"schema_version\":\"0.9.0\",\n\"tick\":\n3}".into()).unwrap();
+    assert!(script.wait_for_lines(2, PATIENCE));
+    for line in script.received() {
+        assert_eq!(line.iter().filter(|byte| matches!(byte, b'\n' | b'\r')).count(), 1, "{line:?}");
+        assert!(townlet_schema::read_head(&line).is_ok());
+    }
+    assert_eq!(telemetry.shutdown(PATIENCE).residual(), 0);
+}

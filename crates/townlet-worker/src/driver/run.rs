@@ -244,6 +244,11 @@ impl<S: Seat> Driver<S> {
     /// [`RING_EVERY`] has passed: woken for every batch of a fast sink they would
     /// do little more than wake and wait.
     fn ring_when_relieved(&mut self) {
+        if let Some(spooler) = self.seat.spooler()
+            && self.with_machine(|m| m.wants_spooler())
+        {
+            spooler.ring_work();
+        }
         let room = self.seat.room();
         if !room.room_is_awaited() {
             return;

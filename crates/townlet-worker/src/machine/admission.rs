@@ -4,7 +4,7 @@ use townlet_transport::Frame;
 
 use super::{Admission, Machine, Phase};
 use crate::queue::Room;
-use crate::{Backpressure, DropReason};
+use crate::{Backpressure, DropReason, Receipt};
 
 /// Events upstream that are more than a stage soon gets to: about a millisecond's work.
 const STRAINED: usize = 1024;
@@ -30,7 +30,7 @@ impl Machine {
         let sheds = match self.options.backpressure {
             Backpressure::DropOldest => true,
             Backpressure::Block => self.is_parked(),
-            Backpressure::FanOut => false,
+            Backpressure::FanOut | Backpressure::Spill => false,
         };
         match self.queue.room_for(weight) {
             Room::Fits => self.accept(stream, tick, weight),
@@ -79,8 +79,10 @@ impl Machine {
     /// True where an event of `weight` bytes does not fit now but may later.
     /// What waits is due from then on.
     pub fn is_full(&self, weight: usize) -> bool {
-        let full =
-            self.queue.room_for(weight) == Room::Full && matches!(self.phase, Phase::Running | Phase::Draining { .. });
+        // A spill takes more although its worker is parked.
+        let waits = matches!(self.phase, Phase::Running | Phase::Draining { .. })
+            || self.queue.spools() && self.phase != Phase::Finished;
+        let full = waits && self.queue.room_for(weight) == Room::Full;
         if full {
             self.pressed.set(true);
         }
@@ -105,6 +107,13 @@ impl Machine {
         self.queue.room_for(weight) == Room::Fits && matches!(self.phase, Phase::Running | Phase::Draining { .. })
     }
 
+    /// A receipt for an event that was just admitted.
+    pub fn watch(&mut self, stream: u32, seq: u64) -> Receipt {
+        let receipt = Receipt::new();
+        self.queue.watch(stream, seq, receipt.clone());
+        receipt
+    }
+
     /// Accepts and drops: the newcomer itself is the one that goes.
     pub fn refuse(&mut self, stream: u32, reason: DropReason) {
         self.queue.refuse(stream, reason);
@@ -123,21 +132,23 @@ impl Machine {
         wake
     }
 
-    /// An upstream event of `weight` has become `frame`.
-    pub fn fill(&mut self, stream: u32, weight: usize, frame: Frame) {
+    /// The upstream event `seq` of a stream, of `weight`, has become `frame`.
+    pub fn fill(&mut self, stream: u32, seq: u64, weight: usize, frame: Frame) {
         // Events come out in the order in which they went in: the next is not older.
         let tick = frame.tick();
         match self.phase {
-            Phase::SinkClosed => self.queue.drop_upstream(stream, weight, DropReason::SinkClosed),
-            Phase::Finished => self.queue.drop_upstream(stream, weight, DropReason::UndeliveredAtShutdown),
-            _ => self.queue.fill(stream, weight, frame),
+            Phase::SinkClosed => self.queue.drop_upstream(stream, seq, weight, DropReason::SinkClosed),
+            Phase::Finished if !self.queue.spools() => {
+                self.queue.drop_upstream(stream, seq, weight, DropReason::UndeliveredAtShutdown);
+            }
+            _ => self.queue.fill(stream, seq, weight, frame),
         }
         self.oldest_upstream_tick = (self.queue.upstream() > 0).then_some(tick);
     }
 
-    /// An upstream event of `weight` ends here, for `reason`.
-    pub fn drop_upstream(&mut self, stream: u32, weight: usize, reason: DropReason) {
-        self.queue.drop_upstream(stream, weight, reason);
+    /// The upstream event `seq` of a stream, of `weight`, ends here, for `reason`.
+    pub fn drop_upstream(&mut self, stream: u32, seq: u64, weight: usize, reason: DropReason) {
+        self.queue.drop_upstream(stream, seq, weight, reason);
         if self.queue.upstream() == 0 {
             self.oldest_upstream_tick = None;
         }

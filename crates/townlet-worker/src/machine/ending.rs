@@ -23,10 +23,15 @@ impl Machine {
     }
 
     /// Ends at once: what is in flight settles as `unacked_at_shutdown`, what
-    /// waits as `undelivered_at_shutdown`. Upstream events settle when the
+    /// waits as `undelivered_at_shutdown`; with a spill both go there instead, and
+    /// are on the books as buffered until the spooler has them. Upstream events settle when the
     /// caller drops them. A call still stuck in the transport finds nothing to
     /// settle when it returns.
     pub fn abandon(&mut self) {
+        if self.phase == Phase::Finished {
+            return;
+        }
+        self.queue.spool_all();
         self.queue.abandon(DropReason::UnackedAtShutdown, DropReason::UndeliveredAtShutdown);
         self.end();
     }

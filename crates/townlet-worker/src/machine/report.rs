@@ -61,6 +61,7 @@ impl Machine {
 
     /// A batch was handed over; receipts will follow.
     pub fn pending(&mut self, now: Duration) {
+        self.queue.note_sent();
         if self.unacked_since.is_none() {
             self.unacked_since = Some(now);
             self.receipts_at = now;
@@ -150,7 +151,10 @@ impl Machine {
                 self.phase = match self.phase {
                     Phase::Draining { deadline } if until < deadline => Phase::Draining { deadline },
                     Phase::Draining { .. } => Phase::Draining { deadline: now },
-                    _ => Phase::Parked { until },
+                    _ => {
+                        self.queue.divert(true);
+                        Phase::Parked { until }
+                    }
                 };
                 self.retry_at = until;
                 false

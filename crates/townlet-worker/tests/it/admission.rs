@@ -39,7 +39,7 @@ fn evicted_frames_that_wait_to_be_freed_are_bounded_by_bytes_too() {
         live.fetch_add(64_000, Ordering::Relaxed);
         let line = Bytes::from_owner(Counted { bytes: vec![b'x'; 64_000], live: Arc::clone(&live) });
         assert_eq!(machine.admit(0, seq, line.len()), Admission::Upstream);
-        machine.fill(0, line.len(), Frame::new(label.clone(), "event", seq, seq, line));
+        machine.fill(0, 0, line.len(), Frame::new(label.clone(), "event", seq, seq, line));
     }
     let held = live.load(Ordering::Relaxed);
     assert!(held <= 256_000 + (2 << 20), "{held} bytes are alive, the bound is 256,000");
@@ -84,7 +84,7 @@ fn a_full_lane_drops_and_a_lane_of_a_parked_worker_is_full() {
     assert_eq!(sink.admit(0, 1, 10), Admitted::Upstream(Route::Main));
     assert_eq!(sink.admit(0, 2, 10), Admitted::Upstream(Route::Lane));
     assert_eq!(sink.admit(0, 3, 10), Admitted::Dropped(DropReason::FanOutFull));
-    sink.machine(Route::Lane).drop_upstream(0, 10, DropReason::Transform);
+    sink.machine(Route::Lane).drop_upstream(0, 0, 10, DropReason::Transform);
     sink.machine(Route::Lane).panicked(ms(0), Vec::new(), "boom");
     assert_eq!(sink.admit(0, 4, 10), Admitted::Dropped(DropReason::FanOutFull), "nobody empties that lane now");
     assert_eq!(sink.statement().residual(), 0);
@@ -99,7 +99,7 @@ fn a_closed_sink_settles_what_is_still_upstream() {
     machine.failed(ms(1), Vec::new(), &error(ErrorKind::Closed));
     assert_eq!(machine.statement().buffered, 1, "the upstream one is still on its way");
     assert_eq!(machine.poll(ms(2)), Action::Refill, "it must not stay on the books until shutdown");
-    machine.fill(0, 50, townlet_testkit::frame_of_len(2, 50));
+    machine.fill(0, 0, 50, townlet_testkit::frame_of_len(2, 50));
     assert_eq!(machine.streams()[0].dropped_for(DropReason::SinkClosed), 2);
     assert_eq!(machine.statement().buffered, 0);
     assert!(matches!(machine.poll(ms(3)), Action::Wait(_)));
@@ -118,10 +118,10 @@ fn an_event_for_a_finished_worker_is_counted_and_dropped() {
 fn the_books_show_a_frame_whose_true_size_is_not_the_estimate() {
     let mut machine = Machine::new(Options { max_buffer_bytes: 1000, ..options() }, 1);
     assert_eq!(machine.admit(0, 1, 300), Admission::Upstream);
-    machine.fill(0, 300, townlet_testkit::frame_of_len(1, 400));
+    machine.fill(0, 0, 300, townlet_testkit::frame_of_len(1, 400));
     assert_eq!(machine.status().queue_bytes, 400);
     assert_eq!(machine.admit(0, 2, 300), Admission::Upstream);
-    machine.fill(0, 300, townlet_testkit::frame_of_len(2, 1001));
+    machine.fill(0, 0, 300, townlet_testkit::frame_of_len(2, 1001));
     assert_eq!(machine.streams()[0].dropped_for(DropReason::Oversize), 1, "larger than the bound after all");
     assert_eq!((machine.status().queue_bytes, machine.ready()), (400, 1));
     balanced(&machine);

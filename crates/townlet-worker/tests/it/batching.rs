@@ -168,7 +168,7 @@ fn a_batch_size_of_zero_counts_as_one() {
     let mut machine = Machine::new(Options { max_batch_size: 0, ..options() }, 1).with_inline_stage();
     assert_eq!(machine.admit(0, 1, 50), Admission::Upstream);
     assert_eq!(machine.poll(ms(0)), Action::Refill, "there is nothing to send before the stage has run");
-    machine.fill(0, 50, frame_of_len(1, 50));
+    machine.fill(0, 0, 50, frame_of_len(1, 50));
     assert_eq!(machine.poll(ms(0)), Action::Send);
     assert_eq!(take(&mut machine).len(), 1);
 }
@@ -180,7 +180,7 @@ fn ticks_of_events_that_left_the_stage_long_ago_do_not_make_a_batch_due() {
     // The stage is never quite empty: each event is filled after the next has come.
     for tick in 2..=30 {
         assert_eq!(machine.admit(0, tick, 50), Admission::Upstream);
-        machine.fill(0, 50, frame_of_len(tick - 1, 50));
+        machine.fill(0, 0, 50, frame_of_len(tick - 1, 50));
         take(&mut machine);
         machine.delivered(ms(tick), 1, Level::Sent, tick - 1, ms(0));
         let action = machine.poll(ms(tick));
@@ -223,12 +223,12 @@ fn during_a_drain_every_frame_and_every_end_upstream_wakes_the_driver() {
     }
     machine.shutdown(ms(0), ms(2000));
     wait_until(machine.poll(ms(0)));
-    machine.fill(0, 50, frame_of_len(1, 50));
+    machine.fill(0, 0, 50, frame_of_len(1, 50));
     assert!(machine.wants_wake(), "one frame is enough: the deadline is running");
     expect_batch(&mut machine, ms(1));
     machine.delivered(ms(1), 1, Level::Sent, 1, ms(0));
     wait_until(machine.poll(ms(2)));
-    machine.drop_upstream(0, 50, DropReason::Transform);
+    machine.drop_upstream(0, 0, 50, DropReason::Transform);
     assert!(machine.wants_wake(), "the last one is settled: the worker may end");
     assert_eq!(machine.poll(ms(3)), Action::Finish);
 }

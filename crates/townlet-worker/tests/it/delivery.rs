@@ -139,7 +139,7 @@ fn what_is_upstream_holds_the_end_back_until_it_is_settled() {
     assert_eq!(machine.admit(0, 1, 50), Admission::Upstream);
     machine.shutdown(ms(0), ms(1000));
     assert!(matches!(machine.poll(ms(1)), Action::Wait(until) if until <= ms(1000)));
-    machine.fill(0, 50, frame_of_len(1, 50));
+    machine.fill(0, 0, 50, frame_of_len(1, 50));
     assert_eq!(machine.poll(ms(2)), Action::Send, "a drain waits for no batch");
 }
 

@@ -159,7 +159,7 @@ impl Seat for Busy {
         let seq = self.next.fetch_add(1, Ordering::Relaxed) as u64;
         let frame = townlet_transport::Frame::new(self.label.clone(), "event", seq, 1, "{}\n");
         if machine.admit(0, 1, 3) == townlet_worker::Admission::Upstream {
-            machine.fill(0, 3, frame);
+            machine.fill(0, 0, 3, frame);
         }
         machine
     }

@@ -46,7 +46,7 @@ pub(crate) fn offer(machine: &mut Machine, seq: u64, len: usize) -> Admission {
     let frame = frame_of_len(seq, len);
     let admission = machine.admit(0, frame.tick(), frame.len());
     if admission == Admission::Upstream {
-        machine.fill(0, frame.len(), frame);
+        machine.fill(0, 0, frame.len(), frame);
     }
     admission
 }

@@ -150,13 +150,13 @@ fn w10_the_flush_interval_in_ticks_is_real() {
     for tick in 5..=11 {
         let one = at_tick(tick, tick);
         assert_eq!(machine.admit(0, tick, one.len()), Admission::Upstream);
-        machine.fill(0, one.len(), one);
+        machine.fill(0, 0, one.len(), one);
         assert!(matches!(machine.poll(ms(200)), Action::Wait(_)), "0.2 s and {} ticks are no reason", tick - 5);
     }
     assert!(!machine.wants_wake());
     let late = at_tick(15, 15);
     machine.admit(0, 15, late.len());
-    machine.fill(0, late.len(), late);
+    machine.fill(0, 0, late.len(), late);
     assert!(machine.wants_wake(), "tick 15 is ten beyond tick 5");
     assert_eq!(expect_batch(&mut machine, ms(301)).len(), 8);
 }
@@ -180,7 +180,7 @@ fn w12_the_status_tells_the_truth() {
     for (seq, tick) in [(1, 40), (2, 41), (3, 42)] {
         let one = at_tick(seq, tick);
         machine.admit(0, tick, one.len());
-        machine.fill(0, one.len(), one);
+        machine.fill(0, 0, one.len(), one);
     }
     // The host is further on than what is sent.
     machine.admit(0, 99, 10);

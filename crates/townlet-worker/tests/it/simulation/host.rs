@@ -83,7 +83,7 @@ impl World {
                     };
                     self.meet("evicted upstream");
                     let owner = stream_of(&oldest.frame);
-                    self.sink.machine(Route::Main).drop_upstream(owner, oldest.weight, reason);
+                    self.sink.machine(Route::Main).drop_upstream(owner, 0, oldest.weight, reason);
                     self.frame_ended(&oldest.frame, Fate::Dropped);
                 }
                 Admitted::Full => {
@@ -117,13 +117,13 @@ impl World {
             let stream = stream_of(&frame);
             let machine = self.sink.machine(route);
             if self.stage != Stage::Host && self.rng.chance(3) {
-                machine.drop_upstream(stream, weight, DropReason::Transform);
+                machine.drop_upstream(stream, 0, weight, DropReason::Transform);
                 self.meet("stage dropped");
                 self.frame_ended(&frame, Fate::Dropped);
                 continue;
             }
             let before = machine.statement().account.dropped();
-            machine.fill(stream, weight, frame.clone());
+            machine.fill(stream, frame.seq(), weight, frame.clone());
             if machine.statement().account.dropped() > before {
                 self.frame_ended(&frame, Fate::Dropped);
             }
@@ -151,7 +151,7 @@ impl World {
     pub(super) fn drop_everything_upstream(&mut self) {
         for Upstream { route, weight, frame } in std::mem::take(&mut self.intake) {
             let stream = stream_of(&frame);
-            self.sink.machine(route).drop_upstream(stream, weight, DropReason::UndeliveredAtShutdown);
+            self.sink.machine(route).drop_upstream(stream, 0, weight, DropReason::UndeliveredAtShutdown);
             self.frame_ended(&frame, Fate::Dropped);
         }
     }

@@ -72,6 +72,7 @@ impl World {
         let stage = if backpressure == Backpressure::FanOut && stage == Stage::Inline { Stage::Apart } else { stage };
         let acked = rng.chance(40);
         let options = Options {
+            spill: None,
             name: "sim".into(),
             max_queue_length: rng.between(1, 24) as usize,
             max_buffer_bytes: rng.between(50, 3000) as usize,
@@ -276,7 +277,7 @@ impl World {
             let [held, delivered, dropped] = stream.counts;
             assert_eq!(account.accepted(), held + delivered + dropped, "stream {index}");
             assert_eq!((account.delivered(), account.dropped()), (delivered, dropped), "stream {index}");
-            sum += &Statement { account, buffered: held };
+            sum += &Statement { account, buffered: held, spilled: 0 };
         }
         assert_eq!(sum, total, "the streams add up to the total, the held ones to the queue");
         // An estimate may be a fifth too low; the true size shows when it is encoded.

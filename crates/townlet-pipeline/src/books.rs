@@ -1,0 +1,95 @@
+//! Books across restarts: what a run leaves behind with its spill, and what the
+//! next one makes of it.
+
+use townlet_schema::{Json, Number, Object, encode_into};
+use townlet_worker::Account;
+
+use crate::shared::State;
+
+/// What a run may accept after its last stored account, at least. The account is
+/// renewed each second, and each says how much may follow it.
+pub(crate) const LEAST_RESERVE: u64 = 10_000;
+
+/// What is known of the run that used a spill before.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Recovered {
+    /// That run; none where the folder was new or its account cannot be read.
+    pub run_id: Option<String>,
+    /// It ended by `shutdown`, so that its account is final.
+    pub ended: bool,
+    /// Events, over all sinks of the spill, that it had accepted by its last account.
+    pub accepted: u64,
+    /// Of them delivered.
+    pub delivered: u64,
+    /// Of them dropped, for known reasons.
+    pub dropped: u64,
+    /// Events found on disk; they are on the books of this run now, under the
+    /// stream `recovered`.
+    pub recovered: u64,
+    /// The most that is neither delivered, nor dropped, nor found: what memory
+    /// held, and what may have been accepted after the last account. Some of it
+    /// may have been delivered.
+    pub lost_at_most: u64,
+    /// The last number of each stream by that account.
+    pub last_seqs: Vec<(String, u64)>,
+}
+
+fn number(n: u64) -> Json {
+    Json::Number(Number::from(n))
+}
+
+/// The account of this moment, as it is stored.
+pub(crate) fn account(state: &State, sinks: &[usize], ended: bool, reserve: u64) -> Vec<u8> {
+    let seqs = state.streams.infos().iter().enumerate();
+    let seqs: Object =
+        seqs.map(|(n, info)| (info.name.to_string(), number(state.streams.last_seq(n as u32)))).collect();
+    let mut sum = Account::default();
+    let mut spilled = 0;
+    for &sink in sinks {
+        let statement = state.sinks[sink].statement();
+        sum += &statement.account;
+        spilled += statement.spilled + statement.buffered;
+    }
+    let fields: Object = [
+        ("run_id".to_owned(), Json::from(state.streams.run_id().as_str())),
+        ("ended".to_owned(), Json::Bool(ended)),
+        ("accepted".to_owned(), number(sum.accepted())),
+        ("delivered".to_owned(), number(sum.delivered())),
+        ("dropped".to_owned(), number(sum.dropped())),
+        ("held".to_owned(), number(spilled)),
+        ("reserve".to_owned(), number(reserve)),
+        ("last_seqs".to_owned(), Json::Object(seqs)),
+    ]
+    .into_iter()
+    .collect();
+    let mut out = Vec::new();
+    // Text and finite numbers encode.
+    let _ = encode_into(&fields, &mut out);
+    out
+}
+
+/// What a stored account means, with `found` events on disk and at most
+/// `damaged` that cannot be read.
+pub(crate) fn recovered(stored: Option<&[u8]>, found: u64, damaged: u64) -> Recovered {
+    let tree = stored.and_then(|bytes| Json::parse(bytes).ok());
+    let Some(fields) = tree.as_ref().and_then(Json::as_object) else {
+        return Recovered { recovered: found, lost_at_most: damaged, ..Recovered::default() };
+    };
+    let get = |key: &str| fields.get(key).and_then(Json::as_u64).unwrap_or_default();
+    let ended = fields.get("ended") == Some(&Json::Bool(true));
+    let (accepted, delivered, dropped) = (get("accepted"), get("delivered"), get("dropped"));
+    let owed = accepted.saturating_add(get("reserve")).saturating_sub(delivered).saturating_sub(dropped);
+    let seqs = fields.get("last_seqs").and_then(Json::as_object);
+    let seqs = seqs.into_iter().flat_map(Object::iter).filter_map(|(name, seq)| Some((name.to_owned(), seq.as_u64()?)));
+    Recovered {
+        run_id: fields.get("run_id").and_then(Json::as_str).map(str::to_owned),
+        ended,
+        accepted,
+        delivered,
+        dropped,
+        recovered: found,
+        lost_at_most: owed.saturating_sub(found).max(damaged),
+        last_seqs: seqs.collect(),
+    }
+}

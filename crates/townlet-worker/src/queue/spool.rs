@@ -1,0 +1,364 @@
+//! The part of a queue that stands between memory and the spill.
+//!
+//! A frame that has to go to disk is *spooling* (in memory, nobody has it yet),
+//! then *appending* (handed to the spooler), then either *ready* again (it is in
+//! memory and in the log) or, once it is committed, *spilled* (on disk alone).
+//! Spilled frames come back in order as *ready* when memory has room.
+//!
+//! Order: ready, spilled, appending, spooling. So while anything is spilled or
+//! on its way there, newcomers queue up behind it.
+
+use std::collections::VecDeque;
+
+use townlet_spill::Position;
+use townlet_transport::Frame;
+
+use super::{Queue, Waiting};
+use crate::{DropReason, SpillMode};
+
+#[derive(Debug)]
+pub(crate) struct Spool {
+    mode: SpillMode,
+    /// The worker is parked: everything goes to disk.
+    diverted: bool,
+    spooling: VecDeque<Waiting>,
+    appending: VecDeque<Waiting>,
+    bytes: usize,
+    spilled: u64,
+    /// Places kept for what is being read back, by count and bytes.
+    reserved: (usize, usize),
+    /// Everything up to here may leave the log.
+    settled: Option<Position>,
+    /// The log no longer has anything up to here, whatever positions say.
+    given_up: Option<Position>,
+    /// Events in memory and log whose emitters wait for the commit.
+    uncommitted: VecDeque<(Position, u32, u64)>,
+}
+
+/// What became of a frame that was handed to the spooler.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Appended {
+    /// It is in the log, and the queue may go on with its copy.
+    Kept(Position),
+    /// It waits for a commit, and will be read back.
+    Waits(Position),
+    /// The log does not take it, and never will.
+    Refused(DropReason),
+}
+
+impl Spool {
+    pub(crate) fn new(mode: SpillMode) -> Self {
+        Self {
+            mode,
+            diverted: false,
+            spooling: VecDeque::new(),
+            appending: VecDeque::new(),
+            bytes: 0,
+            spilled: 0,
+            reserved: (0, 0),
+            settled: None,
+            given_up: None,
+            uncommitted: VecDeque::new(),
+        }
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.spooling.len() + self.appending.len()
+    }
+
+    pub(crate) fn bytes(&self) -> usize {
+        self.bytes
+    }
+
+    pub(crate) fn spilled(&self) -> u64 {
+        self.spilled
+    }
+
+    pub(crate) fn reserved(&self) -> (usize, usize) {
+        self.reserved
+    }
+}
+
+impl Queue {
+    pub(crate) fn spools(&self) -> bool {
+        self.spool.is_some()
+    }
+
+    /// True where the next frame must not overtake what is on disk, or memory
+    /// has as much as the transport soon gets to.
+    pub(super) fn goes_to_spool(&self) -> bool {
+        let Some(spool) = &self.spool else { return false };
+        spool.mode == SpillMode::WriteAhead
+            || spool.diverted
+            || spool.spilled > 0
+            || spool.len() > 0
+            || !self.has_room_in_memory()
+    }
+
+    /// Whether nobody sends what memory holds, so that it belongs on disk.
+    pub(crate) fn divert(&mut self, diverted: bool) {
+        if let Some(spool) = &mut self.spool {
+            spool.diverted = diverted;
+        }
+    }
+
+    /// Half of the bounds is for what the transport works on, the rest for what
+    /// is on its way in.
+    fn has_room_in_memory(&self) -> bool {
+        self.ready.len() + self.taken.len() < self.max_count.div_ceil(2)
+            && self.ready_bytes + self.taken_bytes < self.max_bytes / 2
+    }
+
+    pub(super) fn push_to_spool(&mut self, waiting: Waiting) {
+        if let Some(spool) = &mut self.spool {
+            spool.bytes += waiting.frame.len();
+            spool.spooling.push_back(waiting);
+        }
+    }
+
+    /// Before the first frame of a stretch goes to disk: those that wait before it
+    /// go there as well, so that the log has all in order should the process end.
+    pub(super) fn spool_ready(&mut self) {
+        let Some(spool) = &mut self.spool else { return };
+        if spool.mode == SpillMode::WriteAhead || spool.spilled > 0 || spool.len() > 0 {
+            return;
+        }
+        // What has a place in the log is older than what has none.
+        let first = self.ready.iter().position(|waiting| waiting.position.is_none()).unwrap_or(self.ready.len());
+        for waiting in self.ready.drain(first..) {
+            self.ready_bytes -= waiting.frame.len();
+            spool.bytes += waiting.frame.len();
+            spool.spooling.push_back(waiting);
+        }
+    }
+
+    /// What is settled need not stay in the log.
+    pub(super) fn settled_on_disk(&mut self, position: Option<Position>) {
+        if let (Some(spool), Some(position)) = (&mut self.spool, position) {
+            spool.settled = spool.settled.max(Some(position));
+        }
+    }
+
+    /// The log may forget everything up to here.
+    pub(crate) fn take_settled(&mut self) -> Option<Position> {
+        self.spool.as_mut()?.settled.take()
+    }
+
+    /// True where frames wait for the spooler.
+    pub(crate) fn has_spooling(&self) -> bool {
+        self.spool.as_ref().is_some_and(|spool| !spool.spooling.is_empty())
+    }
+
+    /// True where nothing is on its way to the log.
+    pub(crate) fn has_spooled(&self) -> bool {
+        self.spool.as_ref().is_none_or(|spool| spool.len() == 0 && spool.uncommitted.is_empty())
+    }
+
+    /// Hands frames to the spooler, oldest first; answers follow in this order
+    /// by [`appended`](Self::appended).
+    pub(crate) fn spool(&mut self, max_bytes: usize) -> Vec<(u32, Frame)> {
+        let mut frames = Vec::new();
+        let Some(spool) = &mut self.spool else { return frames };
+        let mut bytes = 0;
+        while let Some(front) = spool.spooling.front()
+            && (frames.is_empty() || bytes + front.frame.len() <= max_bytes)
+            && let Some(waiting) = spool.spooling.pop_front()
+        {
+            bytes += waiting.frame.len();
+            frames.push((waiting.stream, waiting.frame.clone()));
+            spool.appending.push_back(waiting);
+        }
+        frames
+    }
+
+    /// The answers for the frames that were handed over last, in order.
+    pub(crate) fn appended(&mut self, answers: &[Appended]) {
+        let mut at = self.spool.as_ref().map_or(0, |spool| spool.appending.len().saturating_sub(answers.len()));
+        for answer in answers {
+            let Some(spool) = &mut self.spool else { return };
+            match *answer {
+                Appended::Waits(position) => {
+                    if let Some(waiting) = spool.appending.get_mut(at) {
+                        waiting.position = Some(position);
+                    }
+                    at += 1;
+                }
+                Appended::Kept(position) => {
+                    let Some(waiting) = spool.appending.remove(at) else { return };
+                    self.keep(Waiting { position: Some(position), ..waiting });
+                }
+                Appended::Refused(reason) => {
+                    let Some(waiting) = spool.appending.remove(at) else { return };
+                    spool.bytes -= waiting.frame.len();
+                    self.drop_one(waiting.stream, waiting.seq, reason);
+                }
+            }
+        }
+    }
+
+    fn keep(&mut self, waiting: Waiting) {
+        if let (Some(spool), Some(position)) = (&mut self.spool, waiting.position) {
+            spool.bytes -= waiting.frame.len();
+            if self.watched.contains_key(&(waiting.stream, waiting.seq)) {
+                spool.uncommitted.push_back((position, waiting.stream, waiting.seq));
+            }
+        }
+        self.ready_bytes += waiting.frame.len();
+        self.ready.push_back(waiting);
+    }
+
+    /// The `n` oldest that wait for a commit go on in memory after all: the disk
+    /// takes nothing, and they need not wait for it.
+    pub(crate) fn rescue(&mut self, n: usize) {
+        for _ in 0..n {
+            let Some(waiting) = self.spool.as_mut().and_then(|spool| spool.appending.pop_front()) else { return };
+            self.keep(waiting);
+        }
+    }
+
+    /// How many of the handed frames may go on in memory, by count and bytes.
+    pub(crate) fn room_to_keep(&self) -> (usize, usize) {
+        if self.spool.as_ref().is_some_and(|spool| spool.diverted) {
+            return (0, 0);
+        }
+        let count = self.max_count.div_ceil(2).saturating_sub(self.ready.len() + self.taken.len());
+        (count, (self.max_bytes / 2).saturating_sub(self.ready_bytes + self.taken_bytes))
+    }
+
+    /// Everything below `end` is committed, on stable storage where `durable`.
+    pub(crate) fn committed(&mut self, end: Position, durable: bool) {
+        let Some(spool) = &mut self.spool else { return };
+        while let Some(front) = spool.appending.front()
+            && front.position.is_some_and(|position| position < end)
+            && let Some(waiting) = spool.appending.pop_front()
+        {
+            spool.bytes -= waiting.frame.len();
+            spool.spilled += 1;
+            if durable && let Some(receipt) = self.watched.get(&(waiting.stream, waiting.seq)) {
+                receipt.note_stored();
+            }
+        }
+        while let Some((_, stream, seq)) = spool.uncommitted.pop_front_if(|(position, ..)| *position < end) {
+            if durable && let Some(receipt) = self.watched.get(&(stream, seq)) {
+                receipt.note_stored();
+            }
+        }
+    }
+
+    /// How much may be read back now: memory is nearly empty and the log is not.
+    pub(crate) fn room_to_restore(&self) -> Option<(usize, usize)> {
+        let spool = self.spool.as_ref()?;
+        let (count, bytes) = self.room_to_keep();
+        let nearly_empty = count >= self.max_count.div_ceil(4) && bytes >= self.max_bytes / 4;
+        let count = count.min(self.max_count.saturating_sub(self.len()));
+        let bytes = bytes.min(self.max_bytes.saturating_sub(self.bytes()));
+        (spool.spilled > 0 && nearly_empty && count > 0).then_some((count, bytes.max(1)))
+    }
+
+    /// Keeps places for what is read back; 0 when it is done.
+    pub(crate) fn reserve(&mut self, places: (usize, usize)) {
+        if let Some(spool) = &mut self.spool {
+            spool.reserved = places;
+        }
+    }
+
+    /// A frame has come back from the log; `stream` is the one of its account.
+    pub(crate) fn restore(&mut self, stream: u32, position: Position, frame: Frame) {
+        let Some(spool) = &mut self.spool else { return };
+        if spool.spilled == 0 {
+            // The log did not know how much it had: it is on the books from now on.
+            self.ledger.accept_many(stream, 1);
+        } else {
+            spool.spilled -= 1;
+        }
+        let seq = frame.seq();
+        self.ready_bytes += frame.len();
+        self.ready.push_back(Waiting { stream, seq, frame, position: Some(position) });
+        self.peak = self.peak.max(self.len());
+        self.bytes_peak = self.bytes_peak.max(self.bytes());
+    }
+
+    /// The log held this much when it was opened.
+    pub(crate) fn recover(&mut self, stream: u32, events: u64) {
+        if let Some(spool) = &mut self.spool {
+            spool.spilled += events;
+            self.ledger.accept_many(stream, events);
+        }
+    }
+
+    /// Events on disk are gone, for `reason`.
+    pub(crate) fn drop_spilled(&mut self, stream: u32, seq: u64, reason: DropReason) {
+        if let Some(spool) = &mut self.spool
+            && spool.spilled > 0
+        {
+            spool.spilled -= 1;
+            self.drop_one(stream, seq, reason);
+        }
+    }
+
+    /// The log has given up everything up to `through`, also what memory holds.
+    pub(crate) fn give_up(&mut self, through: Position) {
+        if let Some(spool) = &mut self.spool {
+            spool.given_up = spool.given_up.max(Some(through));
+        }
+    }
+
+    /// The log has `left` events for this sink, whatever the books thought.
+    pub(crate) fn reconcile(&mut self, stream: u32, left: u64) {
+        let Some(spool) = &mut self.spool else { return };
+        let missing = spool.spilled.saturating_sub(left);
+        spool.spilled -= missing;
+        self.ledger.drop_many(stream, DropReason::SpillDamaged, missing);
+    }
+
+    /// At the end: what memory holds goes to the log, in order; what is there
+    /// already counts as spilled.
+    pub(crate) fn spool_all(&mut self) {
+        let Some(spool) = &self.spool else { return };
+        let given_up = spool.given_up;
+        let stored = |position: Option<Position>| position.is_some() && position > given_up;
+        let mut waiting = VecDeque::with_capacity(self.taken.len() + self.ready.len());
+        for taken in std::mem::take(&mut self.taken) {
+            let (stream, seq, position) = (taken.stream, taken.seq, taken.position);
+            match taken.copy {
+                Some(frame) => waiting.push_back(Waiting { stream, seq, frame, position: None }),
+                None if stored(position) => self.count_spilled(),
+                // Only the transport has it.
+                None => self.drop_one(stream, seq, DropReason::UnackedAtShutdown),
+            }
+        }
+        self.taken_bytes = 0;
+        for ready in std::mem::take(&mut self.ready) {
+            if stored(ready.position) {
+                self.count_spilled();
+            } else {
+                waiting.push_back(Waiting { position: None, ..ready });
+            }
+        }
+        self.ready_bytes = 0;
+        if let Some(spool) = &mut self.spool {
+            // They come last in the log: an appending frame is with the spooler already.
+            spool.bytes += waiting.iter().map(|w| w.frame.len()).sum::<usize>();
+            while let Some(last) = waiting.pop_back() {
+                spool.spooling.push_front(last);
+            }
+        }
+    }
+
+    fn count_spilled(&mut self) {
+        if let Some(spool) = &mut self.spool {
+            spool.spilled += 1;
+        }
+    }
+
+    /// At the very end: what no commit came for is lost.
+    pub(crate) fn abandon_spool(&mut self, reason: DropReason) {
+        let Some(spool) = &mut self.spool else { return };
+        let mut left = std::mem::take(&mut spool.appending);
+        left.append(&mut spool.spooling);
+        spool.bytes = 0;
+        for waiting in left {
+            self.drop_one(waiting.stream, waiting.seq, reason);
+        }
+    }
+}

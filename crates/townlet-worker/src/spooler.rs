@@ -1,0 +1,425 @@
+//! Between the queues and the spill: what is appended, committed, read back.
+//!
+//! Three steps make a turn: [`gather`](Spooler::gather) takes from each sink what
+//! it wants stored (under the owner's lock), [`work`](Spooler::work) does the I/O
+//! (without it), [`report`](Spooler::report) tells each sink what came of it.
+
+mod head;
+
+use std::collections::{HashMap, VecDeque};
+use std::time::Duration;
+
+use bytes::Bytes;
+use townlet_spill::{Entry, ErrorKind, FsyncPolicy, Position, ShedRecord, SinkSlot, Spill, SpillError};
+use townlet_transport::{Frame, Label};
+
+use crate::DropReason;
+use crate::machine::{Errand, Machine};
+use crate::queue::Appended;
+
+/// Bytes taken from a sink in one turn: while they are written, others wait.
+const TURN_BYTES: usize = 4 << 20;
+
+/// A failed commit is tried again so much later.
+const RETRY: Duration = Duration::from_millis(100);
+
+/// An account that changed is stored at least so often.
+const ACCOUNT_EVERY: Duration = Duration::from_secs(1);
+
+/// What the spooler has to know of its owner.
+#[derive(Clone, Debug)]
+pub struct SpoolerOptions {
+    /// The payload types that frames of the owner have; others read back as `event`.
+    pub kinds: &'static [&'static str],
+    /// What the log was opened with.
+    pub fsync: FsyncPolicy,
+}
+
+/// The spill's own state, for status.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct SpoolStatus {
+    /// Why the disk takes nothing at present.
+    pub error: Option<String>,
+    /// Failures of the disk, ever.
+    pub errors_total: u64,
+    /// Commits, ever.
+    pub commits_total: u64,
+    /// Records that damage has cost, as far as known.
+    pub damaged_total: u64,
+}
+
+/// Drives a [`Spill`] for one or more sinks.
+#[derive(Debug)]
+pub struct Spooler {
+    spill: Spill,
+    options: SpoolerOptions,
+    seats: Vec<Seat>,
+    /// Streams of this run, for frames that come back.
+    streams: HashMap<Label, u32>,
+    /// Labels of earlier runs, shared by the frames that come back.
+    labels: HashMap<(Box<str>, Box<str>), Label>,
+    head: Vec<u8>,
+    committed: Option<Position>,
+    retry_at: Option<Duration>,
+    account: Option<Vec<u8>>,
+    account_at: Duration,
+    touched: bool,
+    accepted: u64,
+    swept_at: Duration,
+    status: SpoolStatus,
+}
+
+/// One sink of the log.
+#[derive(Debug)]
+struct Seat {
+    slot: SinkSlot,
+    /// The account of frames of earlier runs.
+    recovered: u32,
+    errand: Errand,
+    answers: Vec<Appended>,
+    /// Appended and not committed, oldest first.
+    waits: VecDeque<Position>,
+    rescued: usize,
+    restored: Vec<(u32, Position, Frame)>,
+    dropped: Vec<(u32, u64, DropReason)>,
+    left: Option<u64>,
+    given_up: Option<Position>,
+}
+
+impl Spooler {
+    /// A spooler for an open log.
+    pub fn new(spill: Spill, options: SpoolerOptions) -> Self {
+        Self {
+            spill,
+            options,
+            seats: Vec::new(),
+            streams: HashMap::new(),
+            labels: HashMap::new(),
+            head: Vec::new(),
+            committed: None,
+            retry_at: None,
+            account: None,
+            account_at: Duration::ZERO,
+            touched: false,
+            accepted: 0,
+            swept_at: Duration::ZERO,
+            status: SpoolStatus::default(),
+        }
+    }
+
+    /// Adds a sink, named as in the log. What the log holds for it from earlier
+    /// runs goes on the books of `machine`, under the stream `recovered`. Returns
+    /// the number of events.
+    ///
+    /// # Errors
+    /// Too many sinks, or too long a name.
+    pub fn add(&mut self, name: &str, recovered: u32, machine: &mut Machine) -> Result<u64, SpillError> {
+        let slot = self.spill.sink(name)?;
+        let backlog = self.spill.backlog(slot).records;
+        machine.recovered(recovered, backlog);
+        self.seats.push(Seat {
+            slot,
+            recovered,
+            errand: Errand::default(),
+            answers: Vec::new(),
+            waits: VecDeque::new(),
+            rescued: 0,
+            restored: Vec::new(),
+            dropped: Vec::new(),
+            left: None,
+            given_up: None,
+        });
+        Ok(backlog)
+    }
+
+    /// How many sinks it serves.
+    pub fn sinks(&self) -> usize {
+        self.seats.len()
+    }
+
+    /// The state of the disk.
+    pub fn status(&self) -> &SpoolStatus {
+        &self.status
+    }
+
+    /// Takes the errands of sink `index`. True where there is something to do.
+    pub fn gather(&mut self, index: usize, machine: &mut Machine) -> bool {
+        let Some(seat) = self.seats.get_mut(index) else { return false };
+        let errand = machine.errand(TURN_BYTES);
+        let busy = !errand.frames.is_empty() || errand.restore.is_some();
+        self.touched |= busy || errand.settled.is_some();
+        let settled = errand.settled.or(seat.errand.settled);
+        seat.errand = Errand { settled, ..errand };
+        busy
+    }
+
+    /// Events accepted so far, over all sinks: an account is renewed while there are more.
+    pub fn note_accepted(&mut self, accepted: u64) {
+        self.touched |= accepted != self.accepted;
+        self.accepted = accepted;
+    }
+
+    /// How long there is nothing to do unless a sink has an errand.
+    pub fn due(&self, now: Duration) -> Option<Duration> {
+        let retry = self.retry_at.map(|at| at.saturating_sub(now));
+        let commit = match retry {
+            Some(_) => None,
+            None => self.spill.commit_due(now),
+        };
+        let account = self.touched.then(|| (self.account_at + ACCOUNT_EVERY).saturating_sub(now));
+        [retry, commit, account].into_iter().flatten().min()
+    }
+
+    /// True where [`work`](Self::work) would store an account: hand it over first.
+    pub fn wants_account(&self, now: Duration) -> bool {
+        self.spill.checkpoint_due() || self.touched && now >= self.account_at + ACCOUNT_EVERY
+    }
+
+    /// The owner's books of this moment, stored with the next checkpoint.
+    pub fn set_account(&mut self, account: Vec<u8>) {
+        self.account = Some(account);
+    }
+
+    /// Does the I/O of a turn.
+    pub fn work(&mut self, now: Duration) {
+        for index in 0..self.seats.len() {
+            let seat = &mut self.seats[index];
+            if let Some(through) = seat.errand.settled.take() {
+                self.spill.settle(seat.slot, through);
+            }
+            self.append(now, index);
+        }
+        self.commit(now, false);
+        for index in 0..self.seats.len() {
+            self.read_back(index);
+        }
+        self.sweep(now);
+        if let Some(account) = self.account.take() {
+            self.checkpoint(now, &account);
+        }
+    }
+
+    fn append(&mut self, now: Duration, index: usize) {
+        let errand = std::mem::take(&mut self.seats[index].errand);
+        let (mut count, mut bytes) = errand.keep;
+        for (stream, frame) in &errand.frames {
+            if self.streams.get(frame.label()) != Some(stream) {
+                self.streams.insert(frame.label().clone(), *stream);
+            }
+            let fits = count > 0 && bytes >= frame.len();
+            let answer = self.append_one(now, index, frame, fits);
+            if let Appended::Kept(_) = answer {
+                count -= 1;
+                bytes -= frame.len();
+            }
+            self.seats[index].answers.push(answer);
+        }
+        self.seats[index].errand.restore = errand.restore;
+        self.seats[index].errand.keep = (count, bytes);
+    }
+
+    fn append_one(&mut self, now: Duration, index: usize, frame: &Frame, keep: bool) -> Appended {
+        let slot = self.seats[index].slot;
+        head::encode(frame, &mut self.head);
+        let head = std::mem::take(&mut self.head);
+        let mut appended = self.spill.append(now, slot.bit(), &head, frame.line());
+        if let Err(error) = &appended
+            && error.kind() == ErrorKind::Cap
+        {
+            // A quarter of a segment at least, so that it is not done for each record.
+            self.shed(now, (head.len() + frame.len()) as u64 + 4096);
+            appended = self.spill.append(now, slot.bit(), &head, frame.line());
+        }
+        self.head = head;
+        match appended {
+            Ok(position) if keep && self.spill.skip_read(slot, position) => Appended::Kept(position),
+            Ok(position) => {
+                self.seats[index].waits.push_back(position);
+                Appended::Waits(position)
+            }
+            Err(error) if error.kind() == ErrorKind::TooLarge => Appended::Refused(DropReason::Oversize),
+            Err(error) => {
+                self.note_error(&error);
+                Appended::Refused(DropReason::SpillFull)
+            }
+        }
+    }
+
+    /// Gives up the oldest on disk, for room or for age.
+    fn shed(&mut self, now: Duration, room: u64) {
+        let (seats, streams) = (&mut self.seats, &self.streams);
+        let visit = |record: ShedRecord<'_>| {
+            for seat in seats.iter_mut().filter(|seat| record.owing & seat.slot.bit() != 0) {
+                let (stream, seq) = account_of(streams, seat.recovered, record.head);
+                seat.dropped.push((stream, seq, DropReason::SpillShed));
+            }
+            for seat in seats.iter_mut().filter(|seat| record.held & seat.slot.bit() != 0) {
+                seat.given_up = seat.given_up.max(Some(record.position));
+            }
+        };
+        match self.spill.shed(now, room, visit) {
+            Ok(shed) if shed.segments > 0 => {
+                tracing::warn!(segments = shed.segments, records = shed.records, "telemetry_spill_shed");
+                self.touched = true;
+                self.account_at = Duration::ZERO;
+            }
+            Ok(_) => {}
+            Err(error) => self.note_error(&error),
+        }
+    }
+
+    fn sweep(&mut self, now: Duration) {
+        if now >= self.swept_at + ACCOUNT_EVERY {
+            self.swept_at = now;
+            self.shed(now, 0);
+        }
+        for damage in self.spill.take_damage() {
+            self.status.damaged_total = self.status.damaged_total.saturating_add(damage.records_at_most);
+            tracing::error!(?damage, "telemetry_spill_damaged");
+        }
+    }
+
+    fn commit(&mut self, now: Duration, at_once: bool) {
+        if self.retry_at.is_some_and(|at| now < at && !at_once) {
+            return self.rescue();
+        }
+        if !at_once && self.retry_at.is_none() && self.spill.commit_due(now) != Some(Duration::ZERO) {
+            return;
+        }
+        self.status.commits_total += 1;
+        self.commit_now(now);
+    }
+
+    fn commit_now(&mut self, now: Duration) {
+        match self.spill.commit(now) {
+            Ok(end) => {
+                self.status.error = None;
+                self.retry_at = None;
+                self.committed = Some(end);
+                for seat in &mut self.seats {
+                    while seat.waits.pop_front_if(|position| *position < end).is_some() {}
+                }
+            }
+            Err(error) => {
+                self.note_error(&error);
+                self.retry_at = Some(now + RETRY);
+                self.rescue();
+            }
+        }
+    }
+
+    /// The disk takes nothing: what may go on in memory does.
+    fn rescue(&mut self) {
+        for seat in &mut self.seats {
+            let mut count = seat.errand.keep.0;
+            while count > 0
+                && let Some(front) = seat.waits.front()
+                && self.spill.skip_read(seat.slot, *front)
+            {
+                seat.waits.pop_front();
+                seat.rescued += 1;
+                count -= 1;
+            }
+        }
+    }
+
+    fn read_back(&mut self, index: usize) {
+        let seat = &mut self.seats[index];
+        let Some((count, bytes)) = seat.errand.restore.take() else { return };
+        let mut entries: Vec<Entry> = Vec::new();
+        let outcome = self.spill.read(seat.slot, count, bytes, &mut entries);
+        let at_the_end = entries.is_empty() && outcome.is_ok();
+        for Entry { position, head, body, .. } in entries {
+            let (stream, _) = account_of(&self.streams, seat.recovered, &head);
+            match frame(&mut self.labels, &self.streams, self.options.kinds, &head, body) {
+                Some(frame) => seat.restored.push((stream, position, frame)),
+                // Not ours: it stays settled with the next one, and is missed by `reconcile`.
+                None => self.status.damaged_total += 1,
+            }
+        }
+        let lost = self.spill.take_lost(seat.slot);
+        let backlog = self.spill.backlog(seat.slot);
+        if at_the_end || lost > 0 {
+            seat.left = Some(backlog.records.saturating_sub(backlog.held + seat.waits.len() as u64));
+        }
+        if let Err(error) = outcome {
+            self.note_error(&error);
+        }
+    }
+
+    fn checkpoint(&mut self, now: Duration, account: &[u8]) {
+        self.account_at = now;
+        self.touched = false;
+        match self.spill.checkpoint(now, account) {
+            // It has committed too; this only asks how far.
+            Ok(()) => self.commit_now(now),
+            Err(error) => {
+                self.note_error(&error);
+                self.touched = true;
+            }
+        }
+    }
+
+    fn note_error(&mut self, error: &SpillError) {
+        self.status.errors_total += 1;
+        if self.status.error.is_none() {
+            tracing::warn!(error = %error, "telemetry_spill_error");
+        }
+        self.status.error = Some(error.to_string());
+    }
+
+    /// Tells sink `index` what came of its errands.
+    pub fn report(&mut self, index: usize, machine: &mut Machine) {
+        let Some(seat) = self.seats.get_mut(index) else { return };
+        machine.appended(&seat.answers);
+        seat.answers.clear();
+        if let Some(end) = self.committed {
+            machine.committed(end, self.options.fsync == FsyncPolicy::EachCommit);
+        }
+        machine.rescue(std::mem::take(&mut seat.rescued));
+        for (stream, seq, reason) in seat.dropped.drain(..) {
+            machine.drop_spilled(stream, seq, reason);
+        }
+        if let Some(through) = seat.given_up.take() {
+            machine.give_up(through);
+        }
+        for (stream, position, frame) in seat.restored.drain(..) {
+            machine.restore(stream, position, frame);
+        }
+        if let Some(left) = seat.left.take() {
+            machine.reconcile(seat.recovered, left);
+        }
+        machine.errand_done();
+    }
+
+    /// Commits and stores the account, whatever the windows say; for the end.
+    /// What could not be stored is then still on its way: see
+    /// [`Machine::abandon_spool`].
+    pub fn close(&mut self, now: Duration, account: &[u8]) {
+        self.commit(now, true);
+        self.checkpoint(now, account);
+    }
+}
+
+/// The account and number of a stored frame.
+fn account_of(streams: &HashMap<Label, u32>, recovered: u32, head: &[u8]) -> (u32, u64) {
+    let Some(head) = head::decode(head) else { return (recovered, 0) };
+    (streams.get(&head.label()).copied().unwrap_or(recovered), head.seq)
+}
+
+fn frame(
+    labels: &mut HashMap<(Box<str>, Box<str>), Label>,
+    streams: &HashMap<Label, u32>,
+    kinds: &[&'static str],
+    head: &[u8],
+    body: Bytes,
+) -> Option<Frame> {
+    let head = head::decode(head)?;
+    let label = labels.entry((head.run_id.into(), head.stream.into())).or_insert_with(|| {
+        let label = head.label();
+        streams.get_key_value(&label).map_or(label, |(known, _)| known.clone())
+    });
+    let kind = kinds.iter().copied().find(|kind| *kind == head.kind).unwrap_or("event");
+    Some(Frame::new(label.clone(), kind, head.seq, head.tick, body))
+}
