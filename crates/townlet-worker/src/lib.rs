@@ -4,13 +4,15 @@
 //! a batch is due, when to try again, when to give up. It does no I/O and reads
 //! no clock. [`driver::spawn`] runs a thread that carries its decisions out on a
 //! [`Transport`](townlet_transport::Transport). [`Worker`] is both together, for
-//! a host that has bytes of its own; the pipeline builds on the parts.
+//! a host that has bytes of its own; the pipeline builds on the parts. [`Spooler`]
+//! carries frames between machines and a spill on disk, [`Receipt`] tells how far
+//! one event has come.
 //!
 //! **What it is not.** It knows no payload type and encodes nothing.
 //!
 //! # Guarantees
-//! - The books balance in every read: `accepted = delivered + dropped + buffered`
-//!   ([`Statement::residual`] is 0), and every drop has a [`DropReason`].
+//! - The books balance in every read: `accepted = delivered + dropped + buffered
+//!   + spilled` ([`Statement::residual`] is 0), and every drop has a [`DropReason`].
 //! - Memory is bounded by count and bytes, in flight included; up to 1 MiB of
 //!   evicted frames may wait beside it for the worker to free them. A frame
 //!   larger than the bound is dropped alone.
@@ -19,7 +21,10 @@
 //!   came. Pauses between attempts double up to a cap, with full jitter, and end
 //!   early at shutdown.
 //! - `offer` does no I/O and takes no lock that I/O can hold; it waits only
-//!   under `block`, at most the timeout in all.
+//!   under `block` and `spill`, at most the timeout in all.
+//! - With a spill, frames that went to disk come back in the order in which they
+//!   went, and before anything newer. A receipt says `durable` only after the
+//!   sync. A disk that takes nothing does not hold up a sink that does.
 //! - A panic in a transport costs nothing but a restart; more than
 //!   `restart_limit` of them in a window park the worker, and the policy keeps
 //!   memory bounded meanwhile.
