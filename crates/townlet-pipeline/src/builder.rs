@@ -12,13 +12,12 @@ use crate::dynamic::NamedEvent;
 use crate::error::BuildError;
 use crate::intake::MAX_SINKS;
 use crate::shared::{Shared, SinkSeat};
+use crate::slots::{SharedMake, Slot};
 use crate::spooling::{self, Group, SpillSettings};
 use crate::stage::Stage;
 use crate::status::SinkInfo;
 use crate::streams::Streams;
 use crate::telemetry::Telemetry;
-
-type SharedMake = Arc<dyn Fn() -> Result<Box<dyn Transport>, TransportError> + Send + Sync>;
 
 /// Puts a pipeline together; see [`Telemetry::builder`].
 pub struct Builder {
@@ -142,26 +141,26 @@ impl Builder {
                 opened.push(spooling::open(group, &mut sinks, recovered)?);
             }
         }
+        let slots = self.sinks.iter().map(|(_, info, make)| Slot::new(info.clone(), Arc::clone(make))).collect();
         let recovered = opened.iter().map(|log| log.recovered.clone()).collect();
         let mut spooler_of = vec![None; sinks.len()];
         for (n, log) in opened.iter().enumerate() {
             log.sinks().for_each(|sink| spooler_of[sink] = Some(n));
         }
-        let shared = Arc::new(Shared::new(sinks, streams, stage, inline, spooler_of, opened.len()));
-        let infos = self.sinks.iter().map(|(_, info, _)| info.clone()).collect();
-        let telemetry = Telemetry::new(Arc::clone(&shared), self.producer, self.runtime_variant, infos, recovered)?;
+        let shared = Arc::new(Shared::new(sinks, streams, stage, inline, spooler_of, opened.len(), slots));
+        let telemetry = Telemetry::new(Arc::clone(&shared), self.producer, self.runtime_variant, recovered)?;
         for (index, log) in opened.into_iter().enumerate() {
             log.start(&shared, index)?;
         }
-        for (sink, (options, _, make)) in self.sinks.into_iter().enumerate() {
+        for (sink, (options, ..)) in self.sinks.into_iter().enumerate() {
             let lanes: &[Route] = match options.backpressure {
                 Backpressure::FanOut => &[Route::Main, Route::Lane],
                 _ => &[Route::Main],
             };
             for route in lanes {
                 let seat = Arc::new(SinkSeat { shared: Arc::clone(&shared), sink, route: *route });
-                let make = Arc::clone(&make);
-                let make: Make = Box::new(move || make());
+                let makes = Arc::clone(&shared);
+                let make: Make = Box::new(move || makes.slots[sink].make());
                 let name = match route {
                     Route::Main => options.name.clone(),
                     Route::Lane => format!("{}.lane", options.name),

@@ -59,6 +59,18 @@ pub enum BuildError {
     Sinks(String),
 }
 
+/// Why a sink did not get another transport.
+#[derive(Debug, thiserror::Error, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum ReplaceError {
+    /// No sink has this name.
+    #[error("there is no sink `{0}`")]
+    NoSuchSink(String),
+    /// The pipeline was shut down.
+    #[error("telemetry was shut down; its sinks keep their transports")]
+    Closed,
+}
+
 /// Why a stream could not be opened.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
 #[non_exhaustive]

@@ -14,6 +14,7 @@ use townlet_worker::{Backpressure, DropReason, Machine, Route, Sink, SpoolStatus
 use crate::dynamic::NamedEvent;
 use crate::intake::Intake;
 use crate::lane::Lane;
+use crate::slots::Slot;
 use crate::stage::Stage;
 use crate::streams::Streams;
 use crate::tap::TapPoint;
@@ -49,6 +50,8 @@ pub(crate) struct State {
 pub(crate) struct Shared {
     state: Mutex<State>,
     pub(crate) stage: Mutex<Stage>,
+    /// Per sink: its transport.
+    pub(crate) slots: Vec<Slot>,
     /// Where the stage shows its frames.
     pub(crate) tap: Arc<TapPoint>,
     /// Per sink: main worker, extra lane.
@@ -92,6 +95,7 @@ impl Shared {
         inline_stage: bool,
         spooler_of: Vec<Option<usize>>,
         spills: usize,
+        slots: Vec<Slot>,
     ) -> Self {
         let options = || sinks.iter().map(|s| s.main().options());
         let may_block = options().any(|o| matches!(o.backpressure, Backpressure::Block | Backpressure::Spill));
@@ -107,6 +111,7 @@ impl Shared {
             stage_bell: Bells::default(),
             spoolers: (0..spills).map(|_| Bells::default()).collect(),
             spooler_of,
+            slots,
             room: Bells::default(),
             inline_stage,
             start: Instant::now(),
@@ -249,6 +254,7 @@ impl Shared {
         self.abandon(&mut state);
         let statements = state.sinks.iter().map(Sink::statement).collect();
         drop(state);
+        self.retire_slots();
         self.ring_all();
         statements
     }
@@ -332,6 +338,10 @@ impl Seat for SinkSeat {
 
     fn now(&self) -> Duration {
         self.shared.now()
+    }
+
+    fn revert(&self) {
+        self.shared.revert(self);
     }
 
     fn refill(&self) -> Option<String> {

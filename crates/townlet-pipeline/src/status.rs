@@ -46,8 +46,9 @@ impl Telemetry {
         let mut all: Vec<(String, TransportStatus)> = {
             let state = inner.shared.lock();
             let now = (inner.shared.now(), SystemTime::now());
-            let infos = inner.sinks.iter();
-            state.sinks.iter().zip(infos).map(|(s, i)| (s.main().options().name.clone(), describe(s, i, now))).collect()
+            let slots = inner.shared.slots.iter();
+            let name = |sink: &Sink| sink.main().options().name.clone();
+            state.sinks.iter().zip(slots).map(|(s, slot)| (name(s), describe(s, &slot.info(), now))).collect()
         };
         let main = all.iter().position(|(name, _)| name == "main").unwrap_or(0);
         let (_, mut status) = all.remove(main);

@@ -16,7 +16,6 @@ use crate::lane::Lane;
 use crate::latest::Latest;
 use crate::shared::Shared;
 use crate::state::StateValue;
-use crate::status::SinkInfo;
 use crate::stream::Stream;
 use crate::tap::{Tap, TapOptions};
 
@@ -35,8 +34,6 @@ pub(crate) struct Inner {
     pub(crate) shared: Arc<Shared>,
     pub(crate) producer: String,
     pub(crate) runtime_variant: Option<String>,
-    /// In the order of the state's sinks.
-    pub(crate) sinks: Vec<SinkInfo>,
     pub(crate) standard: StandardStreams,
     pub(crate) latest: Latest,
     recovered: Vec<Recovered>,
@@ -68,12 +65,11 @@ impl Telemetry {
         shared: Arc<Shared>,
         producer: String,
         runtime_variant: Option<String>,
-        sinks: Vec<SinkInfo>,
         recovered: Vec<Recovered>,
     ) -> Result<Self, StreamError> {
         let standard = StandardStreams::open(&shared, &producer)?;
         let latest = Latest::default();
-        Ok(Self { inner: Arc::new(Inner { shared, producer, runtime_variant, sinks, standard, latest, recovered }) })
+        Ok(Self { inner: Arc::new(Inner { shared, producer, runtime_variant, standard, latest, recovered }) })
     }
 
     pub(crate) fn inner(&self) -> &Inner {
@@ -213,6 +209,7 @@ impl Drop for Inner {
         self.shared.close(&mut state, now);
         self.shared.abandon(&mut state);
         drop(state);
+        self.shared.retire_slots();
         self.shared.tap.close();
     }
 }

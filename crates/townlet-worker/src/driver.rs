@@ -85,6 +85,9 @@ pub trait Seat: Send + Sync + 'static {
     /// Monotonic time since some fixed start.
     fn now(&self) -> Duration;
 
+    /// The transport on trial has failed: from now on `make` builds the one before.
+    fn revert(&self) {}
+
     /// For an inline stage: turns some upstream events into frames. Returns the
     /// message of a transform's panic, the record of which it has settled.
     fn refill(&self) -> Option<String> {

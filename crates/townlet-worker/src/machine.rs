@@ -5,6 +5,7 @@
 
 mod admission;
 mod ending;
+mod renewal;
 mod report;
 mod spill;
 
@@ -13,6 +14,7 @@ use std::time::Duration;
 
 use townlet_transport::{Frame, Level};
 
+use self::renewal::Renewal;
 pub(crate) use self::spill::Errand;
 use crate::age::Age;
 use crate::backoff::{Backoff, RestartWindow};
@@ -41,8 +43,10 @@ pub enum Action {
     Finish,
     /// Close the connection: an acknowledgement is overdue.
     Disconnect,
-    /// Build the transport anew: the parked time is over.
+    /// Build the transport anew: the parked time is over, or there is another one.
     Rebuild,
+    /// The transport on trial has failed: go back to the one before, then as with [`Rebuild`](Self::Rebuild).
+    Revert,
     /// The worker has ended; nothing is on its books any more.
     Exit,
 }
@@ -101,6 +105,10 @@ pub struct Machine {
     inline_stage: bool,
     /// The driver sleeps with nothing due: the event that makes a batch due wakes it.
     dozing: bool,
+    renewal: Renewal,
+    /// Failures that a new transport may have before its first delivery.
+    trial: Option<u32>,
+    trial_failed: Option<String>,
     /// An event found no room since the last batch: what waits is due, or a host
     /// would wait or lose while the sink is idle. A question alone may set it.
     pressed: Cell<bool>,
@@ -126,6 +134,9 @@ impl Machine {
             level: Level::Sent,
             inline_stage: false,
             dozing: false,
+            renewal: Renewal::None,
+            trial: None,
+            trial_failed: None,
             pressed: Cell::new(false),
             status: Status { worker_alive: true, ..Status::default() },
             options,
@@ -170,19 +181,25 @@ impl Machine {
     /// What to do at `now`.
     pub fn poll(&mut self, now: Duration) -> Action {
         self.dozing = false;
+        if self.phase != Phase::Finished {
+            match std::mem::take(&mut self.renewal) {
+                Renewal::None => {}
+                Renewal::Due => return self.resume(),
+                Renewal::Revert => {
+                    let _ = self.resume();
+                    self.backoff.reset();
+                    self.retry_at = now;
+                    return Action::Revert;
+                }
+            }
+        }
         let draining = match self.phase {
             Phase::Finished => return Action::Exit,
             // What is still upstream ends as it is filled, not only at shutdown.
             Phase::SinkClosed if self.inline_stage && self.queue.upstream() > 0 => return Action::Refill,
             Phase::SinkClosed => return Action::Wait(self.look_again(now)),
             Phase::Parked { until } if now < until => return Action::Wait(until),
-            Phase::Parked { .. } => {
-                self.restarts.resumed();
-                self.queue.divert(false);
-                self.phase = Phase::Running;
-                self.note_alive();
-                return Action::Rebuild;
-            }
+            Phase::Parked { .. } => return self.resume(),
             Phase::Draining { deadline } if now >= deadline => {
                 self.abandon();
                 return Action::Exit;
@@ -230,6 +247,17 @@ impl Machine {
             by_age.min(self.look_again(now)).max(now.saturating_add(LEAST_SLEEP))
         };
         Action::Wait(draining.map_or(until, |deadline| until.min(deadline)))
+    }
+
+    /// A parked worker begins again.
+    fn resume(&mut self) -> Action {
+        if self.is_parked() {
+            self.restarts.resumed();
+            self.queue.divert(false);
+            self.phase = Phase::Running;
+            self.note_alive();
+        }
+        Action::Rebuild
     }
 
     fn look_for_receipts(&mut self, now: Duration) -> Action {

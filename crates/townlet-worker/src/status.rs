@@ -67,6 +67,10 @@ pub struct Status {
     pub worker_error: Option<String>,
     /// The last panic's message; kept.
     pub last_worker_error: Option<String>,
+    /// Transports that replaced another while the sink ran.
+    pub swaps_total: u64,
+    /// Of them, those that failed on trial, so that the one before came back.
+    pub rollbacks_total: u64,
     /// Restarts after panics.
     pub worker_restart_count: u64,
 }

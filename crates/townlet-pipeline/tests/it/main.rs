@@ -16,5 +16,6 @@ mod replay;
 mod sharing;
 mod shutdown;
 mod spill;
+mod swaps;
 mod tap;
 mod wakeups;

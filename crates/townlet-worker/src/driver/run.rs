@@ -71,8 +71,13 @@ impl<S: Seat> Driver<S> {
                 }
                 Action::Rebuild => {
                     tracing::warn!(sink = self.sink, "telemetry_worker_resumed");
-                    self.discard_transport();
-                    self.lose_flight("the transport was built anew");
+                    self.rebuild();
+                }
+                Action::Revert => {
+                    let why = self.with_machine(Machine::take_trial_failure).unwrap_or_default();
+                    self.seat.revert();
+                    tracing::error!(sink = self.sink, error = why, "telemetry_transport_rolled_back");
+                    self.rebuild();
                 }
                 Action::Finish => self.finish(),
                 Action::Exit => {
@@ -295,6 +300,14 @@ impl<S: Seat> Driver<S> {
             tracing::error!(sink = self.sink, panic = message, "telemetry_worker_parked");
         }
         self.seat.room().ring_room();
+    }
+
+    fn rebuild(&mut self) {
+        self.close();
+        self.discard_transport();
+        // No failure: it is sent again by the next one.
+        let unsettled = self.unsettled();
+        self.with_machine(|m| m.taken_back(unsettled));
     }
 
     fn finish(&mut self) {

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use townlet_transport::{Connected, ErrorKind, Frame, Level, TransportError};
 
+use super::renewal::Renewal;
 use super::{Machine, Phase};
 use crate::DropReason;
 
@@ -55,6 +56,7 @@ impl Machine {
         status.last_error = None;
         status.last_error_kind = None;
         status.down = false;
+        self.trial_passed();
         self.backoff.reset();
         self.unacked_since = (self.queue.taken() > 0).then_some(now);
     }
@@ -101,6 +103,10 @@ impl Machine {
         self.unacked_since = None;
         self.status.connected = false;
         self.note_error(now, tick, error);
+        self.trial_failure(&error.to_string());
+        if self.renewal == Renewal::Revert {
+            return Some(Duration::ZERO);
+        }
         if error.kind() == ErrorKind::Closed {
             self.queue.abandon(DropReason::SinkClosed, DropReason::SinkClosed);
             self.phase = match self.phase {
@@ -113,6 +119,15 @@ impl Machine {
         self.status.down = self.backoff.failures() > self.options.max_attempts;
         self.retry_at = now.saturating_add(pause);
         Some(pause)
+    }
+
+    /// All taken frames, in order, come back because the transport is exchanged.
+    pub fn taken_back(&mut self, unsettled: Vec<Frame>) {
+        if self.phase != Phase::Finished {
+            self.put_back(unsettled);
+            self.unacked_since = None;
+            self.status.connected = false;
+        }
     }
 
     /// A transform panicked in an inline stage; its record is already settled.
@@ -133,6 +148,7 @@ impl Machine {
         self.put_back(unsettled);
         self.unacked_since = None;
         self.status.connected = false;
+        self.trial_failure(message);
         self.note_panic(now, message)
     }
 

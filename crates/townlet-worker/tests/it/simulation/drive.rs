@@ -133,7 +133,7 @@ impl World {
                 self.meet("disconnect");
                 self.fail(index, Vec::new(), ErrorKind::Timeout);
             }
-            Action::Rebuild => {
+            Action::Rebuild | Action::Revert => {
                 self.meet("rebuild");
                 // As the thread does: what the old transport had not acknowledged is lost with it.
                 if !self.drivers[index].flight.is_empty() {

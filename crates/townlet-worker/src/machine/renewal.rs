@@ -1,0 +1,62 @@
+//! Another transport for a running sink: on trial until it has delivered.
+
+use std::time::Duration;
+
+use super::Machine;
+
+/// What the driver is asked to do about the transport.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) enum Renewal {
+    #[default]
+    None,
+    /// Build it anew: there is another one.
+    Due,
+    /// The one on trial has failed: go back.
+    Revert,
+}
+
+impl Machine {
+    /// There is another transport: the driver closes the present one, and what it
+    /// has not settled is sent again by the next.
+    ///
+    /// `trial`: failures and panics that the new one may have before its first
+    /// delivery; one more and [`Action::Revert`](super::Action::Revert) follows. None where there is
+    /// nothing to go back to.
+    pub fn renew(&mut self, now: Duration, trial: Option<u32>) {
+        self.renewal = Renewal::Due;
+        self.trial = trial;
+        self.trial_failed = None;
+        // What was wrong with the last one says nothing about this one.
+        self.backoff.reset();
+        self.retry_at = self.retry_at.min(now);
+        self.status.swaps_total += 1;
+        self.pressed.set(true);
+    }
+
+    /// True while a new transport has not delivered yet.
+    pub fn is_on_trial(&self) -> bool {
+        self.trial.is_some()
+    }
+
+    pub(super) fn trial_passed(&mut self) {
+        self.trial = None;
+    }
+
+    pub(super) fn trial_failure(&mut self, what: &str) {
+        match &mut self.trial {
+            None => {}
+            Some(0) => {
+                self.trial = None;
+                self.trial_failed = Some(what.to_owned());
+                self.renewal = Renewal::Revert;
+                self.status.rollbacks_total += 1;
+            }
+            Some(left) => *left -= 1,
+        }
+    }
+
+    /// Why the last trial failed; taken once.
+    pub fn take_trial_failure(&mut self) -> Option<String> {
+        self.trial_failed.take()
+    }
+}
