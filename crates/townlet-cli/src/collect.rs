@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use anyhow::Context;
+use signal_hook::consts::{SIGINT, SIGTERM};
 use townlet_collector::store::{Settle, StoreOptions};
 use townlet_collector::{ACK_PROTOCOL, Collector, CollectorOptions, Security};
 use townlet_tls::{ServerOptions, ServerTls};
@@ -57,9 +58,13 @@ pub(crate) fn run(args: &Collect) -> anyhow::Result<Exit> {
 
 /// A channel that hears of SIGINT and SIGTERM.
 pub(crate) fn stop_signal() -> anyhow::Result<std::sync::mpsc::Receiver<i32>> {
+    signals(&[SIGINT, SIGTERM])
+}
+
+/// A channel that hears of these signals.
+pub(crate) fn signals(which: &[i32]) -> anyhow::Result<std::sync::mpsc::Receiver<i32>> {
     let (heard, stop) = std::sync::mpsc::channel();
-    let mut signals = signal_hook::iterator::Signals::new([signal_hook::consts::SIGINT, signal_hook::consts::SIGTERM])
-        .context("catching SIGINT and SIGTERM")?;
+    let mut signals = signal_hook::iterator::Signals::new(which).context("catching signals")?;
     std::thread::Builder::new()
         .name("signals".into())
         .spawn(move || {

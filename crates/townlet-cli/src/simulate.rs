@@ -3,7 +3,9 @@
 use std::time::{Duration, Instant};
 
 use anyhow::Context;
-use townlet_pipeline::DropReason;
+use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
+use townlet_config::{Factories, Identity, TelemetryConfig};
+use townlet_pipeline::{DropReason, Telemetry};
 use townlet_sim::{Host, World, WorldOptions};
 
 use crate::args::Simulate;
@@ -34,7 +36,7 @@ pub(crate) fn run(args: &Simulate) -> anyhow::Result<Exit> {
         host = host.without_health();
     }
     let pace = Duration::try_from_secs_f64(args.tick_ms / 1000.0).map_err(Failure::usage)?;
-    let stop = collect::stop_signal()?;
+    let signals = collect::signals(&[SIGINT, SIGTERM, SIGHUP])?;
     let bar = setup::progress(args.ticks, "ticks");
     let started = Instant::now();
     let mut ran = 0;
@@ -43,8 +45,10 @@ pub(crate) fn run(args: &Simulate) -> anyhow::Result<Exit> {
         ran = n + 1;
         bar.inc(1);
         let next = pace.saturating_mul(u32::try_from(ran).unwrap_or(u32::MAX));
-        if stop.recv_timeout(next.saturating_sub(started.elapsed())).is_ok() {
-            break;
+        match signals.recv_timeout(next.saturating_sub(started.elapsed())) {
+            Ok(SIGHUP) => reload(args, &telemetry, &mut config, &factories, &identity),
+            Ok(_) => break,
+            Err(_) => {}
         }
     }
     bar.finish_and_clear();
@@ -64,4 +68,39 @@ pub(crate) fn run(args: &Simulate) -> anyhow::Result<Exit> {
         remark!("the town outran a sink: pace it with --tick-ms, or set worker.backpressure to block");
     }
     Ok(if books.residual() == 0 { Exit::Yes } else { Exit::No })
+}
+
+/// SIGHUP: reads the configuration again, and takes over what can be without a restart.
+fn reload(
+    args: &Simulate,
+    telemetry: &Telemetry,
+    config: &mut TelemetryConfig,
+    factories: &Factories,
+    identity: &Identity,
+) {
+    let Some(path) = &args.config else {
+        remark!("nothing to reload: there is no --config");
+        return;
+    };
+    let next = match setup::load(path, &args.set, factories) {
+        Ok(loaded) => loaded.config,
+        Err(diagnostics) => {
+            remark!("{} was not taken over; the running configuration holds\n{diagnostics}", path.display());
+            return;
+        }
+    };
+    match townlet_config::reload(telemetry, config, &next, factories, identity) {
+        Ok(reloaded) => {
+            remark!("{} reloaded; other transports: {}", path.display(), list(&reloaded.replaced));
+            if !reloaded.needs_restart.is_empty() {
+                remark!("changes that wait for a restart: {}", list(&reloaded.needs_restart));
+            }
+            *config = reloaded.config;
+        }
+        Err(error) => remark!("{} was not taken over; the running configuration holds: {error}", path.display()),
+    }
+}
+
+fn list(names: &[String]) -> String {
+    if names.is_empty() { "none".to_owned() } else { names.join(", ") }
 }

@@ -7,7 +7,7 @@ use townlet_pipeline::{Builder, SinkInfo, StubSink, Telemetry};
 use townlet_schema::{Kind, LineExtra, LinePrefix, RunId, RunMarker, SchemaVersion, encode_into};
 use townlet_transform::{Chain, ChainBuilder, HashKey, Redaction as RedactionAction, SchemaSource};
 use townlet_transform::{TransformSpec, ValidatorMode};
-use townlet_transport::{Factory, Transport};
+use townlet_transport::{Factory, Transport, TransportError};
 use townlet_worker::Options;
 
 use crate::config::{Provider, RedactAction, Redaction, SinkConfig, TelemetryConfig, TransformConfig, ValidationMode};
@@ -149,7 +149,7 @@ pub fn start(config: &TelemetryConfig, factories: &Factories, identity: &Identit
         let make = || Ok(Box::new(StubSink::new()) as Box<dyn Transport>);
         return Ok(builder.sink(Options::default(), SinkInfo::new("stub"), make).start()?);
     }
-    let marker = run_marker(identity, &producer);
+    let marker = marker_of(config, identity);
     for sink in &config.sinks {
         builder = add_sink(builder, sink, factories, &marker)?;
     }
@@ -157,6 +157,16 @@ pub fn start(config: &TelemetryConfig, factories: &Factories, identity: &Identit
 }
 
 fn add_sink(builder: Builder, sink: &SinkConfig, factories: &Factories, marker: &Bytes) -> Result<Builder, StartError> {
+    let (info, make) = transport(sink, factories, marker)?;
+    Ok(builder.sink(worker_options(sink), info, make))
+}
+
+/// What a sink's status says of its transport, and what builds it.
+pub(crate) fn transport(
+    sink: &SinkConfig,
+    factories: &Factories,
+    marker: &Bytes,
+) -> Result<(SinkInfo, impl Fn() -> Result<Box<dyn Transport>, TransportError> + Send + Sync + 'static), StartError> {
     let factory = factories.iter().find(|f| f.kind() == sink.transport_type).cloned();
     let factory = factory.ok_or_else(|| StartError::NoFactory {
         key: sink.block(),
@@ -170,7 +180,12 @@ fn add_sink(builder: Builder, sink: &SinkConfig, factories: &Factories, marker: 
         settings.verify_hostname && settings.enable_tls,
         settings.plaintext_acknowledged,
     );
-    Ok(builder.sink(worker_options(sink), info, move || factory.build(&settings)))
+    Ok((info, move || factory.build(&settings)))
+}
+
+/// The run marker of a configuration.
+pub(crate) fn marker_of(config: &TelemetryConfig, identity: &Identity) -> Bytes {
+    run_marker(identity, config.producer.as_ref().unwrap_or(&identity.producer))
 }
 
 /// The line that opens each file of a run. `seq` 0: it is no event of a stream.

@@ -5,6 +5,7 @@ mod bad_peers;
 mod configs;
 mod demo;
 mod inspect;
+mod reload;
 mod replay;
 mod simulate;
 mod support;
