@@ -26,7 +26,7 @@ pub(crate) struct Cli {
 pub(crate) enum Command {
     /// Run a whole town through redaction, validation, TLS and a collector, and balance the books.
     Demo(Demo),
-    /// Run a town with the telemetry of a configuration file.
+    /// Run a town with the telemetry of a configuration file. SIGHUP reads the file again.
     Simulate(Simulate),
     /// Receive streams over TCP and TLS, check sequences, acknowledge and store them.
     Collect(Collect),

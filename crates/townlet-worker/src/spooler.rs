@@ -17,8 +17,8 @@ use crate::DropReason;
 use crate::machine::{Errand, Machine};
 use crate::queue::Appended;
 
-/// Bytes taken from a sink in one turn: while they are written, others wait.
-const TURN_BYTES: usize = 4 << 20;
+/// Bytes taken from a sink in one turn: hosts wait for the lock meanwhile.
+const TURN_BYTES: usize = 256 << 10;
 
 /// A failed commit is tried again so much later.
 const RETRY: Duration = Duration::from_millis(100);
