@@ -90,8 +90,9 @@ impl Stage {
         let known = self.streams.len();
         self.streams.extend_from_slice(&streams[known..]);
         self.lanes.extend(intake.take_opened());
-        // Shutdown may have emptied the hand, so what it left is of no use.
-        self.chunks.clear();
+        if intake.hand().next().is_none() {
+            self.chunks.clear();
+        }
         intake.hand_over(&mut self.lanes, &mut self.issued, &mut self.chunks);
         self.issued.supply(&mut intake.arena);
         self.picked.clear();

@@ -116,3 +116,40 @@ proptest! {
         }
     }
 }
+
+/// Its text is far longer than it says.
+#[derive(Serialize)]
+struct Understated {
+    event: &'static str,
+    text: String,
+}
+
+impl HeapSize for Understated {
+    fn heap_size(&self) -> usize {
+        0
+    }
+}
+
+impl Payload for Understated {
+    const KIND: Kind = Kind::Event;
+}
+
+#[test]
+fn what_a_host_encoded_is_found_again_although_the_stage_stops_half_way() {
+    for sinks in [1, 2] {
+        let scripts: Vec<_> = (0..sinks).map(|_| Script::new()).collect();
+        let options = |n| Options { max_buffer_bytes: 64 << 20, ..lazy(&format!("sink-{n}")) };
+        let start = scripts.iter().enumerate().fold(builder(), |b, (n, script)| b.scripted(options(n), script));
+        let telemetry = start.start().unwrap();
+        let (long, short) = (telemetry.stream("long").unwrap(), telemetry.stream::<Order>("short").unwrap());
+        for n in 0..300 {
+            long.emit(n, Understated { event: "long", text: "x".repeat(5000) }).unwrap();
+            short.emit_ref(n, &noted(n, 10)).unwrap();
+        }
+        let last = telemetry.shutdown(PATIENCE);
+        assert_eq!(last.residual(), 0);
+        for (_, statement) in &last.sinks {
+            assert_eq!((statement.account.delivered(), statement.account.dropped()), (600, 0), "{statement:?}");
+        }
+    }
+}
