@@ -149,11 +149,17 @@ impl Diagnostic {
             Origin::File { line, column } => {
                 self.file = file.to_owned();
                 (self.line, self.column) = (*line, *column);
-                self.source = text.lines().nth((*line as usize).saturating_sub(1)).map(|l| visible(l, *column));
+                self.source = lines(text).nth((*line as usize).saturating_sub(1)).map(|l| visible(l, *column));
             }
             other => self.file = other.to_string(),
         }
     }
+}
+
+/// The lines of a text as YAML counts them: a carriage return ends one without a line feed too (YAML 1.2.2,
+/// section 5.4).
+pub(crate) fn lines(text: &str) -> impl Iterator<Item = &str> {
+    text.lines().flat_map(|line| line.split('\r'))
 }
 
 /// The longest source line that is printed whole.

@@ -10,7 +10,7 @@ use crate::cadence;
 use crate::config::TelemetryConfig;
 use crate::context::Context;
 use crate::correct;
-use crate::diagnostic::{Code, Diagnostic, Diagnostics, Severity};
+use crate::diagnostic::{Code, Diagnostic, Diagnostics, Severity, lines};
 use crate::keys::KeyInfo;
 use crate::origin::{Origin, Place};
 use crate::{layer, sections, yaml};
@@ -133,14 +133,15 @@ impl<'a> Loader<'a> {
             Ok(text) => return self.load_str(file_name, text),
             Err(error) => error,
         };
-        let before = &bytes[..error.valid_up_to()];
-        let line = 1 + before.iter().filter(|&&b| b == b'\n').count();
-        let in_line = before.iter().rev().take_while(|&&b| b != b'\n').count();
-        let message = format!("the file is not UTF-8: byte {} of line {line} is not text", in_line + 1);
+        let before = std::str::from_utf8(&bytes[..error.valid_up_to()]).unwrap_or_default();
+        // With a letter in the place of the byte its line is there, even if nothing stands before it.
+        let before = format!("{before}x");
+        let (line, last) = lines(&before).enumerate().last().map_or((1, "x"), |(above, last)| (above + 1, last));
+        let message = format!("the file is not UTF-8: byte {} of line {line} is not text", last.len());
         let mut diagnostics = refused(file_name, Code::Unreadable, message);
         if let Some(diagnostic) = diagnostics.first_mut() {
             diagnostic.line = u32::try_from(line).unwrap_or(u32::MAX);
-            diagnostic.column = u32::try_from(in_line + 1).unwrap_or(u32::MAX);
+            diagnostic.column = u32::try_from(last.chars().count()).unwrap_or(u32::MAX);
             diagnostic.help = Some("save it as UTF-8".into());
         }
         Err(diagnostics)

@@ -24,14 +24,18 @@ impl Path {
                     if !text.is_empty() {
                         text.push('.');
                     }
-                    // A key comes from the input: bounded and free of control characters here.
-                    text.extend(key.chars().take(80).map(|c| if c.is_control() { '\u{fffd}' } else { c }));
+                    text.push_str(&presentable(key, 80));
                 }
                 Step::Index(index) => text.push_str(&format!("[{index}]")),
             }
         }
         text
     }
+}
+
+/// What may come from the input, for a message: bounded, and free of what a log or a terminal would act on.
+fn presentable(text: &str, longest: usize) -> String {
+    text.chars().take(longest).map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect()
 }
 
 /// Why a line could not be read.
@@ -149,7 +153,7 @@ impl std::error::Error for ReadError {}
 
 impl de::Error for ReadError {
     fn custom<T: fmt::Display>(message: T) -> Self {
-        Self::whole(ReadErrorKind::InvalidField, message.to_string().chars().take(300).collect::<String>())
+        Self::whole(ReadErrorKind::InvalidField, presentable(&message.to_string(), 300))
     }
 
     fn missing_field(field: &'static str) -> Self {
@@ -238,6 +242,6 @@ impl std::error::Error for EncodeError {}
 
 impl ser::Error for EncodeError {
     fn custom<T: fmt::Display>(message: T) -> Self {
-        Self::new(EncodeErrorKind::Custom, message.to_string().chars().take(300).collect::<String>())
+        Self::new(EncodeErrorKind::Custom, presentable(&message.to_string(), 300))
     }
 }

@@ -7,7 +7,7 @@ use crate::error::{ReadError, ReadErrorKind};
 use crate::json::MAX_LINE_BYTES;
 use crate::json::parse::{duplicate, key, too_deep};
 use crate::json::scan::{NumberText, Scanner};
-use crate::{Kind, SchemaVersion};
+use crate::{Kind, Object, SchemaVersion};
 
 /// What the envelope of a line says. Every key may be absent: older versions
 /// have few of them.
@@ -31,7 +31,7 @@ pub struct LineHead<'a> {
     pub rendering: Option<u64>,
     /// `dto_schema_version`, on observation envelopes.
     pub dto_schema_version: Option<SchemaVersion>,
-    /// `event`, the name on event lines.
+    /// `event`, the name on event lines; none where it is no text, which on other lines a body may have.
     pub event: Option<Cow<'a, str>>,
 }
 
@@ -88,6 +88,44 @@ pub fn read_head(line: &[u8]) -> Result<LineHead<'_>, ReadError> {
     }
     scanner.end()?;
     Ok(head)
+}
+
+/// Refuses what [`read_head`] would refuse in a line that has been read into a tree, so that whatever is read typed
+/// has a head. Unknown fields are ignored in bodies; the keys of a head are never unknown.
+pub(crate) fn check(line: &Object) -> Result<(), ReadError> {
+    for (key, value) in line.iter() {
+        let Some(field) = field(key) else { continue };
+        let expected = match field {
+            Field::SchemaVersion | Field::DtoSchemaVersion => {
+                value.read::<SchemaVersion>().map_err(|e| e.within_key(key))?;
+                continue;
+            }
+            Field::PayloadType => {
+                kind(line)?;
+                continue;
+            }
+            Field::Event => continue,
+            Field::RunId | Field::Stream if value.as_str().is_some() => continue,
+            Field::RunId | Field::Stream => "a string",
+            Field::Seq | Field::Tick | Field::BaseSeq | Field::Rendering if value.as_u64().is_some() => continue,
+            Field::Seq | Field::Tick | Field::BaseSeq | Field::Rendering => "an integer from 0 to 2^64-1",
+        };
+        let message = format!("expected {expected}, found {}", value.type_name());
+        return Err(ReadError::field(ReadErrorKind::InvalidField, key, message));
+    }
+    Ok(())
+}
+
+/// The `payload_type` of a line that has been read into a tree.
+pub(crate) fn kind(line: &Object) -> Result<Option<Kind>, ReadError> {
+    let Some(kind) = line.get("payload_type") else { return Ok(None) };
+    let Some(name) = kind.as_str() else {
+        let message = format!("expected a string, found {}", kind.type_name());
+        return Err(ReadError::field(ReadErrorKind::InvalidField, "payload_type", message));
+    };
+    name.parse()
+        .map(Some)
+        .map_err(|e: crate::KindError| ReadError::field(ReadErrorKind::UnknownKind, "payload_type", e.to_string()))
 }
 
 #[cold]
@@ -164,6 +202,8 @@ impl Field {
             Self::Tick => head.tick = Some(integer(scanner)?),
             Self::BaseSeq => head.base_seq = Some(integer(scanner)?),
             Self::Rendering => head.rendering = Some(integer(scanner)?),
+            // On lines that are no events it is a field of the body like any other.
+            Self::Event if scanner.next_token() != Some(b'"') => skip_value(scanner)?,
             Self::Event => head.event = Some(text(scanner)?),
         }
         Ok(())

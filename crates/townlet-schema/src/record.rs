@@ -3,6 +3,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::head;
 use crate::legacy::{ConsoleSnapshot, LegacyDiff, LegacyFailure, LegacySnapshot};
 use crate::observation::{OBSERVATION_VERSION, ObservationEnvelope};
 use crate::{
@@ -82,7 +83,7 @@ pub struct Line {
 /// version nor type are told apart by their fields: `dto_schema_version` (also
 /// inside `envelope`) is an observation, `status: "error"` with `error` and
 /// `tick` a failure, `name` with `status` or `command` with `result` a console
-/// result.
+/// result. Of a line that is read here, [`read_head`](crate::read_head) reads the head.
 ///
 /// # Errors
 /// Names the field and the reason, or the byte.
@@ -111,8 +112,15 @@ pub fn read_line(line: &[u8]) -> Result<Line, ReadError> {
         let message = format!("a line is one object, and this is {}", tree.type_name());
         return Err(ReadError::whole(ReadErrorKind::NotAnObject, message));
     };
+    let line = read_tree(&tree, object)?;
+    // Last, because a reader of one kind says more of what is wrong with a field than the head does.
+    head::check(object)?;
+    Ok(line)
+}
+
+fn read_tree(tree: &Json, object: &Object) -> Result<Line, ReadError> {
     let Some(version) = object.get("schema_version") else {
-        return unversioned(&tree, object).map(|record| Line { envelope: None, record });
+        return unversioned(tree, object).map(|record| Line { envelope: None, record });
     };
     let version: SchemaVersion = version.read().map_err(|e| e.within_key("schema_version"))?;
     if !version.is_readable() {
@@ -121,25 +129,14 @@ pub fn read_line(line: &[u8]) -> Result<Line, ReadError> {
         return Err(ReadError::field(ReadErrorKind::UnsupportedVersion, "schema_version", message));
     }
     if version.major == 0 {
-        return legacy(version, &tree, object).map(|record| Line { envelope: None, record });
+        return legacy(version, tree, object).map(|record| Line { envelope: None, record });
     }
-    let kind = kind(object)?.ok_or_else(|| ReadError::missing("payload_type"))?;
+    let kind = head::kind(object)?.ok_or_else(|| ReadError::missing("payload_type"))?;
     let envelope: Envelope = tree.read()?;
     if kind == Kind::Diff && envelope.base_seq.is_none() {
         return Err(ReadError::missing("base_seq"));
     }
-    Ok(Line { envelope: Some(envelope), record: body(kind, &tree)? })
-}
-
-fn kind(object: &Object) -> Result<Option<Kind>, ReadError> {
-    let Some(kind) = object.get("payload_type") else { return Ok(None) };
-    let Some(name) = kind.as_str() else {
-        let message = format!("expected a string, found {}", kind.type_name());
-        return Err(ReadError::field(ReadErrorKind::InvalidField, "payload_type", message));
-    };
-    name.parse()
-        .map(Some)
-        .map_err(|e: crate::KindError| ReadError::field(ReadErrorKind::UnknownKind, "payload_type", e.to_string()))
+    Ok(Line { envelope: Some(envelope), record: body(kind, tree)? })
 }
 
 fn body(kind: Kind, tree: &Json) -> Result<Record, ReadError> {
@@ -158,7 +155,7 @@ fn body(kind: Kind, tree: &Json) -> Result<Record, ReadError> {
 /// 0.2 to 0.9: an absent type means a snapshot where there is a tick, and a
 /// console snapshot where there is none.
 fn legacy(version: SchemaVersion, tree: &Json, object: &Object) -> Result<Record, ReadError> {
-    Ok(match kind(object)? {
+    Ok(match head::kind(object)? {
         Some(Kind::Diff) => Record::LegacyDiff(LegacyDiff::read(version, object)?.into()),
         Some(Kind::Failure) => Record::LegacyFailure(tree.read()?),
         None if !object.contains_key("tick") => Record::ConsoleSnapshot(ConsoleSnapshot::read(version, object)?.into()),

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use granit_parser::{Event, Options, Parser, ScalarStyle, Span};
 
 use super::{Entry, Node, Value};
-use crate::diagnostic::{Code, Diagnostic, Diagnostics, Severity, quote};
+use crate::diagnostic::{Code, Diagnostic, Diagnostics, Severity, lines, quote};
 use crate::origin::{Origin, Place};
 
 /// Bytes of a configuration text.
@@ -128,7 +128,7 @@ impl Builder<'_> {
 
     /// The column, from 0, of a tab that indents this line.
     fn tab_in_indent(&self, line: usize) -> Option<usize> {
-        let line = self.text.lines().nth(line.saturating_sub(1))?;
+        let line = lines(self.text).nth(line.saturating_sub(1))?;
         line.chars().take_while(|c| c.is_whitespace()).position(|c| c == '\t')
     }
 

@@ -30,6 +30,26 @@ fn broken_yaml_is_reported_where_it_breaks() {
     assert!(tab.contains("YAML indents with spaces: replace the tab"), "{tab}");
 }
 
+/// Found by fuzzing: the parser counted a lone carriage return as the end of a line, the findings did not.
+#[test]
+fn lines_are_counted_as_yaml_counts_them_whatever_ends_them() {
+    for text in
+        ["a: 1\rtelemetry: {wombat: 2}\r", "a: 1\ntelemetry: {wombat: 2}\r\nb: 3", "a: 1\r\ntelemetry: {wombat: 2}"]
+    {
+        let found = diagnose(text);
+        assert_eq!(lines(&found), ["error unknown_key telemetry.wombat 2:13"], "{text:?}");
+        let shown = found.to_string();
+        assert!(shown.contains("\n2 | telemetry: {wombat: 2}\n  |             ^^^^^^\n"), "{text:?}: {shown}");
+    }
+    let tab = diagnose("a: 1\rtelemetry:\r\ttransport: {}\r");
+    assert!(tab.to_string().contains("replace the tab") && tab.iter().all(|d| (d.line, d.column) == (3, 1)), "{tab}");
+    for (bytes, at) in [(&b"a: 1\r\nb: 2\rtown: \xe9"[..], "3:7"), (b"a: 1\n\xe9", "2:1"), (b"d: \xc3\xa9\xe9", "1:5")]
+    {
+        let latin = loader().load_bytes("town.yaml", bytes).unwrap_err();
+        assert_eq!(lines(&latin), [format!("error unreadable  {at}")]);
+    }
+}
+
 #[test]
 fn a_root_that_is_no_mapping_is_refused() {
     for text in ["- telemetry", "telemetry", "3"] {

@@ -138,6 +138,52 @@ fn a_line_that_is_no_object_is_refused() {
     }
 }
 
+/// Found by fuzzing: unknown fields are ignored, and the envelope's keys were such where a version has none.
+#[test]
+fn what_is_read_typed_has_a_head_too() {
+    for (text, field, kind) in [
+        (r#"{"command":{"name":"x"},"result":1,"payload_type":"jonsole"}"#, "payload_type", ReadErrorKind::UnknownKind),
+        (
+            r#"{"name":"x","status":"ok","result":1,"schema_versions":1,"run_id":7}"#,
+            "run_id",
+            ReadErrorKind::InvalidField,
+        ),
+        (r#"{"schema_version":"0.9.0","tick":1,"jobs":{},"seq":-1}"#, "seq", ReadErrorKind::InvalidField),
+        (r#"{"schema_version":"0.9.0","tick":1,"jobs":{},"rendering":1.0}"#, "rendering", ReadErrorKind::InvalidField),
+        (r#"{"schema_version":"0.9.0","tick":1,"stream":null}"#, "stream", ReadErrorKind::InvalidField),
+        (
+            r#"{"schema_version":"0.9.0","tick":1,"dto_schema_version":"1"}"#,
+            "dto_schema_version",
+            ReadErrorKind::InvalidField,
+        ),
+        (
+            r#"{"schema_version":"1.0.0","payload_type":"run","run_id":"01932c07-1d3a-7cc2-8f6e-0123456789ab","stream":"town","seq":1,"tick":0,"base_seq":null,"started_at_ms":0,"producer":"town"}"#,
+            "base_seq",
+            ReadErrorKind::InvalidField,
+        ),
+    ] {
+        for (reader, error) in
+            [("read_head", read_head(text.as_bytes()).err()), ("read_record", read_record(text.as_bytes()).err())]
+        {
+            let error = error.unwrap_or_else(|| panic!("{reader} took {text}"));
+            assert_eq!((error.kind(), error.path().as_deref()), (kind, Some(field)), "{reader}: {error}");
+        }
+    }
+}
+
+/// Found by fuzzing: serde quotes a field that it does not know as it stands.
+#[test]
+fn no_error_carries_a_control_character_of_the_input_into_a_log() {
+    for text in [
+        r#"{"tick":1,"dto_schema_version":"0.2.0","agents":[],"global":{},"x\u001b[2J\nINFO all is well":1}"#,
+        r#"{"schema_version":"0.9.0","tick":1,"jobs":{"a\u001b":1}}"#,
+        r#"{"schema_version":"1.0.0","payload_type":"\u007f","tick":1}"#,
+    ] {
+        let error = read_record(text.as_bytes()).expect_err(text).to_string();
+        assert!(!error.contains(char::is_control), "{error:?}");
+    }
+}
+
 #[test]
 fn versions_without_a_reader_are_refused_by_name() {
     for version in ["0.1.0", "0.10.0", "0.90.1", "2.0.0", "65535.0.0"] {

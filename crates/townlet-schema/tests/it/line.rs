@@ -131,3 +131,21 @@ fn fields_of_a_newer_minor_are_ignored_and_wrong_types_are_named() {
         assert_eq!(error.path().as_deref(), Some(path), "{error}");
     }
 }
+
+/// Found by fuzzing: a host's state may have a section of this name, and no reader took its lines.
+#[test]
+fn a_field_of_the_body_called_event_is_no_event_name_unless_it_is_text() {
+    for value in ["[{\"e\":1}]", "{\"tick\":\"x\"}", "7", "null"] {
+        let line = format!(
+            r#"{{"schema_version":"1.0.0","payload_type":"snapshot","run_id":"01932c07-1d3a-7cc2-8f6e-0123456789ab","stream":"town","seq":1,"event":{value},"tick":4}}"#
+        );
+        let head = read_head(line.as_bytes()).unwrap();
+        assert_eq!((head.event, head.tick), (None, Some(4)), "{line}");
+        assert!(read_line(line.as_bytes()).is_ok(), "{line}");
+
+        let event = line.replace("snapshot", "event");
+        assert_eq!(read_line(event.as_bytes()).unwrap_err().path().as_deref(), Some("event"), "{event}");
+    }
+    assert!(read_head(br#"{"event":[1,}"#).is_err());
+    assert!(read_head(br#"{"event":1,"event":"x"}"#).is_err());
+}
