@@ -8,6 +8,7 @@
 
 mod artifacts;
 mod ci;
+mod fuzz;
 mod process;
 mod samples;
 mod schema;
@@ -52,6 +53,8 @@ enum Task {
         #[arg(long, conflicts_with = "release")]
         townlet: Option<PathBuf>,
     },
+    /// The fuzz targets of `fuzz/`, each for a bounded time.
+    Fuzz(fuzz::Fuzz),
     /// Benchmarks of `townlet-lab`, in release; everything after `--` goes to the binary.
     Bench {
         /// Arguments of the benchmark binary.
@@ -112,6 +115,7 @@ fn run(task: Task) -> Result<()> {
             let build = if release { Build::TownletRelease } else { Build::Townlet };
             smoke::run(root, &given_or_built(root, townlet, build)?, &out)
         }
+        Task::Fuzz(asked) => fuzz::run(root, asked),
         Task::Bench { rest } => process::run(
             process::cargo(root)
                 .args(["run", "--release", "--package", "townlet-lab", "--bin", "bench", "--"])
