@@ -1,19 +1,19 @@
 //! Books across restarts: what a run leaves behind with its spill, and what the
 //! next one makes of it.
 
+use std::path::{Path, PathBuf};
+
 use townlet_schema::{Json, Number, Object, encode_into};
 use townlet_worker::Account;
 
 use crate::shared::State;
 
-/// What a run may accept after its last stored account, at least. The account is
-/// renewed each second, and each says how much may follow it.
-pub(crate) const LEAST_RESERVE: u64 = 10_000;
-
 /// What is known of the run that used a spill before.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Recovered {
+    /// `buffer.spill.path`.
+    pub path: PathBuf,
     /// That run; none where the folder was new or its account cannot be read.
     pub run_id: Option<String>,
     /// It ended by `shutdown`, so that its account is final.
@@ -27,9 +27,10 @@ pub struct Recovered {
     /// Events found on disk; they are on the books of this run now, under the
     /// stream `recovered`.
     pub recovered: u64,
-    /// The most that is neither delivered, nor dropped, nor found: what memory
-    /// held, and what may have been accepted after the last account. Some of it
-    /// may have been delivered.
+    /// The most that is neither delivered, nor dropped, nor found. After an end it
+    /// is the difference of the books; after a kill it is what memory may have
+    /// held, `buffer.max_queue_length` of each sink. What damage to the folder has
+    /// cost comes on top.
     pub lost_at_most: u64,
     /// The last number of each stream by that account.
     pub last_seqs: Vec<(String, u64)>,
@@ -40,16 +41,17 @@ fn number(n: u64) -> Json {
 }
 
 /// The account of this moment, as it is stored.
-pub(crate) fn account(state: &State, sinks: &[usize], ended: bool, reserve: u64) -> Vec<u8> {
+pub(crate) fn account(state: &State, sinks: &[usize], ended: bool) -> Vec<u8> {
     let seqs = state.streams.infos().iter().enumerate();
     let seqs: Object =
         seqs.map(|(n, info)| (info.name.to_string(), number(state.streams.last_seq(n as u32)))).collect();
     let mut sum = Account::default();
-    let mut spilled = 0;
+    let (mut held, mut room) = (0, 0_u64);
     for &sink in sinks {
         let statement = state.sinks[sink].statement();
         sum += &statement.account;
-        spilled += statement.spilled + statement.buffered;
+        held += statement.spilled + statement.buffered;
+        room = room.saturating_add(state.sinks[sink].main().options().max_queue_length as u64);
     }
     let fields: Object = [
         ("run_id".to_owned(), Json::from(state.streams.run_id().as_str())),
@@ -57,8 +59,8 @@ pub(crate) fn account(state: &State, sinks: &[usize], ended: bool, reserve: u64)
         ("accepted".to_owned(), number(sum.accepted())),
         ("delivered".to_owned(), number(sum.delivered())),
         ("dropped".to_owned(), number(sum.dropped())),
-        ("held".to_owned(), number(spilled)),
-        ("reserve".to_owned(), number(reserve)),
+        ("held".to_owned(), number(held)),
+        ("memory_holds_at_most".to_owned(), number(room)),
         ("last_seqs".to_owned(), Json::Object(seqs)),
     ]
     .into_iter()
@@ -71,25 +73,33 @@ pub(crate) fn account(state: &State, sinks: &[usize], ended: bool, reserve: u64)
 
 /// What a stored account means, with `found` events on disk and at most
 /// `damaged` that cannot be read.
-pub(crate) fn recovered(stored: Option<&[u8]>, found: u64, damaged: u64) -> Recovered {
+pub(crate) fn recovered(path: &Path, stored: Option<&[u8]>, found: u64, damaged: u64) -> Recovered {
+    let path = path.to_owned();
     let tree = stored.and_then(|bytes| Json::parse(bytes).ok());
     let Some(fields) = tree.as_ref().and_then(Json::as_object) else {
-        return Recovered { recovered: found, lost_at_most: damaged, ..Recovered::default() };
+        return Recovered { path, recovered: found, lost_at_most: damaged, ..Recovered::default() };
     };
     let get = |key: &str| fields.get(key).and_then(Json::as_u64).unwrap_or_default();
     let ended = fields.get("ended") == Some(&Json::Bool(true));
     let (accepted, delivered, dropped) = (get("accepted"), get("delivered"), get("dropped"));
-    let owed = accepted.saturating_add(get("reserve")).saturating_sub(delivered).saturating_sub(dropped);
+    let lost_at_most = if ended {
+        accepted.saturating_sub(delivered).saturating_sub(dropped).saturating_sub(found).max(damaged)
+    } else {
+        // How much more was accepted after that account nobody knows; but what was
+        // neither settled nor written was in memory, which has bounds.
+        get("memory_holds_at_most").saturating_add(damaged)
+    };
     let seqs = fields.get("last_seqs").and_then(Json::as_object);
     let seqs = seqs.into_iter().flat_map(Object::iter).filter_map(|(name, seq)| Some((name.to_owned(), seq.as_u64()?)));
     Recovered {
+        path,
         run_id: fields.get("run_id").and_then(Json::as_str).map(str::to_owned),
         ended,
         accepted,
         delivered,
         dropped,
         recovered: found,
-        lost_at_most: owed.saturating_sub(found).max(damaged),
+        lost_at_most,
         last_seqs: seqs.collect(),
     }
 }

@@ -7,6 +7,7 @@ use townlet_schema::{Failure, FailureSummary, Health, HealthSummary, TransportHe
 
 use crate::admission::Emitted;
 use crate::error::EmitError;
+use crate::spills::SpillState;
 use crate::status::millis;
 use crate::telemetry::Telemetry;
 
@@ -52,10 +53,16 @@ impl Telemetry {
             employment_exit_queue: report.employment_exit_queue,
         };
         let variant = self.inner().runtime_variant.clone();
-        tracing::info!("{}", tick_health_line(tick, &summary, &status, variant.as_deref()));
+        let spills = self.spills();
+        tracing::info!("{}", tick_health_line(tick, &summary, &status, &spills, variant.as_deref()));
         let all_alive = status.worker_alive && status.sinks.values().all(|s| s.worker_alive);
+        let disks_take = spills.iter().all(|spill| spill.error.is_none());
         let health = Health {
-            status: if all_alive { "ok".into() } else { "worker_down".into() },
+            status: match (all_alive, disks_take) {
+                (false, _) => "worker_down".into(),
+                (true, false) => "spill_error".into(),
+                (true, true) => "ok".into(),
+            },
             runtime_variant: variant,
             duration_ms: summary.duration_ms,
             failure_count: report.failure_count,
@@ -115,13 +122,22 @@ fn transport_health(status: &TransportStatus) -> TransportHealth {
 }
 
 /// The line that watchers parse: `key=value`, the counters of the guide and of
-/// facts 6.4, and the `runtime_variant` that the rollout plan alerts on. What
+/// facts 6.4, the spills (all of them), and the `runtime_variant` that the rollout plan alerts on. What
 /// may hold a space is quoted.
-fn tick_health_line(tick: u64, s: &HealthSummary, status: &TransportStatus, variant: Option<&str>) -> String {
+fn tick_health_line(
+    tick: u64,
+    s: &HealthSummary,
+    status: &TransportStatus,
+    spills: &[SpillState],
+    variant: Option<&str>,
+) -> String {
+    let spilled: u64 = status.spilled + status.sinks.values().map(|s| s.spilled).sum::<u64>();
+    let damaged: u64 = spills.iter().map(|s| s.damaged_total).sum();
     format!(
         "tick_health tick={tick} duration_ms={:.2} queue={} queue_peak={} dropped={} flush_ms={:.2} batch={} \
          flush_bytes={} payloads_total={} bytes_total={} failures={} failures_total={} worker_alive={} \
          worker_error={} restarts={} perturbations_pending={} perturbations_active={} exit_queue={} \
+         spilled={spilled} spill_error={} spill_damaged={damaged} \
          runtime_variant={}",
         s.duration_ms,
         s.queue_length,
@@ -140,6 +156,7 @@ fn tick_health_line(tick: u64, s: &HealthSummary, status: &TransportStatus, vari
         s.perturbations_pending,
         s.perturbations_active,
         s.employment_exit_queue,
+        word(spills.iter().find_map(|s| s.error.as_deref())),
         word(variant),
     )
 }

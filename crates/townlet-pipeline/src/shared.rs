@@ -268,7 +268,7 @@ impl Shared {
             let _ = self.refill();
             state = self.lock();
         }
-        state.sinks.iter_mut().filter(|s| s.main().spools()).flat_map(Sink::machines).for_each(Machine::abandon);
+        self.abandon(&mut state);
         while state.spoolers_running > 0 {
             let now = self.now();
             if now >= last {
@@ -281,6 +281,11 @@ impl Shared {
         let machines = state.sinks.iter_mut().flat_map(Sink::machines);
         machines.for_each(|m| m.abandon_spool(DropReason::UndeliveredAtShutdown));
         state
+    }
+
+    /// The sinks of a spill.
+    pub(crate) fn sinks_of(&self, spill: usize) -> impl Iterator<Item = usize> {
+        self.spooler_of.iter().enumerate().filter(move |(_, of)| **of == Some(spill)).map(|(sink, _)| sink)
     }
 
     /// Rings the spoolers of sinks that have something for them.

@@ -1,7 +1,7 @@
 //! Spills: one log and one thread a folder, for all sinks that name it.
 
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, MutexGuard};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use townlet_schema::Kind;
@@ -77,7 +77,7 @@ pub(crate) fn open(group: Group, sinks: &mut [Sink], stream: u32) -> Result<Open
         let name = sinks[sink].main().options().name.clone();
         found += spooler.add(&name, stream, sinks[sink].machine(Route::Main)).map_err(failed)?;
     }
-    let recovered = books::recovered(recovery.extra.as_deref(), found, recovery.lost_at_most());
+    let recovered = books::recovered(&path, recovery.extra.as_deref(), found, recovery.lost_at_most());
     if let Some(run_id) = &recovered.run_id {
         tracing::info!(path = %path.display(), run_id, recovered = found,
             lost_at_most = recovered.lost_at_most, "telemetry_recovered");
@@ -105,14 +105,12 @@ impl Opened {
     /// Starts its thread; `index` is the place of its bell.
     pub(crate) fn start(self, shared: &Arc<Shared>, index: usize) -> Result<(), BuildError> {
         let name = format!("spool-{index}");
-        let depot = Arc::new(SpillDepot {
-            shared: Arc::clone(shared),
-            index,
-            sinks: self.sinks,
-            epoch: self.epoch,
-            pace: Mutex::default(),
-        });
-        let started = spawn_spooler(&name, depot, self.spooler);
+        let depot = Arc::new(SpillDepot { shared: Arc::clone(shared), index, sinks: self.sinks, epoch: self.epoch });
+        // Before the first event: should the process be killed, the books on disk are this run's.
+        let account = depot.account(&mut depot.lock());
+        let mut spooler = self.spooler;
+        spooler.begin(depot.now(), &account);
+        let started = spawn_spooler(&name, depot, spooler);
         started.map(drop).map_err(|source| BuildError::Thread { sink: name, source })
     }
 }
@@ -122,20 +120,6 @@ struct SpillDepot {
     index: usize,
     sinks: Vec<usize>,
     epoch: Duration,
-    /// When the last account was made, and how much had been accepted then.
-    pace: Mutex<(Duration, u64)>,
-}
-
-impl SpillDepot {
-    /// What may be accepted until the next account, generously.
-    fn reserve(&self, accepted: u64) -> u64 {
-        let now = self.shared.now();
-        let mut pace = self.pace.lock().unwrap_or_else(PoisonError::into_inner);
-        let (then, before) = std::mem::replace(&mut *pace, (now, accepted));
-        let millis = u64::try_from(now.saturating_sub(then).as_millis()).unwrap_or(u64::MAX).max(1);
-        let a_second = accepted.saturating_sub(before).saturating_mul(1000) / millis;
-        a_second.saturating_mul(4).max(books::LEAST_RESERVE)
-    }
 }
 
 impl Depot for SpillDepot {
@@ -166,9 +150,7 @@ impl Depot for SpillDepot {
     }
 
     fn account(&self, state: &mut State) -> Vec<u8> {
-        let over = self.is_over(state);
-        let reserve = if over { 0 } else { self.reserve(self.accepted(state)) };
-        books::account(state, &self.sinks, over, reserve)
+        books::account(state, &self.sinks, self.is_over(state))
     }
 
     fn accepted(&self, state: &State) -> u64 {
@@ -183,7 +165,8 @@ impl Depot for SpillDepot {
     }
 
     fn is_over(&self, state: &State) -> bool {
-        state.closed && self.sinks.iter().all(|&sink| state.sinks[sink].is_finished())
+        // What the stage holds may still have to be stored.
+        state.closed && state.intake.is_idle() && self.sinks.iter().all(|&sink| state.sinks[sink].is_finished())
     }
 
     fn ended(&self, state: &mut State) {

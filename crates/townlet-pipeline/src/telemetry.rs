@@ -55,6 +55,12 @@ impl FinalStatement {
     }
 }
 
+impl Inner {
+    pub(crate) fn recovered(&self) -> &[Recovered] {
+        &self.recovered
+    }
+}
+
 impl Telemetry {
     /// Starts putting a pipeline together.
     pub fn builder() -> Builder {

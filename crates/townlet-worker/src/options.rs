@@ -47,8 +47,8 @@ impl fmt::Display for Backpressure {
 pub enum SpillMode {
     /// What does not fit into half of the memory bounds.
     Overflow,
-    /// Everything, before it is sent: what a receipt calls durable then survives
-    /// the process.
+    /// Everything: what a receipt calls durable then survives the process. Sending
+    /// does not wait for the sync.
     WriteAhead,
 }
 

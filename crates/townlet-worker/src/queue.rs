@@ -277,10 +277,8 @@ impl Queue {
         for _ in 0..n {
             let Some(taken) = self.pop_taken() else { break };
             bytes += taken.bytes as u64;
-            if !self.watched.is_empty()
-                && let Some(receipt) = self.watched.remove(&(taken.stream, taken.seq))
-            {
-                receipt.note_delivered(level);
+            if !self.watched.is_empty() && !self.awaits_commit(&taken, level) {
+                self.end_receipt(taken.stream, taken.seq, level);
             }
             self.settled_on_disk(taken.position);
             if taken.stream != run.0 {
@@ -291,6 +289,12 @@ impl Queue {
         }
         self.ledger.deliver(run.0, level, run.1);
         bytes
+    }
+
+    pub(super) fn end_receipt(&mut self, stream: u32, seq: u64, level: Level) {
+        if let Some(receipt) = self.watched.remove(&(stream, seq)) {
+            receipt.note_delivered(level);
+        }
     }
 
     /// The oldest taken frame is dropped.

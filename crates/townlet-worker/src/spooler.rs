@@ -133,6 +133,12 @@ impl Spooler {
         Ok(backlog)
     }
 
+    /// Stores the owner's books as they are at the start, so that they name the
+    /// run that is about to begin. A disk that does not take them shows in the status.
+    pub fn begin(&mut self, now: Duration, account: &[u8]) {
+        self.checkpoint(now, account);
+    }
+
     /// How many sinks it serves.
     pub fn sinks(&self) -> usize {
         self.seats.len()

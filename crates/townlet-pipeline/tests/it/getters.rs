@@ -229,7 +229,7 @@ fn without_times(text: &str, assert: impl FnOnce(&str)) {
 }
 
 /// Counters of the guide ("Observability & Metrics") and of facts 6.4, under the names of the line.
-const COUNTERS: [&str; 19] = [
+const COUNTERS: [&str; 22] = [
     "tick",
     "duration_ms",
     "queue",
@@ -248,6 +248,9 @@ const COUNTERS: [&str; 19] = [
     "perturbations_pending",
     "perturbations_active",
     "exit_queue",
+    "spilled",
+    "spill_error",
+    "spill_damaged",
     "runtime_variant",
 ];
 

@@ -4,7 +4,9 @@ use std::collections::BTreeSet;
 use std::path::Path;
 use std::time::Instant;
 
-use townlet_pipeline::{Backpressure, DropReason, Options, SpillMode, SpillOptions, SpillSettings, Telemetry};
+use townlet_pipeline::{
+    Backpressure, DropReason, Options, SpillMode, SpillOptions, SpillSettings, Telemetry, TickHealth,
+};
 use townlet_schema::RunId;
 use townlet_testkit::Script;
 use townlet_transport::{ErrorKind, Level};
@@ -126,6 +128,49 @@ fn what_a_stuck_transport_holds_is_stored_at_the_end() {
 }
 
 #[test]
+fn a_shutdown_that_waits_for_nothing_stores_what_the_stage_has_not_seen_yet() {
+    for round in 0..20 {
+        let folder = tempfile::tempdir().unwrap();
+        let dead = Script::new();
+        dead.fail_next_connects(1 << 20, ErrorKind::Unavailable);
+        let telemetry = start(&dead, small("main"), settings(folder.path()), 1);
+        emit(&telemetry, 0..30);
+        let statement = telemetry.shutdown(ms(0)).sinks[0].1;
+        assert_eq!((statement.spilled, statement.buffered, statement.residual()), (30, 0, 0), "{round}: {statement:?}");
+        drop(telemetry);
+        let next = start(&Script::new(), small("main"), settings(folder.path()), 2);
+        let recovered = &next.recovered()[0];
+        assert_eq!((recovered.recovered, recovered.ended, recovered.lost_at_most), (30, true, 0), "{round}");
+    }
+}
+
+#[test]
+fn a_spill_is_named_with_its_sinks_and_a_disk_that_takes_nothing_turns_health_red() {
+    let folder = tempfile::tempdir().unwrap();
+    let script = Script::new();
+    let telemetry = start(&script, small("main"), settings(folder.path()), 1);
+    emit(&telemetry, 0..10);
+    delivered(&telemetry, "main", 10);
+    let spills = telemetry.spills();
+    assert_eq!(
+        (spills.len(), spills[0].path.as_path(), &spills[0].sinks[..]),
+        (1, folder.path(), &["main".to_owned()][..])
+    );
+    assert_eq!((&spills[0].error, spills[0].damaged_total), (&None, 0));
+    telemetry.tick_health(1, &TickHealth::default()).unwrap();
+    assert_eq!(telemetry.latest_health_status().unwrap().status, "ok");
+    // The folder goes away under it.
+    std::fs::remove_dir_all(folder.path()).unwrap();
+    script.cut(ErrorKind::Disconnected);
+    script.fail_next_connects(1 << 20, ErrorKind::Unavailable);
+    emit(&telemetry, 10..40);
+    eventually("the error is shown", || telemetry.spills()[0].error.is_some());
+    telemetry.tick_health(2, &TickHealth::default()).unwrap();
+    assert_eq!(telemetry.latest_health_status().unwrap().status, "spill_error");
+    assert_eq!(telemetry.shutdown(ms(20)).residual(), 0);
+}
+
+#[test]
 fn a_durable_receipt_comes_from_the_disk_while_the_sink_is_dead_and_sent_does_not() {
     let folder = tempfile::tempdir().unwrap();
     let script = Script::new();
@@ -145,6 +190,19 @@ fn a_durable_receipt_comes_from_the_disk_while_the_sink_is_dead_and_sent_does_no
     });
     script.ack(1);
     assert_eq!(future.join().unwrap(), Ok(()));
+    assert_eq!(telemetry.shutdown(PATIENCE).residual(), 0);
+}
+
+#[test]
+fn a_sink_that_is_faster_than_the_disk_does_not_take_the_durable_receipt_away() {
+    let folder = tempfile::tempdir().unwrap();
+    let telemetry = start(&Script::new(), small("main"), write_ahead(folder.path()), 1);
+    let orders = telemetry.stream("orders").unwrap();
+    for id in 0..200 {
+        let (_, receipts) = orders.emit_with_receipt(id, order(id)).unwrap();
+        receipts.wait(Level::Sent, PATIENCE).unwrap();
+        receipts.wait(Level::Durable, PATIENCE).unwrap();
+    }
     assert_eq!(telemetry.shutdown(PATIENCE).residual(), 0);
 }
 

@@ -31,6 +31,8 @@ impl Machine {
         if self.phase == Phase::Finished {
             return;
         }
+        // What the stage still makes goes there too.
+        self.queue.divert(true);
         self.queue.spool_all();
         self.queue.abandon(DropReason::UnackedAtShutdown, DropReason::UndeliveredAtShutdown);
         self.end();

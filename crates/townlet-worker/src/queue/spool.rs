@@ -11,9 +11,9 @@
 use std::collections::VecDeque;
 
 use townlet_spill::Position;
-use townlet_transport::Frame;
+use townlet_transport::{Frame, Level};
 
-use super::{Queue, Waiting};
+use super::{Queue, Taken, Waiting};
 use crate::{DropReason, SpillMode};
 
 #[derive(Debug)]
@@ -32,7 +32,17 @@ pub(crate) struct Spool {
     /// The log no longer has anything up to here, whatever positions say.
     given_up: Option<Position>,
     /// Events in memory and log whose emitters wait for the commit.
-    uncommitted: VecDeque<(Position, u32, u64)>,
+    uncommitted: VecDeque<Uncommitted>,
+}
+
+/// An event of which somebody waits to hear that it is stored.
+#[derive(Debug)]
+struct Uncommitted {
+    position: Position,
+    stream: u32,
+    seq: u64,
+    /// The sink was faster than the disk.
+    delivered: Option<Level>,
 }
 
 /// What became of a frame that was handed to the spooler.
@@ -200,7 +210,8 @@ impl Queue {
         if let (Some(spool), Some(position)) = (&mut self.spool, waiting.position) {
             spool.bytes -= waiting.frame.len();
             if self.watched.contains_key(&(waiting.stream, waiting.seq)) {
-                spool.uncommitted.push_back((position, waiting.stream, waiting.seq));
+                let (stream, seq) = (waiting.stream, waiting.seq);
+                spool.uncommitted.push_back(Uncommitted { position, stream, seq, delivered: None });
             }
         }
         self.ready_bytes += waiting.frame.len();
@@ -238,11 +249,29 @@ impl Queue {
                 receipt.note_stored();
             }
         }
-        while let Some((_, stream, seq)) = spool.uncommitted.pop_front_if(|(position, ..)| *position < end) {
+        while let Some(spool) = &mut self.spool
+            && let Some(entry) = spool.uncommitted.pop_front_if(|entry| entry.position < end)
+        {
+            let Uncommitted { stream, seq, delivered, .. } = entry;
             if durable && let Some(receipt) = self.watched.get(&(stream, seq)) {
                 receipt.note_stored();
             }
+            if let Some(level) = delivered {
+                self.end_receipt(stream, seq, level);
+            }
         }
+    }
+
+    /// True where a delivered frame is not committed yet, and somebody may wait for
+    /// just that: its receipt ends with the commit.
+    pub(super) fn awaits_commit(&mut self, taken: &Taken, level: Level) -> bool {
+        let (Some(spool), Some(position)) = (&mut self.spool, taken.position) else { return false };
+        let Some(entry) = spool.uncommitted.iter_mut().find(|entry| entry.position == position) else { return false };
+        entry.delivered = Some(level);
+        if let Some(receipt) = self.watched.get(&(taken.stream, taken.seq)) {
+            receipt.note(level);
+        }
+        true
     }
 
     /// How much may be read back now: memory is nearly empty and the log is not.
@@ -354,11 +383,17 @@ impl Queue {
     /// At the very end: what no commit came for is lost.
     pub(crate) fn abandon_spool(&mut self, reason: DropReason) {
         let Some(spool) = &mut self.spool else { return };
+        let uncommitted = std::mem::take(&mut spool.uncommitted);
         let mut left = std::mem::take(&mut spool.appending);
         left.append(&mut spool.spooling);
         spool.bytes = 0;
         for waiting in left {
             self.drop_one(waiting.stream, waiting.seq, reason);
+        }
+        for entry in uncommitted {
+            if let Some(level) = entry.delivered {
+                self.end_receipt(entry.stream, entry.seq, level);
+            }
         }
     }
 }
