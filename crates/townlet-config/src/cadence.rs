@@ -52,13 +52,21 @@ fn check(sink: &SinkConfig, tick: f64, bytes: u64) -> Vec<Diagnostic> {
     // One event a tick at least; more events fill the count bound sooner.
     let by_bytes = limit / per_tick * tick;
     let by_count = buffer.max_queue_length as f64 * tick;
-    let (name, held) =
-        if by_count < by_bytes { ("max_queue_length", by_count) } else { ("max_buffer_bytes", by_bytes) };
+    let (name, held) = match &buffer.spill {
+        // What does not fit into memory goes there.
+        Some(spill) => ("spill.max_bytes", spill.max_bytes as f64 / per_tick * tick),
+        None if by_count < by_bytes => ("max_queue_length", by_count),
+        None => ("max_buffer_bytes", by_bytes),
+    };
     if held < OUTAGE_SECONDS {
         let key = key(name);
-        let message = format!("{key}: an outage longer than {held:.1} s overflows the queue");
+        let what = if buffer.spill.is_some() { "spill" } else { "queue" };
+        let message = format!("{key}: an outage longer than {held:.1} s overflows the {what}");
         let help = match name {
             "max_queue_length" => format!("at least {:.0} for {OUTAGE_SECONDS} s", (OUTAGE_SECONDS / tick).ceil()),
+            "spill.max_bytes" => {
+                format!("at least {:.0} for {OUTAGE_SECONDS} s", (OUTAGE_SECONDS / tick).ceil() * per_tick)
+            }
             _ => format!("at least {} for {OUTAGE_SECONDS} s", enough(per_tick, tick)),
         };
         warn(key, message, help);
@@ -84,7 +92,9 @@ fn check(sink: &SinkConfig, tick: f64, bytes: u64) -> Vec<Diagnostic> {
         warn(key, message, format!("flush within {by_bytes:.3} s, or raise max_buffer_bytes"));
     }
     let block = sink.worker.block_timeout;
-    if sink.worker.backpressure == Backpressure::Block && block > Duration::from_secs_f64(tick.min(86_400.0)) {
+    if matches!(sink.worker.backpressure, Backpressure::Block | Backpressure::Spill)
+        && block > Duration::from_secs_f64(tick.min(86_400.0))
+    {
         let key = format!("{}.block_timeout_seconds", sink.worker_block());
         let message =
             format!("{key}: a full queue can hold the loop for {} s, a tick is {tick} s", block.as_secs_f64());

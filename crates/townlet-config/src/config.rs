@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use townlet_pipeline::FsyncPolicy;
 use townlet_transport::{Level, Settings};
 pub use townlet_worker::Backpressure;
 
@@ -118,6 +119,28 @@ pub struct BufferConfig {
     pub flush_interval_ticks: u64,
     /// `flush_interval_seconds`: … or after so long, whichever comes first.
     pub flush_interval: Duration,
+    /// `spill`: what memory does not hold goes to disk. Set where, and only
+    /// where, `worker.backpressure` is `spill`.
+    pub spill: Option<SpillConfig>,
+}
+
+/// `buffer.spill`: a log on disk. Sinks may share one; they then agree on all
+/// but `write_ahead`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct SpillConfig {
+    /// `path`: a folder of its own, resolved.
+    pub path: PathBuf,
+    /// `max_bytes`: beyond it the oldest on disk is given up, and counted.
+    pub max_bytes: u64,
+    /// `fsync`: `commit` syncs every group commit, `interval` one at most each
+    /// `fsync_interval_seconds`, `never` leaves it to the system.
+    pub fsync: FsyncPolicy,
+    /// `write_ahead`: everything goes to disk, not only what memory does not hold,
+    /// so that a receipt can call an event durable before its sink has it.
+    pub write_ahead: bool,
+    /// `max_age_seconds`: what is older is given up, and counted.
+    pub max_age: Option<Duration>,
 }
 
 /// `retry`: pauses after a failed send.

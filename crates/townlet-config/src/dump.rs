@@ -4,10 +4,11 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::time::Duration;
 
+use townlet_pipeline::FsyncPolicy;
 use townlet_transport::Fsync;
 
 use crate::config::{MAIN, Provider, RedactAction, Redaction, SinkConfig, TelemetryConfig, TransformConfig};
-use crate::config::{ValidationMode, Wire};
+use crate::config::{SpillConfig, ValidationMode, Wire};
 use crate::load::Loaded;
 use crate::origin::{Origin, Place};
 use crate::rules::Type;
@@ -165,15 +166,33 @@ fn transport(sink: &SinkConfig) -> Map {
         .seconds("backoff_seconds", sink.retry.backoff)
         .seconds("max_backoff_seconds", sink.retry.max_backoff)
         .done();
-    let buffer = Map::default()
+    let mut buffer = Map::default();
+    buffer
         .plain("max_batch_size", sink.buffer.max_batch_size)
         .plain("max_buffer_bytes", sink.buffer.max_buffer_bytes)
         .plain("max_queue_length", sink.buffer.max_queue_length)
         .plain("flush_interval_ticks", sink.buffer.flush_interval_ticks)
-        .seconds("flush_interval_seconds", sink.buffer.flush_interval)
-        .done();
-    map.put("retry", retry).put("buffer", buffer);
+        .seconds("flush_interval_seconds", sink.buffer.flush_interval);
+    if let Some(config) = &sink.buffer.spill {
+        buffer.put("spill", spill(config));
+    }
+    map.put("retry", retry).put("buffer", buffer.done());
     map
+}
+
+fn spill(config: &SpillConfig) -> Value {
+    let mut map = Map::default();
+    map.path("path", Some(&config.path)).plain("max_bytes", config.max_bytes);
+    match config.fsync {
+        FsyncPolicy::EachCommit => map.text("fsync", "commit"),
+        FsyncPolicy::Every(interval) => map.text("fsync", "interval").seconds("fsync_interval_seconds", interval),
+        FsyncPolicy::Never => map.text("fsync", "never"),
+    };
+    map.plain("write_ahead", config.write_ahead);
+    if let Some(age) = config.max_age {
+        map.plain("max_age_seconds", age.as_secs());
+    }
+    map.done()
 }
 
 fn worker(sink: &SinkConfig) -> Value {

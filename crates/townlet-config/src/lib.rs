@@ -88,6 +88,7 @@ mod reload;
 mod rules;
 mod sections;
 mod sink;
+mod spill;
 mod start;
 mod transforms;
 mod values;
@@ -96,12 +97,12 @@ mod yaml;
 pub use cadence::{OUTAGE_SECONDS, validate_cadence};
 pub use config::{
     Backpressure, BufferConfig, NarrationConfig, PersonalityNarrationConfig, Provider, RedactAction, Redaction,
-    RelationshipNarrationConfig, RetryConfig, SinkConfig, TelemetryConfig, TransformConfig, ValidationMode, Wire,
-    WorkerConfig,
+    RelationshipNarrationConfig, RetryConfig, SinkConfig, SpillConfig, TelemetryConfig, TransformConfig,
+    ValidationMode, Wire, WorkerConfig,
 };
 pub use diagnostic::{Code, Diagnostic, Diagnostics, Severity};
 pub use keys::KeyInfo;
 pub use load::{Loaded, Loader, corrected_block, load_str};
 pub use origin::Origin;
 pub use reload::{ReloadError, Reloaded, reload};
-pub use start::{Factories, Identity, StartError, chain, start, worker_options};
+pub use start::{Factories, Identity, StartError, chain, spill_settings, start, worker_options};

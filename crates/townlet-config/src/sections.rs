@@ -14,7 +14,7 @@ use crate::keys::{Unknown, nearest};
 use crate::origin::Place;
 use crate::values::count_of;
 use crate::yaml::{Node, Value};
-use crate::{sink, transforms};
+use crate::{sink, spill, transforms};
 
 /// Reads the whole document.
 pub(crate) fn read(ctx: &mut Context<'_>, factories: &[&dyn Factory], tree: &Node) -> TelemetryConfig {
@@ -101,6 +101,7 @@ fn read_sinks(ctx: &mut Context<'_>, factories: &[&dyn Factory], telemetry: &mut
         sinks.push(config);
     }
     sink::check_distinct(ctx, &sinks);
+    spill::check_folders(ctx, &sinks);
     sinks
 }
 

@@ -11,6 +11,7 @@ use crate::diagnostic::{Code, quote};
 use crate::keys::nearest;
 use crate::origin::{Given, Place};
 use crate::rules::{self, Type};
+use crate::spill;
 
 /// Transport types that the configuration language knows, built in or not.
 const TYPES: [&str; 6] = ["stdout", "file", "tcp", "http", "websocket", "prometheus"];
@@ -51,7 +52,8 @@ pub(crate) fn read(
     let raw = read_transport(ctx, block, &mut worker);
     let poll = block.seconds(ctx, "worker_poll_seconds", 0.5, 0.01..=10.0);
     let retry = read_retry(ctx, block);
-    let buffer = read_buffer(ctx, block);
+    let (mut buffer, spill_keys) = read_buffer(ctx, block);
+    let worker_path = worker.path().to_owned();
     let config = WorkerConfig {
         backpressure: raw.backpressure.as_ref().map_or(Backpressure::default(), |given| given.value),
         block_timeout: worker.seconds(ctx, "block_timeout_seconds", 0.5, 0.05..=5.0),
@@ -68,6 +70,14 @@ pub(crate) fn read(
         // Which rules hold depends on the type; with a wrong one they would only make noise.
         None => townlet_transport::Settings::default(),
     };
+    let of = spill::Of {
+        block: block.path(),
+        worker: &worker_path,
+        kind: kind.as_ref().map(|(kind, name)| (*kind, name.as_str())),
+        policy: raw.backpressure.as_ref(),
+        buffer: &buffer,
+    };
+    buffer.spill = spill::apply(ctx, spill_keys, &of);
     if let Some((_, type_name)) = &kind
         && ctx.found.errors().count() == before
         && ctx.check_files
@@ -123,8 +133,8 @@ fn read_type(
 
 fn read_transport(ctx: &mut Context<'_>, block: &mut Block<'_>, worker: &mut Block<'_>) -> Raw {
     let levels = [("sent", Level::Sent), ("peer_acked", Level::PeerAcked), ("durable", Level::Durable)];
-    let policies =
-        [("drop_oldest", Backpressure::DropOldest), ("block", Backpressure::Block), ("fan_out", Backpressure::FanOut)];
+    let policies = [Backpressure::DropOldest, Backpressure::Block, Backpressure::FanOut, Backpressure::Spill]
+        .map(|policy| (policy.as_str(), policy));
     let syncs = [("never", Fsync::Never), ("on_flush", Fsync::OnFlush), ("each_batch", Fsync::EachBatch)];
     Raw {
         endpoint: block.opt_text(ctx, "endpoint", "host:port (tcp) or a URL (http)"),
@@ -181,7 +191,7 @@ fn read_retry(ctx: &mut Context<'_>, block: &mut Block<'_>) -> RetryConfig {
     config
 }
 
-fn read_buffer(ctx: &mut Context<'_>, block: &mut Block<'_>) -> BufferConfig {
+fn read_buffer(ctx: &mut Context<'_>, block: &mut Block<'_>) -> (BufferConfig, spill::Raw) {
     let mut buffer = block.block(ctx, "buffer");
     let config = BufferConfig {
         max_batch_size: size(buffer.int(ctx, "max_batch_size", 32, 1..=500)),
@@ -189,9 +199,11 @@ fn read_buffer(ctx: &mut Context<'_>, block: &mut Block<'_>) -> BufferConfig {
         max_queue_length: size(buffer.int(ctx, "max_queue_length", 65_536, 1..=16_777_216)),
         flush_interval_ticks: buffer.int(ctx, "flush_interval_ticks", 1, 1..=10_000),
         flush_interval: buffer.seconds(ctx, "flush_interval_seconds", 0.5, 0.001..=60.0),
+        spill: None,
     };
+    let spill = spill::read(ctx, &mut buffer);
     buffer.close(ctx);
-    config
+    (config, spill)
 }
 
 /// Asks the backend itself: it reads the certificates that the rules only found readable.

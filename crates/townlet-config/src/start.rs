@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use townlet_pipeline::{Builder, SinkInfo, StubSink, Telemetry};
+use townlet_pipeline::{Builder, SinkInfo, SpillMode, SpillOptions, SpillSettings, StubSink, Telemetry};
 use townlet_schema::{Kind, LineExtra, LinePrefix, RunId, RunMarker, SchemaVersion, encode_into};
 use townlet_transform::{Chain, ChainBuilder, HashKey, Redaction as RedactionAction, SchemaSource};
 use townlet_transform::{TransformSpec, ValidatorMode};
@@ -11,6 +11,9 @@ use townlet_transport::{Factory, Transport, TransportError};
 use townlet_worker::Options;
 
 use crate::config::{Provider, RedactAction, Redaction, SinkConfig, TelemetryConfig, TransformConfig, ValidationMode};
+
+/// The largest line that a buffer can hold, and who it is.
+const LARGEST_RECORD: u32 = (16 << 20) + (64 << 10);
 
 /// The transports that a program links.
 pub type Factories = Vec<Arc<dyn Factory>>;
@@ -134,8 +137,23 @@ pub fn worker_options(sink: &SinkConfig) -> Options {
     options
 }
 
+/// The spill of a sink that has one.
+pub fn spill_settings(sink: &SinkConfig) -> Option<SpillSettings> {
+    let spill = sink.buffer.spill.as_ref()?;
+    let options = SpillOptions {
+        max_bytes: spill.max_bytes,
+        max_age: spill.max_age,
+        fsync: spill.fsync,
+        max_record_bytes: LARGEST_RECORD,
+        ..SpillOptions::default()
+    };
+    let mode = if spill.write_ahead { SpillMode::WriteAhead } else { SpillMode::Overflow };
+    Some(SpillSettings { mode, options, ..SpillSettings::new(&spill.path) })
+}
+
 /// Starts the pipeline that `config` describes. Opens no connection: a sink that
-/// is down never stops the host.
+/// is down never stops the host. A spill is opened, and what earlier runs left in
+/// it is on the books: [`Telemetry::recovered`].
 ///
 /// # Errors
 /// See [`StartError`].
@@ -158,7 +176,11 @@ pub fn start(config: &TelemetryConfig, factories: &Factories, identity: &Identit
 
 fn add_sink(builder: Builder, sink: &SinkConfig, factories: &Factories, marker: &Bytes) -> Result<Builder, StartError> {
     let (info, make) = transport(sink, factories, marker)?;
-    Ok(builder.sink(worker_options(sink), info, make))
+    let builder = builder.sink(worker_options(sink), info, make);
+    Ok(match spill_settings(sink) {
+        Some(spill) => builder.spill(&sink.name, spill),
+        None => builder,
+    })
 }
 
 /// What a sink's status says of its transport, and what builds it.

@@ -65,17 +65,25 @@ prop_compose! {
             "type: websocket, websocket_url: 'ws://c.example'",
             "type: prometheus, file_path: @",
         ]),
+        spill in prop::option::of(prop::sample::select(vec![
+            "path: spool/@",
+            "path: spool, fsync: interval, fsync_interval_seconds: 2.5, max_age_seconds: 77",
+            "path: '/srv/spool b', max_bytes: 20000000, fsync: never, write_ahead: true",
+        ])),
         path in "[ -~é]{0,12}[a-z]",
         numbers in (number(0.0, 60.0), number(0.01, 10.0), 0..=10u64, number(0.0, 30.0), 1..=500u64, 1024..=16_777_216u64, number(0.001, 60.0)),
         worker in (prop::sample::select(vec!["drop_oldest", "block"]), number(0.05, 5.0), 1..=10u64, number(1.0, 86_400.0), number(0.0, 300.0)),
     ) -> (String, String) {
         let (connect, poll, attempts, backoff, batch, bytes, flush) = numbers;
         // `~` at the start would need a home directory.
+        let spill = spill.filter(|_| ["file", "tcp", "http", "websocket"].iter().any(|t| kind[6..].starts_with(t)));
         let kind = kind.replace('@', &quoted(&format!("p{path}")));
+        let spill = spill.map_or(String::new(), |keys| format!(", spill: {{{}}}", keys.replace('@', "x")));
         let transport = format!("{kind}, connect_timeout_seconds: {connect}, worker_poll_seconds: {poll}, \
             retry: {{max_attempts: {attempts}, backoff_seconds: {backoff}}}, \
-            buffer: {{max_batch_size: {batch}, max_buffer_bytes: {bytes}, flush_interval_seconds: {flush}}}");
+            buffer: {{max_batch_size: {batch}, max_buffer_bytes: {bytes}, flush_interval_seconds: {flush}{spill}}}");
         let (policy, block, limit, window, shutdown) = worker;
+        let policy = if spill.is_empty() { policy } else { "spill" };
         let worker = format!("{{backpressure: {policy}, block_timeout_seconds: {block}, restart_limit: {limit}, \
             restart_window_seconds: {window}, shutdown_timeout_seconds: {shutdown}}}");
         (transport, worker)

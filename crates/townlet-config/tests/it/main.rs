@@ -13,6 +13,7 @@ mod rendering;
 mod rules;
 mod samples;
 mod seed;
+mod spill;
 mod support;
 mod transforms;
 mod yaml;

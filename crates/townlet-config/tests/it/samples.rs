@@ -29,7 +29,7 @@ fn every_shipped_configuration_loads_without_a_warning() {
         seen.push(path.file_name().unwrap().to_string_lossy().into_owned());
     }
     seen.sort();
-    assert_eq!(seen, ["file.yaml", "hybrid.yaml", "stdout.yaml", "tls_demo.yaml"]);
+    assert_eq!(seen, ["file.yaml", "hybrid.yaml", "spill.yaml", "stdout.yaml", "tls_demo.yaml"]);
 }
 
 #[test]
