@@ -7,7 +7,7 @@ use townlet_pipeline::{Account, FinalStatement, Statement, Telemetry};
 /// One row for each sink and stream, a total for each sink, and the residual
 /// of everything as the last line.
 pub(crate) fn table(telemetry: &Telemetry, books: &FinalStatement) -> String {
-    let mut rows = vec![row(["sink", "stream", "accepted", "delivered", "level", "dropped", "buffered"])];
+    let mut rows = vec![row(["sink", "stream", "accepted", "delivered", "level", "dropped", "buffered", "spilled"])];
     for (sink, statement) in &books.sinks {
         for (stream, account) in telemetry.stream_accounts(sink).unwrap_or_default() {
             if account.accepted() > 0 {
@@ -22,7 +22,7 @@ pub(crate) fn table(telemetry: &Telemetry, books: &FinalStatement) -> String {
     for cells in &rows {
         for (n, (cell, width)) in cells.iter().zip(&widths).enumerate() {
             let pad = width - cell.chars().count();
-            let (left, right) = if (2..=3).contains(&n) || n == 6 { (pad, 0) } else { (0, pad) };
+            let (left, right) = if (2..=3).contains(&n) || n >= 6 { (pad, 0) } else { (0, pad) };
             let _ = write!(text, "{:left$}{cell}{:right$}  ", "", "");
         }
         text.truncate(text.trim_end().len());
@@ -43,6 +43,7 @@ fn account_row(sink: &str, stream: &str, account: &Account, total: Option<&State
         &levels(account),
         &dropped,
         &total.map(|s| s.buffered.to_string()).unwrap_or_default(),
+        &total.map(|s| s.spilled.to_string()).unwrap_or_default(),
     ])
 }
 

@@ -40,6 +40,9 @@ pub(crate) enum Command {
     Tap(Tap),
     /// The post-deployment checks, on the real endpoints of a configuration.
     Smoke(Smoke),
+    /// Look at the spill of a sink, take records out of it, repair it.
+    #[command(subcommand)]
+    Spill(Spill),
     /// Write a self-made certificate authority with server and client certificates, for tests.
     Certs(Certs),
 }
@@ -216,6 +219,50 @@ pub(crate) struct Smoke {
     /// Print the findings and the transport status as JSON.
     #[arg(long)]
     pub(crate) json: bool,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Spill {
+    /// What waits for which sink, and how the folder was left. Changes nothing.
+    Status(SpillArgs),
+    /// Read every segment from end to end; exit 1 where something is damaged. Changes nothing.
+    Check(SpillArgs),
+    /// Write the records that some sink has not settled to standard output, oldest first. Changes nothing.
+    Export(SpillExport),
+    /// What it takes to make the folder whole; done only with --apply.
+    Repair(SpillRepair),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct SpillArgs {
+    /// The folder: `buffer.spill.path` of the configuration.
+    #[arg(long, value_name = "DIR")]
+    pub(crate) path: PathBuf,
+    /// Print the findings as JSON.
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct SpillExport {
+    /// The folder: `buffer.spill.path` of the configuration.
+    #[arg(long, value_name = "DIR")]
+    pub(crate) path: PathBuf,
+    /// Only what this sink has not settled.
+    #[arg(long, value_name = "NAME")]
+    pub(crate) sink: Option<String>,
+    /// Wrap each record: its position, the sinks that owe it, and the line.
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct SpillRepair {
+    #[command(flatten)]
+    pub(crate) spill: SpillArgs,
+    /// Do it. Refused while a program uses the folder.
+    #[arg(long)]
+    pub(crate) apply: bool,
 }
 
 #[derive(Debug, Args)]

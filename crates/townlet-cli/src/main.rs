@@ -13,6 +13,7 @@ mod replay;
 mod setup;
 mod simulate;
 mod smoke;
+mod spill;
 mod tap;
 mod validate;
 
@@ -38,6 +39,7 @@ fn main() -> ExitCode {
         Command::Replay(args) => replay::run(args),
         Command::Tap(args) => tap::run(args),
         Command::Smoke(args) => smoke::run(args),
+        Command::Spill(what) => spill::run(what),
         Command::Certs(args) => certs::run(args),
     };
     match result {

@@ -4,8 +4,8 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use townlet_config::{Diagnostics, Factories, Identity, Loaded, Loader, SinkConfig, TelemetryConfig};
-use townlet_pipeline::{FinalStatement, STUB_WARNING, Statement, StubSink, Telemetry};
+use townlet_config::{Diagnostics, Factories, Identity, Loaded, Loader, SinkConfig, StartError, TelemetryConfig};
+use townlet_pipeline::{BuildError, FinalStatement, Recovered, STUB_WARNING, Statement, StubSink, Telemetry};
 use townlet_schema::{RunId, TransportStatus};
 use townlet_sim::NarrationOptions;
 use townlet_transport::Factory;
@@ -121,6 +121,7 @@ pub(crate) fn status_json(status: &TransportStatus, books: &FinalStatement) -> s
             "delivered": account.delivered(),
             "dropped": dropped,
             "buffered": sum.buffered,
+            "spilled": sum.spilled,
             "residual": i64::try_from(books.residual()).unwrap_or(i64::MAX),
         },
     })
@@ -144,9 +145,63 @@ pub(crate) fn capture_sinks(path: &Path, factories: &Factories) -> anyhow::Resul
     Ok(loader.load_str("--telemetry-path", &text).map_err(Failure::usage)?.config.sinks)
 }
 
-/// Starts the pipeline; says so where it is only a stub.
+/// What the run before left in a spill, in a line; none where it left nothing.
+pub(crate) fn recovery(found: &Recovered) -> Option<String> {
+    if found.recovered == 0 && found.lost_at_most == 0 {
+        return None;
+    }
+    let run = match &found.run_id {
+        Some(run) => format!(
+            "run {run} ({}; accepted {}, delivered {}, dropped {} by its last account)",
+            if found.ended { "it ended" } else { "it was killed" },
+            found.accepted,
+            found.delivered,
+            found.dropped
+        ),
+        None => "a run whose account cannot be read".to_owned(),
+    };
+    let path = found.path.display();
+    Some(format!("recovered {} of {run} from {path}; lost at most {}", found.recovered, found.lost_at_most))
+}
+
+/// The spills, for a status file.
+pub(crate) fn spills_json(telemetry: &Telemetry) -> serde_json::Value {
+    let recovered = telemetry.recovered();
+    let all = telemetry.spills().into_iter().zip(recovered);
+    let all = all.map(|(spill, recovered)| {
+        serde_json::json!({
+            "path": spill.path,
+            "sinks": spill.sinks,
+            "spill_error": spill.error,
+            "spill_errors_total": spill.errors_total,
+            "spill_commits_total": spill.commits_total,
+            "spill_damaged_total": spill.damaged_total,
+            "recovered": {
+                "run_id": recovered.run_id,
+                "ended": recovered.ended,
+                "accepted": recovered.accepted,
+                "delivered": recovered.delivered,
+                "dropped": recovered.dropped,
+                "recovered": recovered.recovered,
+                "lost_at_most": recovered.lost_at_most,
+            },
+        })
+    });
+    all.collect()
+}
+
+/// Starts the pipeline; says what a spill brought back, and says so where it is only a stub.
 pub(crate) fn start(config: &TelemetryConfig, factories: &Factories, identity: &Identity) -> anyhow::Result<Telemetry> {
-    let telemetry = townlet_config::start(config, factories, identity).map_err(Failure::usage)?;
+    let telemetry = townlet_config::start(config, factories, identity).map_err(|error| match error {
+        // The configuration is sound; the folder is somebody else's at present.
+        StartError::Pipeline(error @ BuildError::Spill { .. }) => error.into(),
+        error => Failure::usage(error),
+    })?;
+    for recovered in telemetry.recovered() {
+        if let Some(statement) = recovery(recovered) {
+            remark!("{statement}");
+        }
+    }
     if StubSink::is_behind(&telemetry.latest_transport_status()) {
         remark!("Warning: stub telemetry sink active (provider=stub); streaming disabled. {STUB_WARNING}");
     }

@@ -22,7 +22,11 @@ pub(crate) fn run(args: &Simulate) -> anyhow::Result<Exit> {
     if let Some(path) = &args.telemetry_path {
         config.sinks = setup::capture_sinks(path, &factories)?;
     }
-    let identity = setup::identity_of_seed(args.seed);
+    let mut identity = setup::identity_of_seed(args.seed);
+    if !args.deterministic && config.sinks.iter().any(|sink| sink.buffer.spill.is_some()) {
+        // What the next run delivers of this one must not look like its own.
+        identity = Identity { seed: Some(args.seed), ..setup::identity_now() };
+    }
     let telemetry = setup::start(&config, &factories, &identity)?;
     let _console = tap::open_console(&args.console, &telemetry)?;
     let options = WorldOptions {
@@ -56,9 +60,14 @@ pub(crate) fn run(args: &Simulate) -> anyhow::Result<Exit> {
     // The status of a live pipeline: after shutdown every sink is disconnected.
     telemetry.flush(setup::shutdown_timeout(&config));
     let status = telemetry.latest_transport_status();
+    let spills = setup::spills_json(&telemetry);
     let books = telemetry.shutdown(setup::shutdown_timeout(&config));
     if let Some(path) = &args.status_path {
-        let json = serde_json::to_string_pretty(&setup::status_json(&status, &books))?;
+        let mut json = setup::status_json(&status, &books);
+        if spills.as_array().is_some_and(|all| !all.is_empty()) {
+            json["spills"] = spills;
+        }
+        let json = serde_json::to_string_pretty(&json)?;
         std::fs::write(path, json + "\n").with_context(|| format!("writing {}", path.display()))?;
     }
     remark!("Completed {ran} ticks in {seconds:.2} s ({:.0} ticks/sec)", ran as f64 / seconds.max(1e-9));

@@ -4,10 +4,14 @@
 mod bad_peers;
 mod configs;
 mod demo;
+mod host;
 mod inspect;
+mod kills;
 mod reload;
 mod replay;
+mod signals;
 mod simulate;
+mod spill;
 mod support;
 mod tap;
 mod validate;

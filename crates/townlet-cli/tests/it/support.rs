@@ -84,10 +84,14 @@ impl Collector {
         Self { child, port }
     }
 
+    /// Sends it a signal, by name.
+    pub(crate) fn signal(&self, name: &str) {
+        signal(&self.child, name);
+    }
+
     /// Stops it as an operator would and returns its report.
     pub(crate) fn stop(mut self) -> Value {
-        let pid = self.child.id().to_string();
-        Command::new("kill").args(["-TERM", &pid]).status().expect("kill is there");
+        self.signal("TERM");
         let mut text = String::new();
         use std::io::Read;
         self.child.stdout.take().expect("it is piped").read_to_string(&mut text).expect("UTF-8");
@@ -101,6 +105,12 @@ impl Drop for Collector {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
+}
+
+/// Sends a child a signal, by name.
+pub(crate) fn signal(child: &Child, name: &str) {
+    let sent = Command::new("kill").args([format!("-{name}"), child.id().to_string()]).status();
+    assert!(sent.expect("kill is there").success(), "{name}");
 }
 
 /// The workspace's `samples` folder.
