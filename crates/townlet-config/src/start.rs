@@ -183,12 +183,15 @@ fn add_sink(builder: Builder, sink: &SinkConfig, factories: &Factories, marker: 
     })
 }
 
+/// Builds a sink's transport, at its first batch and again after a panic.
+pub(crate) type Make = Box<dyn Fn() -> Result<Box<dyn Transport>, TransportError> + Send + Sync>;
+
 /// What a sink's status says of its transport, and what builds it.
 pub(crate) fn transport(
     sink: &SinkConfig,
     factories: &Factories,
     marker: &Bytes,
-) -> Result<(SinkInfo, impl Fn() -> Result<Box<dyn Transport>, TransportError> + Send + Sync + 'static), StartError> {
+) -> Result<(SinkInfo, Make), StartError> {
     let factory = factories.iter().find(|f| f.kind() == sink.transport_type).cloned();
     let factory = factory.ok_or_else(|| StartError::NoFactory {
         key: sink.block(),
@@ -202,7 +205,7 @@ pub(crate) fn transport(
         settings.verify_hostname && settings.enable_tls,
         settings.plaintext_acknowledged,
     );
-    Ok((info, move || factory.build(&settings)))
+    Ok((info, Box::new(move || factory.build(&settings))))
 }
 
 /// The run marker of a configuration.
