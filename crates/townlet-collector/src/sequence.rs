@@ -106,7 +106,7 @@ pub struct SequenceCounts {
     pub out_of_order: u64,
     /// Arrivals of which nobody can say whether they were here before.
     pub uncertain: u64,
-    /// Keyframes: renderings of a state, outside the count of `seq`.
+    /// Keyframes: whole renderings of a state, also those of a state that was here before.
     pub keyframes: u64,
     /// Arrivals in order whose tick was lower than the tick before.
     pub tick_backwards: u64,
@@ -175,10 +175,11 @@ impl SequenceTracker {
 
     /// Takes in a keyframe: rendering `rendering` of the state numbered `seq`.
     ///
-    /// A keyframe repeats a state for a peer that may not have it. It neither
-    /// fills a gap nor makes a later line with the same `seq` a duplicate; only
-    /// the same rendering a second time is one.
-    pub fn observe_keyframe(&mut self, seq: NonZeroU64, rendering: u64) -> Arrival {
+    /// A keyframe is a state whole, for a peer that may not have what a diff would
+    /// be against. Where the state was not here before, this is its arrival. Where
+    /// it was, it is kept all the same, and counts as nothing but a keyframe: only
+    /// the same rendering a second time is a duplicate.
+    pub fn observe_keyframe(&mut self, seq: NonZeroU64, rendering: u64, tick: Option<u64>) -> Arrival {
         let key = (seq.get(), rendering);
         if self.keyframes.contains(&key) {
             self.counts.duplicates += 1;
@@ -189,7 +190,7 @@ impl SequenceTracker {
         }
         self.keyframes.push_back(key);
         self.counts.keyframes += 1;
-        Arrival::Next
+        if self.has(seq.get()) { Arrival::Next } else { self.observe(seq, tick) }
     }
 
     /// The counters so far.
@@ -211,6 +212,12 @@ impl SequenceTracker {
     /// forgotten this is an upper bound, since what filled them later is not known.
     pub fn missing(&self) -> u64 {
         self.gaps.iter().map(SeqRange::len).sum::<u64>() + self.counts.missing_forgotten
+    }
+
+    /// True where `seq` was here before, or nobody can say.
+    fn has(&self, seq: u64) -> bool {
+        let at = self.gaps.partition_point(|gap| gap.last < seq);
+        seq <= self.highest && !self.gaps.get(at).is_some_and(|gap| gap.holds(seq))
     }
 
     fn advance(&mut self, seq: u64, tick: Option<u64>) {

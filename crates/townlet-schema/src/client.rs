@@ -1,6 +1,6 @@
 //! The rules of a client that keeps a state from snapshots and diffs.
 
-use crate::{Diff, Envelope, Json, Kind, Line, Object, ReadError, Record, RunId, read_line};
+use crate::{Diff, Envelope, Json, Kind, Line, Object, PatchError, ReadError, Record, RunId, read_line};
 
 /// The state that one stream describes.
 ///
@@ -79,6 +79,14 @@ pub enum ClientError {
         /// What is at hand.
         has: String,
     },
+    /// A diff that does not fit the state that it names: wait for a snapshot.
+    #[error("the diff of tick {tick} does not fit its base: {error}: wait for a snapshot")]
+    Patch {
+        /// Tick of the diff.
+        tick: u64,
+        /// What does not fit.
+        error: PatchError,
+    },
 }
 
 impl ClientState {
@@ -126,7 +134,14 @@ impl ClientState {
                 Ok(self.replace(envelope.as_ref(), tick, sections))
             }
             Record::Diff(diff) => match envelope {
-                Some(envelope) => self.forward(&envelope, &diff),
+                Some(envelope) => self.forward(&envelope, |sections| {
+                    diff.apply(sections);
+                    Ok(())
+                }),
+                None => Ok(Applied::Ignored),
+            },
+            Record::StateDiff(diff) => match envelope {
+                Some(envelope) => self.forward(&envelope, |sections| diff.apply(sections)),
                 None => Ok(Applied::Ignored),
             },
             Record::LegacyDiff(diff) => {
@@ -151,7 +166,11 @@ impl ClientState {
         Applied::Snapshot
     }
 
-    fn forward(&mut self, envelope: &Envelope, diff: &Diff) -> Result<Applied, ClientError> {
+    fn forward(
+        &mut self,
+        envelope: &Envelope,
+        apply: impl FnOnce(&mut Object) -> Result<(), PatchError>,
+    ) -> Result<Applied, ClientError> {
         debug_assert_eq!(envelope.payload_type, Kind::Diff);
         let Envelope { run_id, seq, tick, .. } = *envelope;
         let held = self.held.as_mut().ok_or(ClientError::DiffBeforeSnapshot { tick })?;
@@ -166,7 +185,10 @@ impl ClientState {
                 return Err(ClientError::BaseMismatch { tick, needs: format!("seq {needs} of run {run_id}"), has });
             }
         }
-        diff.apply(&mut held.sections);
+        if let Err(error) = apply(&mut held.sections) {
+            self.lost = true;
+            return Err(ClientError::Patch { tick, error });
+        }
         held.origin = Some((run_id, seq));
         held.tick = tick;
         Ok(Applied::Diff)

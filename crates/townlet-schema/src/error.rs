@@ -200,6 +200,27 @@ impl EncodeError {
     }
 
     #[cold]
+    pub(crate) fn too_deep() -> Self {
+        Self::new(EncodeErrorKind::TooDeep, format!("nested deeper than {} levels", crate::MAX_DEPTH))
+    }
+
+    #[cold]
+    pub(crate) fn too_large() -> Self {
+        let limit = crate::MAX_LINE_BYTES;
+        Self::new(EncodeErrorKind::TooLarge, format!("more than {limit} bytes, which no reader takes"))
+    }
+
+    #[cold]
+    pub(crate) fn non_finite(value: f64) -> Self {
+        Self::new(EncodeErrorKind::NonFinite, format!("{value} is not a finite number, which JSON cannot say"))
+    }
+
+    #[cold]
+    pub(crate) fn duplicate_key(key: &str) -> Self {
+        Self::new(EncodeErrorKind::DuplicateKey, "the same key twice in one map").within_key(key)
+    }
+
+    #[cold]
     pub(crate) fn within_key(mut self, key: &str) -> Self {
         self.0.path.0.push(Step::Key(key.to_owned()));
         self

@@ -8,7 +8,7 @@ use crate::legacy::{ConsoleSnapshot, LegacyDiff, LegacyFailure, LegacySnapshot};
 use crate::observation::{OBSERVATION_VERSION, ObservationEnvelope};
 use crate::{
     ConsoleOutcome, ConsoleResult, Diff, EventRecord, Failure, Health, Json, Kind, NarrationRecord, Object, ReadError,
-    ReadErrorKind, RunId, RunMarker, SchemaVersion, Snapshot,
+    ReadErrorKind, RunId, RunMarker, SchemaVersion, Snapshot, StateDiff,
 };
 
 /// What stands on every line since 1.0.0.
@@ -43,8 +43,10 @@ pub enum Record {
     Snapshot(Box<Snapshot>),
     /// A state of 0.9 or before.
     LegacySnapshot(Box<LegacySnapshot>),
-    /// Changes, since 1.0.0; what they apply to is in the envelope.
+    /// Changed sections, since 1.0.0; what they apply to is in the envelope.
     Diff(Diff),
+    /// What changed inside the sections, since 1.1.0; what it applies to is in the envelope.
+    StateDiff(Box<StateDiff>),
     /// Changes of 0.9.
     LegacyDiff(Box<LegacyDiff>),
     /// A named event.
@@ -142,7 +144,12 @@ fn read_tree(tree: &Json, object: &Object) -> Result<Line, ReadError> {
 fn body(kind: Kind, tree: &Json) -> Result<Record, ReadError> {
     Ok(match kind {
         Kind::Snapshot => Record::Snapshot(tree.read()?),
-        Kind::Diff => Record::Diff(tree.read()?),
+        Kind::Diff => match tree {
+            Json::Object(line) if StateDiff::is_body(line) => {
+                Record::StateDiff(StateDiff::from_body(line.clone())?.into())
+            }
+            _ => Record::Diff(tree.read()?),
+        },
         Kind::Event => Record::Event(tree.read()?),
         Kind::Health => Record::Health(tree.read()?),
         Kind::Failure => Record::Failure(tree.read()?),

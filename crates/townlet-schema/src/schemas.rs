@@ -6,14 +6,14 @@ use schemars::generate::SchemaSettings;
 use crate::observation::ObservationEnvelope;
 use crate::{
     ConsoleResult, Diff, Envelope, EventRecord, Failure, Health, Json, Kind, NarrationRecord, Number, Object,
-    RunMarker, SchemaVersion, Snapshot, TransportStatus,
+    RunMarker, SchemaVersion, Section, SectionClass, Snapshot, TransportStatus,
 };
 
 /// Generates every schema of [`SchemaVersion::CURRENT`] from the types: file
 /// name and text, one for each kind of line, one for the observation envelope
 /// and one for the transport status.
 ///
-/// They are what stands under `schemas/1.0.0/`; a test compares them.
+/// They are what stands under `schemas/1.1.0/`; a test compares them.
 pub fn json_schemas() -> Vec<(String, String)> {
     let lines = Kind::ALL.iter().map(|kind| {
         let body = match kind {
@@ -48,6 +48,14 @@ pub fn bundled_schema(kind: Kind, version: SchemaVersion) -> Option<&'static str
         };
     }
     match (version.major, version.minor, kind) {
+        (1, 1, Kind::Snapshot) => file!("1.1.0/snapshot"),
+        (1, 1, Kind::Diff) => file!("1.1.0/diff"),
+        (1, 1, Kind::Event) => file!("1.1.0/event"),
+        (1, 1, Kind::Health) => file!("1.1.0/health"),
+        (1, 1, Kind::Failure) => file!("1.1.0/failure"),
+        (1, 1, Kind::Console) => file!("1.1.0/console"),
+        (1, 1, Kind::Narration) => file!("1.1.0/narration"),
+        (1, 1, Kind::Run) => file!("1.1.0/run"),
         (1, 0, Kind::Snapshot) => file!("1.0.0/snapshot"),
         (1, 0, Kind::Diff) => file!("1.0.0/diff"),
         (1, 0, Kind::Event) => file!("1.0.0/event"),
@@ -135,15 +143,29 @@ fn line(kind: Kind, mut body: Object) -> Object {
     body
 }
 
-/// Gives each known section of a diff's `changes` the schema that it has in a
-/// snapshot.
+/// Gives each known section of a diff's `changes`, and each per-tick section
+/// beside a `patch`, the schema that it has in a snapshot. A diff has `changes`
+/// or a `patch`. What stands in a patch depends on the state that it changes,
+/// which no schema sees.
 fn constrain_changes(diff: &mut Object) {
     let mut snapshot = generated::<Snapshot>();
     let (sections, definitions) = (snapshot.remove("properties"), snapshot.remove("$defs"));
     let properties = diff.get_mut("properties").and_then(Json::as_object_mut);
     let changes = properties.and_then(|p| p.get_mut("changes")).and_then(Json::as_object_mut);
     if let (Some(changes), Some(sections), Some(definitions)) = (changes, sections, definitions) {
+        let of_tick = Section::ALL.iter().filter(|section| section.class() == SectionClass::PerTick);
+        let of_tick: Vec<_> =
+            of_tick.filter_map(|section| Some((section.name(), sections.get(section.name())?.clone()))).collect();
         changes.insert("properties", sections);
         diff.insert("$defs", definitions);
+        if let Some(Json::Object(properties)) = diff.get_mut("properties") {
+            let description = "What changed inside the sections: a patch, as the documentation of `Patch` has it.";
+            let patch = [("type", Json::from("object")), ("description", description.into())];
+            properties.insert("patch", Object::from_iter(patch));
+            properties.extend(of_tick);
+        }
+        diff.remove("required");
+        let form = |key: &str| Json::Object(Object::from_iter([("required", Json::Array(vec![key.into()]))]));
+        diff.insert("oneOf", Json::Array(vec![form("changes"), form("patch")]));
     }
 }

@@ -38,7 +38,9 @@ impl SchemaVersion {
     ///   on every line, `base_seq` on diffs and a version on failures. Sections
     ///   keep the predecessor's names; `conflict.rivalry` is a number again,
     ///   the three job counters live in `inventory`, `economy` holds objects.
-    pub const CURRENT: Self = Self::new(1, 0, 0);
+    /// - 1.1.0: diffs that change a state from the inside, under `patch`. A reader
+    ///   of 1.0 refuses them, as they have no `changes`.
+    pub const CURRENT: Self = Self::new(1, 1, 0);
 
     /// The newest version of the predecessor's stream.
     pub const LEGACY: Self = Self::new(0, 9, 7);

@@ -126,7 +126,7 @@ impl Follow {
         if let Some(seq) = numbered {
             let tracker = state.tracker.get_or_insert_with(|| SequenceTracker::new(GAPS_PER_STREAM));
             match head.rendering {
-                Some(rendering) => tracker.observe_keyframe(seq, rendering),
+                Some(rendering) => tracker.observe_keyframe(seq, rendering, head.tick),
                 None => tracker.observe(seq, head.tick),
             };
         }

@@ -277,7 +277,7 @@ fn observe(tracker: &mut SequenceTracker, head: &LineHead<'_>) -> Option<Arrival
     }
     let seq = head.seq.and_then(NonZeroU64::new)?;
     Some(match head.rendering {
-        Some(rendering) => tracker.observe_keyframe(seq, rendering),
+        Some(rendering) => tracker.observe_keyframe(seq, rendering, head.tick),
         None => tracker.observe(seq, head.tick),
     })
 }

@@ -217,7 +217,7 @@ fn payloads_by_event_name_leave_the_envelope_to_the_pipeline() {
     for line in &lines {
         let Json::Object(tree) = Json::parse(line.trim_ascii()).unwrap() else { panic!() };
         assert_eq!(tree.get("tick"), Some(&Json::from(5u64)));
-        assert_eq!(tree.get("schema_version").and_then(Json::as_str), Some("1.0.0"));
+        assert_eq!(tree.get("schema_version").and_then(Json::as_str), Some("1.1.0"));
         let body = tree.get("payload").and_then(Json::as_object).unwrap_or(&tree);
         assert_eq!(body.get("inner").and_then(|inner| inner.get("tick")), Some(&Json::from(4u64)));
     }

@@ -199,7 +199,7 @@ fn w23_every_line_carries_its_version_and_identity() {
     let lines = script.received();
     for line in &lines {
         let head = read_head(line).unwrap();
-        assert_eq!(head.schema_version.unwrap().to_string(), "1.0.0");
+        assert_eq!(head.schema_version.unwrap().to_string(), "1.1.0");
         assert_eq!(head.run_id.as_deref(), Some(run_id.as_str()));
         assert!(head.payload_type.is_some() && head.stream.is_some() && head.seq.is_some() && head.tick.is_some());
     }

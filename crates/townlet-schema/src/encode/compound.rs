@@ -161,10 +161,6 @@ impl Entries<'_, '_> {
     }
 }
 
-fn duplicate(key: &str) -> EncodeError {
-    EncodeError::new(EncodeErrorKind::DuplicateKey, "the same key twice in one map").within_key(key)
-}
-
 impl ser::SerializeMap for Entries<'_, '_> {
     type Ok = ();
     type Error = EncodeError;
@@ -182,7 +178,7 @@ impl ser::SerializeMap for Entries<'_, '_> {
         if !first {
             match compare_keys(&out[before.0..before.1], &out[self.key.0..self.key.1]) {
                 Ordering::Less => {}
-                Ordering::Equal => return Err(duplicate(&self.key_text())),
+                Ordering::Equal => return Err(EncodeError::duplicate_key(&self.key_text())),
                 Ordering::Greater => self.in_order = false,
             }
         }
@@ -199,7 +195,7 @@ impl ser::SerializeMap for Entries<'_, '_> {
     #[inline]
     fn end(self) -> Result<(), EncodeError> {
         if self.free_form && !self.in_order {
-            sort_entries(self.encoder.out, self.start).map_err(|key| duplicate(&key))?;
+            sort_entries(self.encoder.out, self.start).map_err(|key| EncodeError::duplicate_key(&key))?;
         }
         self.encoder.close(b'}');
         Ok(())

@@ -6,8 +6,8 @@ use super::text::{write_integer, write_string};
 use crate::error::{EncodeError, EncodeErrorKind};
 
 /// Writes a map key as a JSON string.
-pub(super) struct KeyEncoder<'a> {
-    pub(super) out: &'a mut Vec<u8>,
+pub(crate) struct KeyEncoder<'a> {
+    pub(crate) out: &'a mut Vec<u8>,
 }
 
 fn unsupported<T>(what: &str) -> Result<T, EncodeError> {

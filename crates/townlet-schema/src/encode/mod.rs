@@ -5,7 +5,7 @@
 //! and no feature that a host turns on in serde_json changes a byte.
 
 mod compound;
-mod keys;
+pub(crate) mod keys;
 mod order;
 mod serializer;
 pub(crate) mod text;
@@ -13,6 +13,7 @@ pub(crate) mod text;
 use serde::ser::Serialize;
 
 use self::serializer::Encoder;
+pub(crate) use self::serializer::{FOREIGN_NUMBER, FOREIGN_RAW};
 use crate::error::EncodeError;
 
 /// How many containers may lie inside each other, in either direction.

@@ -11,8 +11,8 @@ use crate::line::ENVELOPE_KEYS;
 
 /// The names under which serde_json smuggles a number of arbitrary precision
 /// and a raw value through the data model, when a host turns those on.
-const FOREIGN_NUMBER: &str = "$serde_json::private::Number";
-const FOREIGN_RAW: &str = "$serde_json::private::RawValue";
+pub(crate) const FOREIGN_NUMBER: &str = "$serde_json::private::Number";
+pub(crate) const FOREIGN_RAW: &str = "$serde_json::private::RawValue";
 
 /// Appends to a buffer, up to a limit.
 pub(super) struct Encoder<'a> {
@@ -44,13 +44,13 @@ impl<'a> Encoder<'a> {
     /// Fails where `more` bytes would go over the limit.
     #[inline]
     pub(super) fn room_for(&self, more: usize) -> Result<(), EncodeError> {
-        if self.out.len().saturating_add(more) > self.end { Err(too_large()) } else { Ok(()) }
+        if self.out.len().saturating_add(more) > self.end { Err(EncodeError::too_large()) } else { Ok(()) }
     }
 
     #[inline]
     pub(super) fn open(&mut self, bracket: u8) -> Result<(), EncodeError> {
         if self.depth == MAX_DEPTH {
-            return Err(too_deep());
+            return Err(EncodeError::too_deep());
         }
         self.depth += 1;
         self.out.push(bracket);
@@ -79,21 +79,6 @@ fn is_envelope_key(key: &[u8]) -> bool {
 fn envelope_key(key: &[u8]) -> EncodeError {
     let key = String::from_utf8_lossy(key);
     EncodeError::new(EncodeErrorKind::EnvelopeKey, "a key of the envelope: name it otherwise").within_key(&key)
-}
-
-#[cold]
-fn too_deep() -> EncodeError {
-    EncodeError::new(EncodeErrorKind::TooDeep, format!("nested deeper than {MAX_DEPTH} levels"))
-}
-
-#[cold]
-fn too_large() -> EncodeError {
-    EncodeError::new(EncodeErrorKind::TooLarge, format!("more than {MAX_LINE_BYTES} bytes, which no reader takes"))
-}
-
-#[cold]
-fn non_finite(value: f64) -> EncodeError {
-    EncodeError::new(EncodeErrorKind::NonFinite, format!("{value} is not a finite number, which JSON cannot say"))
 }
 
 macro_rules! integers {
@@ -138,7 +123,7 @@ impl<'e, 'a> Serializer for &'e mut Encoder<'a> {
     #[inline]
     fn serialize_f64(self, value: f64) -> Result<(), EncodeError> {
         if !value.is_finite() {
-            return Err(non_finite(value));
+            return Err(EncodeError::non_finite(value));
         }
         write_finite(value, self.out);
         Ok(())
@@ -146,7 +131,7 @@ impl<'e, 'a> Serializer for &'e mut Encoder<'a> {
     #[inline]
     fn serialize_f32(self, value: f32) -> Result<(), EncodeError> {
         if !value.is_finite() {
-            return Err(non_finite(value.into()));
+            return Err(EncodeError::non_finite(value.into()));
         }
         write_finite_f32(value, self.out);
         Ok(())

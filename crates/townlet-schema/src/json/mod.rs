@@ -63,10 +63,12 @@ impl Json {
         parse::parse(bytes)
     }
 
-    /// The tree that [`encode_into`](crate::encode_into) would write.
+    /// The tree that reading what [`encode_into`](crate::encode_into) writes would
+    /// give, built without that text.
     ///
     /// # Errors
-    /// As [`encode_into`](crate::encode_into).
+    /// As [`encode_into`](crate::encode_into); its limit counts here what a text has
+    /// without escapes, numbers and words.
     pub fn from_serialize<T: Serialize + ?Sized>(value: &T) -> Result<Self, EncodeError> {
         build::build(value)
     }

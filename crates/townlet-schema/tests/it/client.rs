@@ -125,3 +125,18 @@ fn diffs_between_all_recorded_states_lead_from_each_to_the_next() {
     assert_eq!(Diff::between(&with, &without).removed, ["a"]);
     assert_eq!(json(r#"{"a":1}"#).as_object().map(|a| Diff::between(a, a).is_empty()), Some(true));
 }
+
+#[test]
+fn a_diff_from_the_inside_brings_the_state_forward_and_one_that_does_not_fit_is_refused() {
+    let mut client = ClientState::new();
+    client.apply(&snapshot(1, 1, r#"{"utilities":{"power":true,"water":true},"events":[{"event":"chat"}]}"#)).unwrap();
+    let applied = client.apply(&diff(1, 1, 2, r#"{"patch":{"utilities":{"power":false}}}"#));
+    assert_eq!(applied, Ok(Applied::Diff));
+    let state = Json::Object(client.state().unwrap().clone());
+    assert_eq!(state.to_string(), r#"{"events":[],"utilities":{"power":false,"water":true}}"#);
+    let refusal = client.apply(&diff(1, 2, 3, r#"{"patch":{"jobs":{"ann":{}}}}"#)).unwrap_err();
+    let message = "the diff of tick 103 does not fit its base: jobs: there is nothing to change: wait for a snapshot";
+    assert_eq!(refusal.to_string(), message);
+    assert!(client.needs_snapshot());
+    assert_eq!(Json::Object(client.state().unwrap().clone()), state);
+}

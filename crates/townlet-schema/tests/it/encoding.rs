@@ -10,6 +10,7 @@ use crate::samples::{json, town};
 fn text<T: Serialize + ?Sized>(value: &T) -> String {
     let mut out = Vec::new();
     encode_into(value, &mut out).unwrap_or_else(|error| panic!("{error}"));
+    assert_eq!(Json::from_serialize(value), Ok(Json::parse(&out).expect("JSON")), "the tree without the text");
     String::from_utf8(out).expect("UTF-8")
 }
 
@@ -17,6 +18,8 @@ fn refusal<T: Serialize>(value: &T) -> (EncodeErrorKind, String) {
     let mut out = b"before".to_vec();
     let error = encode_into(value, &mut out).expect_err("must be refused");
     assert_eq!(out, b"before", "a refused value leaves nothing behind");
+    let tree = Json::from_serialize(value).expect_err("must be refused as a tree as well");
+    assert_eq!((tree.kind(), tree.path()), (error.kind(), error.path()));
     (error.kind(), error.to_string())
 }
 

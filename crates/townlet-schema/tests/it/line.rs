@@ -36,7 +36,7 @@ fn a_line_of_each_kind_reads_back_as_it_was_written() {
 fn w23_a_failure_line_carries_version_type_and_envelope() {
     let line = line(&failure(), LineExtra::default());
     assert!(
-        line.starts_with(br#"{"schema_version":"1.0.0","payload_type":"failure","run_id":""#),
+        line.starts_with(br#"{"schema_version":"1.1.0","payload_type":"failure","run_id":""#),
         "{}",
         String::from_utf8_lossy(&line)
     );

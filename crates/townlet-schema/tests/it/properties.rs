@@ -154,3 +154,59 @@ proptest! {
         prop_assert_eq!(state, next);
     }
 }
+
+/// Every shape of serde's data model.
+#[derive(Clone, Debug, serde::Serialize)]
+enum Shape {
+    Unit,
+    Newtype(Box<Shape>),
+    Tuple(i8, u64, Option<f32>),
+    Struct {
+        map: std::collections::HashMap<String, f64>,
+        numbered: std::collections::BTreeMap<i32, bool>,
+        #[serde(flatten)]
+        more: Flat,
+    },
+    List(Vec<Shape>),
+    Tree(Json),
+    Text(char, String),
+    Wide(i128),
+}
+
+#[derive(Clone, Debug, serde::Serialize)]
+struct Flat {
+    z: (),
+    a: f32,
+}
+
+fn shape() -> impl Strategy<Value = Shape> {
+    let map = || proptest::collection::hash_map(".*", any::<f64>(), 0..4);
+    let leaf = prop_oneof![
+        Just(Shape::Unit),
+        (any::<i8>(), any::<u64>(), any::<Option<f32>>()).prop_map(|(a, b, c)| Shape::Tuple(a, b, c)),
+        (map(), btree_map(any::<i32>(), any::<bool>(), 0..4), any::<f32>())
+            .prop_map(|(map, numbered, a)| Shape::Struct { map, numbered, more: Flat { z: (), a } }),
+        tree().prop_map(Shape::Tree),
+        (any::<char>(), ".*").prop_map(|(a, b)| Shape::Text(a, b)),
+        prop_oneof![any::<i128>(), any::<u64>().prop_map(i128::from)].prop_map(Shape::Wide),
+    ];
+    leaf.prop_recursive(4, 24, 4, |inner| {
+        prop_oneof![
+            inner.clone().prop_map(|shape| Shape::Newtype(shape.into())),
+            vec(inner, 0..4).prop_map(Shape::List),
+        ]
+    })
+}
+
+proptest! {
+    /// Whether by way of the text or straight: the same tree, or the same refusal.
+    #[test]
+    fn a_tree_from_a_value_is_the_tree_of_its_text(value in shape()) {
+        let mut text = Vec::new();
+        match (encode_into(&value, &mut text), Json::from_serialize(&value)) {
+            (Ok(()), Ok(tree)) => prop_assert_eq!(tree, Json::parse(&text).unwrap()),
+            (Err(text), Err(tree)) => prop_assert_eq!((text.kind(), text.path()), (tree.kind(), tree.path())),
+            (text, tree) => prop_assert!(false, "{text:?} but {tree:?}"),
+        }
+    }
+}

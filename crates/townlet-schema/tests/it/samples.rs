@@ -7,7 +7,7 @@ use townlet_schema::snapshot::*;
 use townlet_schema::{
     ConsoleCommand, ConsoleError, ConsoleMode, ConsoleOutcome, ConsoleResult, Diff, EventRecord, Failure, Health, Json,
     Kind, LineExtra, LinePrefix, NarrationRecord, Object, Payload, RunId, RunMarker, SchemaVersion, Snapshot,
-    encode_into,
+    StateDiff, encode_into,
 };
 
 pub(crate) fn path(relative: &str) -> PathBuf {
@@ -72,6 +72,13 @@ pub(crate) fn one_of_each() -> Vec<(Kind, Vec<u8>)> {
 pub(crate) fn diff() -> Diff {
     let utilities = json(r#"{"power":false,"water":true}"#);
     Diff { changes: Object::from_iter([("utilities", utilities)]), removed: vec!["promotion".to_owned()] }
+}
+
+/// As [`diff`], from the inside.
+pub(crate) fn state_diff() -> StateDiff {
+    let body = r#"{"patch":{"utilities":{"power":false},"promotion":[],"conflict":{"queue_history":[1,{"tick":42}]}},
+        "social_events":[{"type":"chat_success","speaker":"ann","listener":"bob","quality":0.75}]}"#;
+    StateDiff::from_body(object(body)).expect("a body")
 }
 
 pub(crate) fn health() -> Health {

@@ -1,9 +1,11 @@
 //! JSON Schemas against types, files and lines.
 
 use serde_json::Value;
-use townlet_schema::{Kind, ObservationEnvelope, SchemaVersion, TransportStatus, bundled_schema, json_schemas};
+use townlet_schema::{
+    Kind, LineExtra, ObservationEnvelope, SchemaVersion, TransportStatus, bundled_schema, json_schemas,
+};
 
-use crate::samples::{file, lines, one_of_each, path};
+use crate::samples::{file, line, lines, one_of_each, path, state_diff};
 
 fn validator(text: &str) -> jsonschema::Validator {
     let schema: Value = serde_json::from_str(text).expect("JSON");
@@ -37,8 +39,10 @@ fn the_bundled_schemas_are_the_committed_ones_by_kind_and_minor() {
         let text = bundled_schema(*kind, SchemaVersion::CURRENT).expect("one for each kind");
         let generated = json_schemas().into_iter().find(|(name, _)| *name == format!("{kind}.schema.json")).unwrap();
         assert_eq!(text, generated.1);
-        assert_eq!(bundled_schema(*kind, SchemaVersion::new(1, 0, 9)), Some(text));
-        for version in [SchemaVersion::new(1, 1, 0), SchemaVersion::new(0, 90, 1), SchemaVersion::new(2, 0, 0)] {
+        assert_eq!(bundled_schema(*kind, SchemaVersion::new(1, 1, 9)), Some(text));
+        let before = bundled_schema(*kind, SchemaVersion::new(1, 0, 0)).expect("1.0 as well");
+        assert!(before.contains("urn:townlet:schema:1.0.0:"));
+        for version in [SchemaVersion::new(1, 2, 0), SchemaVersion::new(0, 90, 1), SchemaVersion::new(2, 0, 0)] {
             assert_eq!(bundled_schema(*kind, version), None, "{kind} {version}");
         }
         let old = bundled_schema(*kind, SchemaVersion::new(0, 9, 7));
@@ -69,7 +73,7 @@ fn the_schemas_refuse_wrong_types_deep_inside_snapshots_and_diffs() {
     spoil(Kind::Snapshot, r#""wallet":2.5"#, r#""wallet":"much""#);
     spoil(Kind::Snapshot, r#""tick":42"#, r#""tick":-1"#);
     spoil(Kind::Snapshot, r#""status":"updated""#, r#""status":"conflict""#);
-    spoil(Kind::Snapshot, r#""schema_version":"1.0.0""#, r#""schema_version":"1.0""#);
+    spoil(Kind::Snapshot, r#""schema_version":"1.1.0""#, r#""schema_version":"1.0""#);
     spoil(Kind::Diff, r#""power":false"#, r#""power":0"#);
     spoil(Kind::Diff, r#""base_seq":6,"#, "");
     spoil(Kind::Diff, r#""removed":["promotion"]"#, r#""removed":[1]"#);
@@ -92,4 +96,21 @@ fn observations_and_the_transport_status_pass_their_schemas() {
     let mut status = TransportStatus { last_error_at: Some(1), ..TransportStatus::default() };
     status.sinks.insert("archive".to_owned(), TransportStatus::default());
     assert!(validator(text("transport_status.schema.json")).is_valid(&serde_json::to_value(status).unwrap()));
+}
+
+#[test]
+fn a_diff_has_changed_sections_or_a_patch_and_not_both() {
+    let validator = validator(bundled_schema(Kind::Diff, SchemaVersion::CURRENT).unwrap());
+    let based = LineExtra { base_seq: Some(6), ..LineExtra::default() };
+    let text = String::from_utf8(line(&state_diff(), based)).unwrap();
+    assert!(validator.is_valid(&value(text.as_bytes())));
+    for (from, to) in [
+        (r#""patch":{"#, r#""changes":{},"patch":{"#),
+        (r#""patch":{"#, r#""neither":{"#),
+        (r#""quality":0.75"#, r#""quality":"good""#),
+        (r#""base_seq":6,"#, ""),
+    ] {
+        assert!(text.contains(from));
+        assert!(!validator.is_valid(&value(text.replace(from, to).as_bytes())), "{to}");
+    }
 }

@@ -6,7 +6,7 @@
 use townlet_schema::legacy::LegacySnapshot;
 use townlet_schema::{Event, Json, LineExtra, PolicyMetadata, Record, TransportStatus, read_record};
 
-use crate::samples::{file, line, lines, one_of_each, snapshot, stream};
+use crate::samples::{file, line, lines, one_of_each, snapshot, state_diff, stream};
 
 fn keep(version: &str, name: &str, text: &str) {
     let mut settings = insta::Settings::clone_current();
@@ -23,18 +23,20 @@ fn lay_out(line: &[u8]) -> String {
 }
 
 #[test]
-fn lines_of_1_0_0() {
+fn lines_of_1_1_0() {
     for (kind, line) in one_of_each() {
-        keep("v1.0.0", kind.as_str(), &lay_out(&line));
+        keep("v1.1.0", kind.as_str(), &lay_out(&line));
     }
-    keep("v1.0.0", "policy_metadata", &lay_out(&line(&Event(PolicyMetadata::default()), LineExtra::default())));
-    keep("v1.0.0", "transport_status", &Json::from_serialize(&TransportStatus::default()).unwrap().to_pretty());
+    keep("v1.1.0", "policy_metadata", &lay_out(&line(&Event(PolicyMetadata::default()), LineExtra::default())));
+    let based = LineExtra { base_seq: Some(6), ..LineExtra::default() };
+    keep("v1.1.0", "state_diff", &lay_out(&line(&state_diff(), based)));
+    keep("v1.1.0", "transport_status", &Json::from_serialize(&TransportStatus::default()).unwrap().to_pretty());
 }
 
 #[test]
-fn the_order_of_the_wire_in_1_0_0() {
+fn the_order_of_the_wire_in_1_1_0() {
     let line = String::from_utf8(line(&snapshot(), LineExtra::default())).unwrap();
-    keep("v1.0.0", "snapshot_wire", line.trim_end());
+    keep("v1.1.0", "snapshot_wire", line.trim_end());
 }
 
 #[test]
