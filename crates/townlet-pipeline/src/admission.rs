@@ -3,7 +3,7 @@
 use std::sync::MutexGuard;
 
 use bytes::Bytes;
-use townlet_schema::{LineExtra, Payload};
+use townlet_schema::{Kind, LineExtra, Payload};
 use townlet_worker::{Admitted, DropReason, Route, Sink};
 
 use crate::arena::LONGEST_PIECE;
@@ -69,7 +69,11 @@ impl Shared {
         let seq = state.streams.next_seq(stream);
         let mut routes = Routes::NOWHERE;
         let mut dropped = None;
+        let passed_over = if T::KIND == Kind::Snapshot { 0 } else { state.states_only };
         for (index, sink) in state.sinks.iter_mut().enumerate() {
+            if passed_over >> index & 1 == 1 {
+                continue;
+            }
             match admit(index, sink, &mut state.intake, stream, tick, weight) {
                 Ok(route) => routes.set(index, Some(route)),
                 Err(reason) => dropped = Some(reason),
@@ -131,8 +135,12 @@ impl Shared {
             return Err(EmitError::Closed);
         }
         let seq = state.streams.next_seq(stream);
-        for sink in &mut state.sinks {
-            sink.machine(Route::Main).refuse(stream, reason);
+        let state = &mut *state;
+        let passed_over = if state.streams.get(stream).kind == Kind::Snapshot { 0 } else { state.states_only };
+        for (index, sink) in state.sinks.iter_mut().enumerate() {
+            if passed_over >> index & 1 == 0 {
+                sink.machine(Route::Main).refuse(stream, reason);
+            }
         }
         Ok(Emitted { seq, dropped: Some(reason) })
     }

@@ -58,7 +58,7 @@ pub(crate) fn account(state: &State, sinks: &[usize], ended: bool) -> Vec<u8> {
         ("ended".to_owned(), Json::Bool(ended)),
         ("accepted".to_owned(), number(sum.accepted())),
         ("delivered".to_owned(), number(sum.delivered())),
-        ("dropped".to_owned(), number(sum.dropped())),
+        ("dropped".to_owned(), number(sum.dropped() + sum.coalesced())),
         ("held".to_owned(), number(held)),
         ("memory_holds_at_most".to_owned(), number(room)),
         ("last_seqs".to_owned(), Json::Object(seqs)),

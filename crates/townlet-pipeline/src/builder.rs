@@ -11,6 +11,7 @@ use townlet_worker::{Backpressure, Options, Route, Sink, seed_from};
 use crate::dynamic::NamedEvent;
 use crate::error::BuildError;
 use crate::intake::MAX_SINKS;
+use crate::peer::{Rendering, StateForm};
 use crate::shared::{Shared, SinkSeat};
 use crate::slots::{SharedMake, Slot};
 use crate::spooling::{self, Group, SpillSettings};
@@ -27,6 +28,7 @@ pub struct Builder {
     runtime_variant: Option<String>,
     sinks: Vec<(Options, SinkInfo, SharedMake)>,
     spills: Vec<(String, SpillSettings)>,
+    states: Vec<(String, StateForm)>,
 }
 
 impl Default for Builder {
@@ -38,6 +40,7 @@ impl Default for Builder {
             runtime_variant: None,
             sinks: Vec::new(),
             spills: Vec::new(),
+            states: Vec::new(),
         }
     }
 }
@@ -95,6 +98,13 @@ impl Builder {
         self
     }
 
+    /// The form in which a sink gets the states; by default each whole.
+    #[must_use]
+    pub fn states(mut self, sink: impl Into<String>, form: StateForm) -> Self {
+        self.states.push((sink.into(), form));
+        self
+    }
+
     /// Starts the threads.
     ///
     /// # Errors
@@ -121,10 +131,13 @@ impl Builder {
             }
         }
         let spills = self.take_spills()?;
+        let forms = self.take_forms()?;
         let run_id = self.run_id.unwrap_or_else(|| RunId::from_u128(uuid::Uuid::now_v7().as_u128()));
         // One sink without a second lane shares its thread with the stage; one with a
         // spill does not, since what waits must get there while its sink is stuck.
-        let inline = self.sinks.len() == 1 && self.sinks[0].0.backpressure != Backpressure::FanOut && spills.is_empty();
+        // Nor does one that coalesces, which it can do with rendered states only.
+        let apart = |policy| matches!(policy, Backpressure::FanOut | Backpressure::Coalesce);
+        let inline = self.sinks.len() == 1 && !apart(self.sinks[0].0.backpressure) && spills.is_empty();
         let mut sinks: Vec<Sink> =
             self.sinks.iter().map(|(o, ..)| Sink::new(o.clone(), seed_from(&o.name), inline)).collect();
         let chain = match self.chain {
@@ -132,8 +145,11 @@ impl Builder {
             None => Chain::standard()?,
         };
         let concerned = Kind::ALL.iter().copied().filter(|kind| chain.concerns(*kind)).collect();
+        let redactions = chain.redactions();
         let stage = Stage::new(chain, inline);
-        let mut streams = Streams::new(run_id, concerned);
+        let coalesces = |(options, ..): &(Options, _, _)| options.backpressure == Backpressure::Coalesce;
+        let renders = self.sinks.iter().any(coalesces) || forms.iter().any(|form| *form != StateForm::Whole);
+        let mut streams = Streams::new(run_id, concerned, renders);
         let mut opened = Vec::new();
         if !spills.is_empty() {
             let (recovered, _) = streams.open::<NamedEvent>(&format!("{}.recovered", self.producer))?;
@@ -147,7 +163,9 @@ impl Builder {
         for (n, log) in opened.iter().enumerate() {
             log.sinks().for_each(|sink| spooler_of[sink] = Some(n));
         }
-        let shared = Arc::new(Shared::new(sinks, streams, stage, inline, spooler_of, opened.len(), slots));
+        let states_only = (0..).zip(&forms).filter(|(_, form)| matches!(form, StateForm::Legacy(_)));
+        let states_only = states_only.fold(0, |bits, (sink, _)| bits | 1 << sink);
+        let shared = Arc::new(Shared::new(sinks, streams, stage, inline, spooler_of, opened.len(), slots, states_only));
         let telemetry = Telemetry::new(Arc::clone(&shared), self.producer, self.runtime_variant, recovered)?;
         for (index, log) in opened.into_iter().enumerate() {
             log.start(&shared, index)?;
@@ -158,7 +176,8 @@ impl Builder {
                 _ => &[Route::Main],
             };
             for route in lanes {
-                let seat = Arc::new(SinkSeat { shared: Arc::clone(&shared), sink, route: *route });
+                let rendering = Rendering { form: forms[sink], redactions: Arc::clone(&redactions) };
+                let seat = Arc::new(SinkSeat { shared: Arc::clone(&shared), sink, route: *route, rendering });
                 let makes = Arc::clone(&shared);
                 let make: Make = Box::new(move || makes.slots[sink].make());
                 let name = match route {
@@ -178,6 +197,26 @@ impl Builder {
         Ok(telemetry)
     }
 
+    /// The form for each sink.
+    fn take_forms(&mut self) -> Result<Vec<StateForm>, BuildError> {
+        let mut forms = vec![StateForm::Whole; self.sinks.len()];
+        for (name, form) in std::mem::take(&mut self.states) {
+            let Some(sink) = self.sinks.iter().position(|(options, ..)| options.name == name) else {
+                return Err(BuildError::Sinks(format!("a form of states names the sink `{name}`, which there is not")));
+            };
+            let fans_out = self.sinks[sink].0.backpressure == Backpressure::FanOut;
+            forms[sink] = match form {
+                StateForm::Diffs(_) if fans_out => StateForm::Whole,
+                StateForm::Legacy(_) if fans_out => {
+                    let what = "writes for old readers, which need one lane: `fan_out` is not a policy for it";
+                    return Err(BuildError::Sinks(format!("sink `{name}` {what}")));
+                }
+                form => form,
+            };
+        }
+        Ok(forms)
+    }
+
     /// The spills by folder; their sinks are told.
     fn take_spills(&mut self) -> Result<Vec<Group>, BuildError> {
         let mut settings = Vec::new();
@@ -194,8 +233,8 @@ impl Builder {
                 let what = if has == 0 { "spills, but has no spill: give it a folder" } else { "has two spills" };
                 return Err(BuildError::Sinks(format!("sink `{}` {what}", options.name)));
             }
-            if options.backpressure == Backpressure::FanOut && has > 0 {
-                let what = "has a spill: then `spill` is the policy, not `fan_out`";
+            if matches!(options.backpressure, Backpressure::FanOut | Backpressure::Coalesce) && has > 0 {
+                let what = format!("has a spill: then `spill` is the policy, not `{}`", options.backpressure);
                 return Err(BuildError::Sinks(format!("sink `{}` {what}", options.name)));
             }
         }

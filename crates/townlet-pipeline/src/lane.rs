@@ -9,7 +9,7 @@ use std::any::Any;
 use std::collections::VecDeque;
 
 use bytes::Bytes;
-use townlet_schema::{EncodeError, Payload, encode_body_into};
+use townlet_schema::{EncodeError, Json, Payload, encode_body_into};
 
 /// A value as it was emitted.
 #[derive(Debug)]
@@ -50,6 +50,8 @@ pub(crate) trait AnyLane: Send {
     fn discard_front(&mut self, keep: bool) -> Option<Box<dyn Any + Send>>;
     /// Removes the oldest item and appends it to `out`, encoded.
     fn encode_front(&mut self, out: &mut Vec<u8>) -> Option<Result<Encoded, EncodeError>>;
+    /// Removes the oldest item and gives its tree, where it is a value.
+    fn build_front(&mut self) -> Option<Result<Json, EncodeError>>;
     /// Frees what was evicted.
     fn bury(&mut self);
 }
@@ -111,6 +113,11 @@ impl<T: Payload> AnyLane for Lane<T> {
         };
         out.extend_from_slice(&bytes);
         Some(Ok(origin))
+    }
+
+    fn build_front(&mut self) -> Option<Result<Json, EncodeError>> {
+        let item = self.items.pop_front_if(|item| matches!(item, Item::Value(_)))?;
+        if let Item::Value(value) = item { Some(Json::from_serialize(&value)) } else { None }
     }
 
     fn bury(&mut self) {

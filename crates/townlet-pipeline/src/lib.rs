@@ -61,6 +61,7 @@ mod health;
 mod intake;
 mod lane;
 mod latest;
+mod peer;
 mod receipts;
 mod rendering;
 mod replay;
@@ -83,6 +84,7 @@ pub use builder::Builder;
 pub use error::{BuildError, EmitError, ReplaceError, StreamError};
 pub use health::TickHealth;
 pub use latest::View;
+pub use peer::StateForm;
 pub use receipts::Receipts;
 pub use replay::Replay;
 pub use spills::SpillState;
@@ -93,6 +95,7 @@ pub use stub::{STUB_WARNING, StubSink};
 pub use tap::{Tap, TapOptions};
 pub use telemetry::{FinalStatement, Telemetry};
 pub use townlet_spill::{FsyncPolicy, SpillOptions};
+pub use townlet_state::Cadence;
 pub use townlet_worker::{Account, Backpressure, DropReason, NoReceipt, Options, Receipt, SpillMode, Statement};
 
 /// The README's example compiles and runs.

@@ -8,12 +8,14 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError};
 use std::time::{Duration, Instant};
 
 use townlet_transform::Validator;
+use townlet_transport::FrameEncoder;
 use townlet_worker::driver::{Bells, Seat};
 use townlet_worker::{Backpressure, DropReason, Machine, Route, Sink, SpoolStatus, Statement};
 
 use crate::dynamic::NamedEvent;
 use crate::intake::Intake;
 use crate::lane::Lane;
+use crate::peer::Rendering;
 use crate::slots::Slot;
 use crate::stage::Stage;
 use crate::streams::Streams;
@@ -42,6 +44,8 @@ pub(crate) struct State {
     pub(crate) closed: bool,
     pub(crate) stage_dozes: bool,
     pub(crate) newest_tick: u64,
+    /// Sinks that get states and nothing else, one bit each.
+    pub(crate) states_only: u32,
     /// By spill.
     pub(crate) spools: Vec<SpoolStatus>,
     pub(crate) spoolers_running: usize,
@@ -96,6 +100,7 @@ impl Shared {
         spooler_of: Vec<Option<usize>>,
         spills: usize,
         slots: Vec<Slot>,
+        states_only: u32,
     ) -> Self {
         let options = || sinks.iter().map(|s| s.main().options());
         let may_block = options().any(|o| matches!(o.backpressure, Backpressure::Block | Backpressure::Spill));
@@ -131,6 +136,7 @@ impl Shared {
                 closed: false,
                 stage_dozes: false,
                 newest_tick: 0,
+                states_only,
                 spools: vec![SpoolStatus::default(); spills],
                 spoolers_running: spills,
             }),
@@ -316,6 +322,7 @@ pub(crate) struct SinkSeat {
     pub(crate) shared: Arc<Shared>,
     pub(crate) sink: usize,
     pub(crate) route: Route,
+    pub(crate) rendering: Rendering,
 }
 
 impl Seat for SinkSeat {
@@ -351,5 +358,9 @@ impl Seat for SinkSeat {
 
     fn refill(&self) -> Option<String> {
         self.shared.refill()
+    }
+
+    fn encoder(&self) -> Option<Box<dyn FrameEncoder>> {
+        self.rendering.encoder()
     }
 }

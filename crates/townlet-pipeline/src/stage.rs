@@ -8,8 +8,8 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
 use bytes::Bytes;
-use townlet_schema::{EncodeError, EncodeErrorKind, Kind, LineExtra, read_head};
-use townlet_transform::{Chain, Dropped, Head, Record, Validator};
+use townlet_schema::{EncodeError, EncodeErrorKind, Json, Kind, LineExtra, read_head};
+use townlet_transform::{Chain, DropReason as Refusal, Dropped, Head, Record, Validator};
 use townlet_transport::{Frame, Label};
 use townlet_worker::DropReason;
 use townlet_worker::driver::panic_message;
@@ -19,6 +19,7 @@ use crate::body::{event_name, without_envelope};
 use crate::intake::{CHUNK_BYTES, Form, Intake, Routes, Token};
 use crate::lane::{AnyLane, Encoded};
 use crate::replay;
+use crate::state::StreamState;
 use crate::streams::StreamInfo;
 use crate::tap::TapPoint;
 
@@ -29,6 +30,15 @@ struct Line {
     range: Range<usize>,
     /// Where it is not that of its token: a captured line keeps its own.
     identity: Option<Identity>,
+    /// In the place of a line: what each sink renders for itself.
+    state: Option<Arc<StreamState>>,
+}
+
+impl Line {
+    /// In the stage's own buffer.
+    fn own(range: Range<usize>, identity: Option<Identity>) -> Self {
+        Self { chunk: None, range, identity, state: None }
+    }
 }
 
 struct Identity {
@@ -166,10 +176,10 @@ impl Stage {
                 // Passed as a whole: what is around the body is the envelope.
                 let passed = self.chain.pass(info.kind, line).ok_or(DropReason::Transform)?;
                 if self.keeps_chunks {
-                    return Ok(Line { chunk: Some(*chunk), range: place.range(), identity: None });
+                    return Ok(Line { chunk: Some(*chunk), range: place.range(), identity: None, state: None });
                 }
                 self.out.extend_from_slice(passed.body_bytes());
-                return Ok(Line { chunk: None, range: start..self.out.len(), identity: None });
+                return Ok(Line::own(start..self.out.len(), None));
             }
             (_, Some((body, _))) => {
                 self.scratch.clear();
@@ -185,7 +195,7 @@ impl Stage {
                 // A type may be written as something else than an object; such a body goes the long way to its drop.
                 let passes = typed && self.out.get(body) == Some(&b'{');
                 if passes && self.chain.pass(info.kind, &self.out[body..]).is_some() && open.close(&mut self.out) {
-                    return Ok(Line { chunk: None, range: start..self.out.len(), identity: None });
+                    return Ok(Line::own(start..self.out.len(), None));
                 }
                 self.scratch.clear();
                 self.scratch.extend_from_slice(&self.out[body..]);
@@ -193,13 +203,34 @@ impl Stage {
                 encoded.map_err(|e| count(&self.chain, info.kind, &Dropped::from(e)))?
             }
             (_, None) => {
+                if info.diff.is_some()
+                    && let Some(built) = lane.build_front()
+                {
+                    let built = built.map_err(Dropped::from).and_then(|tree| record_of_tree(info, token.tick, tree));
+                    return self.state(token, built);
+                }
                 self.scratch.clear();
                 let encoded = lane.encode_front(&mut self.scratch).ok_or(DropReason::InvalidPayload)?;
                 encoded.map_err(|e| count(&self.chain, info.kind, &Dropped::from(e)))?
             }
         };
+        if info.diff.is_some() {
+            let built = record(info, token.tick, encoded, std::mem::take(&mut self.scratch));
+            return self.state(token, built);
+        }
         let identity = self.transform(token, encoded)?;
-        Ok(Line { chunk: None, range: start..self.out.len(), identity })
+        Ok(Line::own(start..self.out.len(), identity))
+    }
+
+    /// A state: through the chain as a tree, and to the sinks as one.
+    fn state(&mut self, token: &Token, record: Result<Record, Dropped>) -> Result<Line, DropReason> {
+        let info = &self.streams[token.stream as usize];
+        let record = record.map_err(|dropped| count(&self.chain, info.kind, &dropped))?;
+        let tree = self.chain.run_to_tree(record).map_err(|dropped| reason_of(&dropped))?;
+        let state = StreamState::new(info, token.seq, token.tick, tree);
+        let state = state.map_err(|dropped| count(&self.chain, info.kind, &dropped))?;
+        let here = self.out.len();
+        Ok(Line { state: Some(Arc::new(state)), ..Line::own(here..here, None) })
     }
 
     /// The long way: a record of the body in `scratch`, through the chain.
@@ -239,7 +270,15 @@ impl Stage {
         let (streams, chunks) = (&self.streams, &self.chunks);
         let mut showing = self.tap.showing();
         let frames = self.lines.drain(..).map(|(token, outcome)| {
-            let frame = outcome.map(|Line { chunk, range, identity }| {
+            let frame = outcome.map(|Line { chunk, range, identity, state }| {
+                if let Some(state) = state {
+                    let StreamInfo { label, kind, .. } = &*streams[token.stream as usize];
+                    let frame = Frame::unrendered(label.clone(), kind.as_str(), token.seq, token.tick, state);
+                    if let Some(showing) = &mut showing {
+                        showing.captured(&frame.whole());
+                    }
+                    return frame;
+                }
                 let (bytes, range) = match chunk {
                     Some(index) => (chunks[index].1.clone(), range),
                     None if alike => (shared.clone(), range),
@@ -298,6 +337,15 @@ fn record(info: &StreamInfo, tick: u64, origin: Encoded, body: Vec<u8>) -> Resul
     }
 }
 
+/// The record of a value that was built from the stream's type.
+fn record_of_tree(info: &StreamInfo, tick: u64, tree: Json) -> Result<Record, Dropped> {
+    let Json::Object(tree) = tree else {
+        return Err(Dropped::new(Refusal::InvalidPayload, "a body must be one JSON object"));
+    };
+    let record = Record::from_tree(Head::new(info.kind, Arc::clone(&info.name), tick), tree)?;
+    Ok(if info.proven { record.proven_by_type() } else { record })
+}
+
 /// A captured line: its own envelope around the transformed body.
 fn render_captured(
     chain: &mut Chain,
@@ -326,13 +374,12 @@ fn count(chain: &Chain, kind: Kind, dropped: &Dropped) -> DropReason {
 }
 
 fn reason_of(drop: &Dropped) -> DropReason {
-    use townlet_transform::DropReason as Why;
     match drop.reason {
-        Why::MissingFields => DropReason::MissingFields,
-        Why::SchemaInvalid => DropReason::SchemaInvalid,
-        Why::NonFinite => DropReason::NonFinite,
-        Why::InvalidPayload => DropReason::InvalidPayload,
-        Why::Oversize => DropReason::Oversize,
+        Refusal::MissingFields => DropReason::MissingFields,
+        Refusal::SchemaInvalid => DropReason::SchemaInvalid,
+        Refusal::NonFinite => DropReason::NonFinite,
+        Refusal::InvalidPayload => DropReason::InvalidPayload,
+        Refusal::Oversize => DropReason::Oversize,
         _ => DropReason::Transform,
     }
 }

@@ -103,11 +103,11 @@ fn describe(sink: &Sink, info: &SinkInfo, now: (Duration, SystemTime)) -> Transp
         queue_bytes_peak: s.queue_bytes_peak as u64,
         accepted: account.accepted(),
         delivered: account.delivered(),
-        coalesced: 0,
+        coalesced: account.coalesced(),
         buffered: s.statement.buffered,
         spilled: s.statement.spilled,
         residual: i64::try_from(s.statement.residual()).unwrap_or(i64::MAX),
-        keyframes_sent: 0,
+        keyframes_sent: s.keyframes_sent,
         sinks: BTreeMap::new(),
     }
 }

@@ -2,6 +2,7 @@
 
 use std::any::TypeId;
 use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
 
 use townlet_schema::{Kind, LinePrefix, Payload, RunId, SchemaVersion};
 use townlet_transport::Label;
@@ -15,9 +16,14 @@ pub(crate) struct StreamInfo {
     pub(crate) kind: Kind,
     pub(crate) label: Label,
     pub(crate) prefix: LinePrefix,
+    /// Of its diffs; it is a stream of states that some sink gets in another form
+    /// than whole, so that its frames carry them unrendered.
+    pub(crate) diff: Option<LinePrefix>,
+    /// Items of per-tick sections that found no place in coalesced states.
+    pub(crate) items_lost: AtomicU64,
     /// The payload type proves the bundled schema of its kind.
     pub(crate) proven: bool,
-    /// No transform is concerned with its kind.
+    /// No transform is concerned with its kind, and it is rendered once for all.
     pub(crate) passes: bool,
     payload: TypeId,
 }
@@ -29,11 +35,13 @@ pub(crate) struct Streams {
     seqs: Vec<u64>,
     /// Kinds that some transform is concerned with.
     concerned: Vec<Kind>,
+    /// Some sink gets states in another form than whole.
+    renders: bool,
 }
 
 impl Streams {
-    pub(crate) fn new(run_id: RunId, concerned: Vec<Kind>) -> Self {
-        Self { run_id, infos: Vec::new(), seqs: Vec::new(), concerned }
+    pub(crate) fn new(run_id: RunId, concerned: Vec<Kind>, renders: bool) -> Self {
+        Self { run_id, infos: Vec::new(), seqs: Vec::new(), concerned, renders }
     }
 
     pub(crate) fn run_id(&self) -> &RunId {
@@ -60,13 +68,17 @@ impl Streams {
         if name.len() > 128 || !name.bytes().all(fits) || name.split('.').any(str::is_empty) {
             return Err(StreamError::BadName(name.into()));
         }
+        let prefix = |kind| LinePrefix::new(SchemaVersion::CURRENT, kind, &self.run_id, name);
+        let diff = (self.renders && kind == Kind::Snapshot).then(|| prefix(Kind::Diff));
         self.infos.push(Arc::new(StreamInfo {
             name: name.into(),
             kind,
             label: Label::new(self.run_id.as_str(), name),
-            prefix: LinePrefix::new(SchemaVersion::CURRENT, kind, &self.run_id, name),
+            prefix: prefix(kind),
             proven: T::PROVES_SCHEMA,
-            passes: !self.concerned.contains(&kind),
+            passes: diff.is_none() && !self.concerned.contains(&kind),
+            diff,
+            items_lost: AtomicU64::new(0),
             payload,
         }));
         self.seqs.push(0);

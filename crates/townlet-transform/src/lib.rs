@@ -73,7 +73,7 @@ mod validate;
 mod visible;
 
 pub use builder::{BuildError, ChainBuilder, Notice};
-pub use chain::{Chain, Passed, Redacted};
+pub use chain::{Chain, Passed, Redacted, RedactedTree};
 pub use dropped::{DropReason, Dropped};
 pub use ensure::EnsureFields;
 pub use limits::{MAX_BODY_BYTES, MAX_DEPTH};

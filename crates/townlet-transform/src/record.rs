@@ -249,18 +249,22 @@ impl Record {
         edit: impl FnOnce(&mut Object) -> Result<bool, Dropped>,
     ) -> Result<bool, Dropped> {
         self.build_tree()?;
+        self.check_depth()?;
         let tree = self.tree.get_or_insert_default();
-        if !self.depth_checked {
-            if !tree.values().all(|value| is_shallow(value, MAX_DEPTH - 1)) {
-                return Err(Dropped::invalid(format!("nested deeper than {MAX_DEPTH} levels")));
-            }
-            self.depth_checked = true;
-        }
         let changed = edit(tree)?;
         if changed {
             (self.text, self.index) = (None, None);
         }
         Ok(changed)
+    }
+
+    fn check_depth(&mut self) -> Result<(), Dropped> {
+        let Some(tree) = self.tree.as_ref().filter(|_| !self.depth_checked) else { return Ok(()) };
+        if !tree.values().all(|value| is_shallow(value, MAX_DEPTH - 1)) {
+            return Err(Dropped::invalid(format!("nested deeper than {MAX_DEPTH} levels")));
+        }
+        self.depth_checked = true;
+        Ok(())
     }
 
     /// Replaces the text, which must have become another well-formed object. Leaves the proof to the caller.
@@ -284,14 +288,27 @@ impl Record {
         Ok((&self.head, Doc::new(text, self.index.get_or_insert_default())))
     }
 
-    /// Head and text, for the end of the chain. A tree that a transform has had in its hands is looked through once
-    /// more for envelope fields.
-    pub(crate) fn finish(mut self) -> Result<(Head, Vec<u8>, Option<Object>), Dropped> {
+    /// A tree that a transform has had in its hands is looked through once more for envelope fields.
+    fn check_tree(&self) -> Result<(), Dropped> {
         if let Some(tree) = &self.tree
             && let Some(field) = ENVELOPE_KEYS.iter().find(|field| tree.contains_key(field))
         {
             return Err(envelope_field(field));
         }
+        Ok(())
+    }
+
+    /// The tree, for the end of the chain.
+    pub(crate) fn finish_tree(mut self) -> Result<Object, Dropped> {
+        self.build_tree()?;
+        self.check_tree()?;
+        self.check_depth()?;
+        Ok(self.tree.unwrap_or_default())
+    }
+
+    /// Head and text, for the end of the chain.
+    pub(crate) fn finish(mut self) -> Result<(Head, Vec<u8>, Option<Object>), Dropped> {
+        self.check_tree()?;
         self.body_bytes()?;
         Ok((self.head, self.text.unwrap_or_default(), self.tree))
     }

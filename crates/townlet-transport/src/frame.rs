@@ -5,6 +5,8 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
+use crate::StateBody;
+
 /// The name of a stream within a run: what `seq` counts within.
 ///
 /// Cheap to clone; one is shared by all frames of a stream.
@@ -56,7 +58,9 @@ pub struct Frame {
     tick: u64,
     chunk: Bytes,
     start: usize,
+    /// Of a state it is the weight: there is no byte before or behind.
     end: usize,
+    state: Option<Arc<dyn StateBody>>,
 }
 
 impl Frame {
@@ -66,7 +70,7 @@ impl Frame {
     /// the place in the stream, from 1 without gaps, `tick` the host's tick.
     pub fn new(label: Label, kind: &'static str, seq: u64, tick: u64, line: impl Into<Bytes>) -> Self {
         let chunk = line.into();
-        Self { label, kind, seq, tick, start: 0, end: chunk.len(), chunk }
+        Self { label, kind, seq, tick, start: 0, end: chunk.len(), chunk, state: None }
     }
 
     /// A frame whose line lies at `range` of `chunk`, which it keeps in memory
@@ -81,7 +85,34 @@ impl Frame {
         range: std::ops::Range<usize>,
     ) -> Self {
         let end = range.end.min(chunk.len());
-        Self { label, kind, seq, tick, start: range.start.min(end), end, chunk }
+        Self { label, kind, seq, tick, start: range.start.min(end), end, chunk, state: None }
+    }
+
+    /// A frame with a state, whose line depends on the peer that it is sent to.
+    /// It has no bytes until a [`FrameEncoder`](crate::FrameEncoder) has rendered it.
+    pub fn unrendered(label: Label, kind: &'static str, seq: u64, tick: u64, state: Arc<dyn StateBody>) -> Self {
+        let end = state.weight().max(1);
+        Self { label, kind, seq, tick, chunk: Bytes::new(), start: 0, end, state: Some(state) }
+    }
+
+    /// The state, where it has one and no bytes.
+    pub fn state(&self) -> Option<&Arc<dyn StateBody>> {
+        self.state.as_ref()
+    }
+
+    /// The same place in the stream with another state, or with a state after all.
+    #[must_use]
+    pub fn with_state(&self, state: Arc<dyn StateBody>) -> Self {
+        Self::unrendered(self.label.clone(), self.kind, self.seq, self.tick, state)
+    }
+
+    /// The same with the bytes of the whole state; a copy where it has bytes.
+    #[must_use]
+    pub fn whole(&self) -> Self {
+        let Some(state) = &self.state else { return self.clone() };
+        let mut line = Vec::with_capacity(self.end);
+        state.write_whole(&mut line);
+        Self::new(self.label.clone(), self.kind, self.seq, self.tick, line)
     }
 
     /// The stream this frame belongs to.
@@ -104,17 +135,17 @@ impl Frame {
         self.tick
     }
 
-    /// The bytes to send, newline included.
+    /// The bytes to send, newline included; none of a state.
     pub fn line(&self) -> &[u8] {
-        &self.chunk[self.start..self.end]
+        self.chunk.get(self.start..self.end).unwrap_or_default()
     }
 
     /// The bytes to send, to keep: shared, not copied. They keep the whole chunk.
     pub fn bytes(&self) -> Bytes {
-        self.chunk.slice(self.start..self.end)
+        if self.state.is_some() { Bytes::new() } else { self.chunk.slice(self.start..self.end) }
     }
 
-    /// Length in bytes, newline included.
+    /// Length in bytes, newline included; of a state its weight.
     pub fn len(&self) -> usize {
         self.end - self.start
     }
@@ -126,6 +157,7 @@ impl Frame {
 
     /// True where `next` lies right behind this frame in the same chunk.
     fn adjoins(&self, next: &Self) -> bool {
+        // A state has a weight and begins at 0, so that nothing adjoins it.
         self.end == next.start && self.chunk.as_ptr() == next.chunk.as_ptr() && self.chunk.len() == next.chunk.len()
     }
 }
@@ -148,7 +180,7 @@ pub fn runs(batch: &[Frame]) -> impl Iterator<Item = &[u8]> + Clone {
     batch.chunk_by(Frame::adjoins).map(|run| {
         // `chunk_by` gives no empty run.
         let (first, last) = (&run[0], &run[run.len() - 1]);
-        &first.chunk[first.start..last.end]
+        first.chunk.get(first.start..last.end).unwrap_or_default()
     })
 }
 

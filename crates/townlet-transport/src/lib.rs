@@ -6,6 +6,10 @@
 //! [`TransportError`] whose [`ErrorKind`] is all a worker needs to decide what
 //! to do next, and the [`Level`] that says how far a frame got.
 //!
+//! A frame may carry a state instead of its line ([`StateBody`]). What becomes
+//! of it depends on the peer, so it is rendered ([`FrameEncoder`]) when it is sent:
+//! a transport gets frames with bytes, and no others.
+//!
 //! **What it is not.** It knows no payload type, no JSON and no retry. A schema
 //! change touches nothing here.
 //!
@@ -47,8 +51,10 @@ mod contract;
 mod error;
 mod factory;
 mod frame;
+mod state;
 
 pub use contract::{Connected, Level, Outcome, Transport};
 pub use error::{ErrorKind, SendError, TransportError};
 pub use factory::{Factory, Fsync, Settings};
 pub use frame::{Frame, Label, runs};
+pub use state::{FrameEncoder, StateBody};

@@ -10,7 +10,7 @@ use std::sync::{Arc, Condvar, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use townlet_transport::{Transport, TransportError};
+use townlet_transport::{FrameEncoder, Transport, TransportError};
 
 use self::run::Driver;
 pub use self::spool::{Depot, spawn_spooler};
@@ -91,6 +91,11 @@ pub trait Seat: Send + Sync + 'static {
     /// For an inline stage: turns some upstream events into frames. Returns the
     /// message of a transform's panic, the record of which it has settled.
     fn refill(&self) -> Option<String> {
+        None
+    }
+
+    /// What renders states for this driver's peer. Without one they go out whole.
+    fn encoder(&self) -> Option<Box<dyn FrameEncoder>> {
         None
     }
 }

@@ -12,6 +12,7 @@ pub struct Account {
     accepted: u64,
     delivered: [u64; 3],
     dropped: [u64; DropReason::ALL.len()],
+    coalesced: u64,
 }
 
 fn level_index(level: Level) -> usize {
@@ -49,6 +50,11 @@ impl Account {
         self.dropped.iter().sum()
     }
 
+    /// States that a newer one of their stream took the place of.
+    pub fn coalesced(&self) -> u64 {
+        self.coalesced
+    }
+
     /// Reasons that occurred, with their counts.
     pub fn drops(&self) -> impl Iterator<Item = (DropReason, u64)> + '_ {
         DropReason::ALL.into_iter().map(|r| (r, self.dropped_for(r))).filter(|(_, n)| *n > 0)
@@ -76,6 +82,7 @@ impl AddAssign<&Account> for Account {
         for (mine, theirs) in self.dropped.iter_mut().zip(other.dropped) {
             *mine += theirs;
         }
+        self.coalesced += other.coalesced;
     }
 }
 
@@ -94,11 +101,12 @@ pub struct Statement {
 }
 
 impl Statement {
-    /// `accepted − delivered − dropped − buffered − spilled`. Anything but 0 is a bug.
+    /// `accepted − delivered − dropped − coalesced − buffered − spilled`. Anything but 0 is a bug.
     pub fn residual(&self) -> i128 {
         i128::from(self.account.accepted())
             - i128::from(self.account.delivered())
             - i128::from(self.account.dropped())
+            - i128::from(self.account.coalesced())
             - i128::from(self.buffered)
             - i128::from(self.spilled)
     }
@@ -154,6 +162,11 @@ impl Ledger {
     pub(crate) fn drop_one(&mut self, stream: u32, reason: DropReason) {
         self.total.drop_one(reason);
         self.stream(stream).drop_one(reason);
+    }
+
+    pub(crate) fn coalesce_one(&mut self, stream: u32) {
+        self.total.coalesced += 1;
+        self.stream(stream).coalesced += 1;
     }
 
     pub(crate) fn total(&self) -> &Account {

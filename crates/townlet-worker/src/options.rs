@@ -22,6 +22,9 @@ pub enum Backpressure {
     /// the disk cannot keep up, the caller waits as with [`Block`](Self::Block);
     /// after that the newcomer is dropped (`spill_full`).
     Spill,
+    /// The oldest waiting state merges into the next one of its stream; where no
+    /// two states wait, as [`DropOldest`](Self::DropOldest). Events never merge.
+    Coalesce,
 }
 
 impl Backpressure {
@@ -32,6 +35,7 @@ impl Backpressure {
             Self::Block => "block",
             Self::FanOut => "fan_out",
             Self::Spill => "spill",
+            Self::Coalesce => "coalesce",
         }
     }
 }

@@ -38,6 +38,8 @@ struct Taken {
     stream: u32,
     seq: u64,
     bytes: usize,
+    /// Of the line that was sent: of a state it differs from its weight.
+    wire: usize,
     position: Option<Position>,
     /// For a sink with a spill: so that what a stuck transport holds is not lost with it.
     copy: Option<Frame>,
@@ -60,6 +62,8 @@ pub(crate) struct Queue {
     upstream_bytes: usize,
     ready: VecDeque<Waiting>,
     ready_bytes: usize,
+    /// States among the ready frames.
+    ready_states: usize,
     taken: VecDeque<Taken>,
     taken_bytes: usize,
     ledger: Ledger,
@@ -83,6 +87,7 @@ impl Queue {
             upstream_bytes: 0,
             ready: VecDeque::new(),
             ready_bytes: 0,
+            ready_states: 0,
             taken: VecDeque::new(),
             taken_bytes: 0,
             ledger: Ledger::default(),
@@ -200,7 +205,7 @@ impl Queue {
     /// Drops the oldest ready frame; false where none is ready.
     pub(crate) fn evict_ready(&mut self, reason: DropReason) -> bool {
         let Some(Waiting { stream, seq, frame, position }) = self.ready.pop_front() else { return false };
-        self.ready_bytes -= frame.len();
+        self.left_ready(&frame);
         self.drop_one(stream, seq, reason);
         // What is in flight is older and not settled: it must stay in the log.
         self.settled_on_disk(position.filter(|_| self.taken.is_empty()));
@@ -209,6 +214,43 @@ impl Queue {
             self.graveyard.push(frame);
         }
         true
+    }
+
+    /// Makes one of two ready states of a stream, the oldest that have a place for
+    /// it; false where there are none. The older one is settled by that. Its work
+    /// is bounded by the length of the queue, and done only where two states wait.
+    pub(crate) fn coalesce(&mut self) -> bool {
+        if self.ready_states < 2 {
+            return false;
+        }
+        // By stream, the state before.
+        let mut before: Vec<(u32, usize)> = Vec::new();
+        for at in 0..self.ready.len() {
+            let newer = &self.ready[at];
+            let Some(state) = newer.frame.state() else { continue };
+            let Some(known) = before.iter_mut().find(|(stream, _)| *stream == newer.stream) else {
+                before.push((newer.stream, at));
+                continue;
+            };
+            let place = std::mem::replace(&mut known.1, at);
+            let older = &self.ready[place];
+            let merged = older.frame.state().and_then(|older| state.after(older.as_ref()));
+            let Some(merged) = merged.filter(|merged| merged.weight() <= self.max_bytes) else { continue };
+            let (stream, seq, bytes) = (older.stream, older.seq, older.frame.len() + newer.frame.len());
+            let frame = newer.frame.with_state(merged);
+            self.ready_bytes = self.ready_bytes - bytes + frame.len();
+            self.ready[at].frame = frame;
+            self.ready.remove(place);
+            self.ready_states -= 1;
+            self.ledger.coalesce_one(stream);
+            if !self.watched.is_empty()
+                && let Some(receipt) = self.watched.remove(&(stream, seq))
+            {
+                receipt.note_coalesced();
+            }
+            return true;
+        }
+        false
     }
 
     /// Drops an event that is upstream.
@@ -237,7 +279,7 @@ impl Queue {
             self.spool_ready();
             self.push_to_spool(waiting);
         } else {
-            self.ready_bytes += waiting.frame.len();
+            self.came_ready(&waiting.frame);
             self.ready.push_back(waiting);
         }
         self.bytes_peak = self.bytes_peak.max(self.bytes());
@@ -255,11 +297,28 @@ impl Queue {
             }
             let Some(Waiting { stream, seq, frame, position }) = self.ready.pop_front() else { break };
             bytes += len;
-            self.ready_bytes -= len;
+            self.left_ready(&frame);
             let copy = (self.spool.is_some() && position.is_none()).then(|| frame.clone());
-            self.taken.push_back(Taken { stream, seq, bytes: len, position, copy });
+            self.taken.push_back(Taken { stream, seq, bytes: len, wire: len, position, copy });
             self.taken_bytes += len;
             out.push(frame);
+        }
+    }
+
+    fn came_ready(&mut self, frame: &Frame) {
+        self.ready_bytes += frame.len();
+        self.ready_states += usize::from(frame.state().is_some());
+    }
+
+    fn left_ready(&mut self, frame: &Frame) {
+        self.ready_bytes -= frame.len();
+        self.ready_states -= usize::from(frame.state().is_some());
+    }
+
+    /// The frames that were taken last go out as these lines.
+    pub(crate) fn rendered(&mut self, lines: &[Frame]) {
+        for (taken, line) in self.taken.iter_mut().rev().zip(lines.iter().rev()) {
+            taken.wire = line.len();
         }
     }
 
@@ -276,7 +335,7 @@ impl Queue {
         let mut run = (0, 0);
         for _ in 0..n {
             let Some(taken) = self.pop_taken() else { break };
-            bytes += taken.bytes as u64;
+            bytes += taken.wire as u64;
             if !self.watched.is_empty() && !self.awaits_commit(&taken, level) {
                 self.end_receipt(taken.stream, taken.seq, level);
             }
@@ -321,7 +380,7 @@ impl Queue {
             let Some(taken) = self.taken.pop_back() else { break };
             debug_assert_eq!(taken.bytes, frame.len(), "frames come back as they were taken");
             self.taken_bytes -= taken.bytes;
-            self.ready_bytes += frame.len();
+            self.came_ready(&frame);
             let Taken { stream, seq, position, .. } = taken;
             self.ready.push_front(Waiting { stream, seq, frame, position });
         }

@@ -16,6 +16,8 @@ use crate::DropReason;
 pub enum NoReceipt {
     /// The event was dropped, and counted under this reason.
     Dropped(DropReason),
+    /// The event was a state, and a newer one took its place before it was sent.
+    Coalesced,
     /// The event is settled, but at this level only: its sink gives no more.
     SettledAt(Level),
     /// The time is over; the event may still get there.
@@ -26,6 +28,7 @@ impl std::fmt::Display for NoReceipt {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             Self::Dropped(reason) => write!(f, "the event was dropped: {reason}"),
+            Self::Coalesced => f.write_str("a newer state took the place of this one"),
             Self::SettledAt(level) => write!(f, "the event is settled as `{level}`, and its sink gives no more"),
             Self::Timeout => f.write_str("no receipt within the time given"),
         }
@@ -62,6 +65,7 @@ struct Progress {
 enum End {
     Delivered(Level),
     Dropped(DropReason),
+    Coalesced,
 }
 
 fn index(level: Level) -> usize {
@@ -80,6 +84,7 @@ impl Progress {
         match self.end? {
             End::Delivered(at) => Some(Err(NoReceipt::SettledAt(at))),
             End::Dropped(reason) => Some(Err(NoReceipt::Dropped(reason))),
+            End::Coalesced => Some(Err(NoReceipt::Coalesced)),
         }
     }
 }
@@ -151,6 +156,10 @@ impl Receipt {
             p.reached[..=index(level)].fill(true);
             p.end = Some(End::Delivered(level));
         });
+    }
+
+    pub(crate) fn note_coalesced(&self) {
+        self.update(|p| p.end = Some(End::Coalesced));
     }
 
     pub(crate) fn note_dropped(&self, reason: DropReason) {

@@ -227,6 +227,9 @@ impl Spooler {
 
     fn append_one(&mut self, now: Duration, index: usize, frame: &Frame, keep: bool) -> Appended {
         let slot = self.seats[index].slot;
+        // A log is a peer of which nothing is known, and that outlives every base.
+        let whole = frame.state().map(|_| frame.whole());
+        let frame = whole.as_ref().unwrap_or(frame);
         head::encode(frame, &mut self.head);
         let head = std::mem::take(&mut self.head);
         let mut appended = self.spill.append(now, slot.bit(), &head, frame.line());

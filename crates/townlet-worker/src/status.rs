@@ -71,6 +71,8 @@ pub struct Status {
     pub swaps_total: u64,
     /// Of them, those that failed on trial, so that the one before came back.
     pub rollbacks_total: u64,
+    /// States that were sent whole, by sinks that get diffs.
+    pub keyframes_sent: u64,
     /// Restarts after panics.
     pub worker_restart_count: u64,
 }

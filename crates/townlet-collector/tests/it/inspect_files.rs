@@ -106,7 +106,7 @@ fn numbered_streams_are_checked_by_number() {
     assert_eq!(report.tick_gaps, 0, "events do not come every tick");
     let town = &report.run_list[0].streams["town"];
     assert_eq!(town.sequence.as_ref().unwrap().gaps.len(), 1);
-    assert_eq!(report.schema_versions.get("1.0.0"), Some(&9));
+    assert_eq!(report.schema_versions.get("1.1.0"), Some(&9));
 }
 
 #[test]

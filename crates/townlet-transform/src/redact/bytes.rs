@@ -4,7 +4,7 @@ use memchr::memmem::Finder;
 use townlet_schema::Kind;
 
 use super::action::Action;
-use super::matcher::{Matcher, States, Step};
+use super::matcher::{Matcher, Mode, Opens, States, Step};
 use super::path::{FieldPath, Segment};
 use crate::limits::MAX_DEPTH;
 use crate::text::{Cursor, key_name};
@@ -66,7 +66,7 @@ pub(super) fn rewrite(
     action: &Action,
 ) -> Result<Option<Vec<u8>>, Unreadable> {
     let mut walk = Walk::new(text, kind, matcher, action);
-    walk.object(None, 0).ok_or(Unreadable)?;
+    walk.object(None, 0, Mode::Plain).ok_or(Unreadable)?;
     if walk.edits.is_empty() {
         return Ok(None);
     }
@@ -84,7 +84,7 @@ pub(super) fn rewrite(
 /// True where a path matches a value that the action has not replaced yet, or the text cannot be followed.
 pub(super) fn finds(text: &[u8], kind: Kind, matcher: &Matcher, action: &Action) -> bool {
     let mut walk = Walk::new(text, kind, matcher, action);
-    walk.object(None, 0).is_none() || walk.undone
+    walk.object(None, 0, Mode::Plain).is_none() || walk.undone
 }
 
 /// Text that is not the JSON it was taken for.
@@ -107,23 +107,29 @@ impl<'a> Walk<'a> {
     }
 
     /// An object; `None` as states means the body itself.
-    fn object(&mut self, states: Option<States>, depth: usize) -> Option<()> {
+    fn object(&mut self, states: Option<States>, depth: usize, mode: Mode) -> Option<()> {
         self.cursor.expect(b'{')?;
-        self.items(b'}', depth, |walk| {
+        self.items(b'}', depth, mode, |walk| {
             let start = walk.cursor.at;
             let name = key_name(walk.cursor.string()?)?;
             walk.cursor.expect(b':')?;
             let step = match states {
-                Some(states) => walk.matcher.member(states, &name),
+                Some(states) => walk.matcher.member_in(mode, states, &name),
                 None => walk.matcher.root_member(walk.kind, &name),
             };
             Some((start, step))
         })
     }
 
-    fn array(&mut self, states: States, depth: usize) -> Option<()> {
+    fn array(&mut self, states: States, depth: usize, mode: Mode) -> Option<()> {
         self.cursor.expect(b'[')?;
-        self.items(b']', depth, |walk| Some((walk.cursor.at, walk.matcher.element(states))))
+        let opens = Opens::by(self.cursor.peek()?);
+        let mut at = 0;
+        self.items(b']', depth, Mode::Plain, |walk| {
+            let step = walk.matcher.element_in(mode, states, at, opens);
+            at += 1;
+            Some((walk.cursor.at, step))
+        })
     }
 
     /// The members or elements up to `close`. `head` reads what comes before a value; it gives where the item
@@ -132,7 +138,8 @@ impl<'a> Walk<'a> {
         &mut self,
         close: u8,
         depth: usize,
-        mut head: impl FnMut(&mut Self) -> Option<(usize, Step)>,
+        mode: Mode,
+        mut head: impl FnMut(&mut Self) -> Option<(usize, (Step, Mode))>,
     ) -> Option<()> {
         if depth >= MAX_DEPTH {
             return None;
@@ -145,20 +152,25 @@ impl<'a> Walk<'a> {
         let mut comma = self.cursor.at;
         loop {
             self.cursor.peek()?;
-            let (start, step) = head(self)?;
+            let (start, (step, inner)) = head(self)?;
             let mut removed = false;
             match step {
                 Step::Hit => {
                     self.cursor.peek()?;
                     let value = self.cursor.at;
                     let json = self.cursor.skip()?;
-                    self.undone |= !self.action.is_done(json);
-                    match self.action.replacement(json)? {
-                        Some(insert) => self.edits.push(Edit { start: value, end: self.cursor.at, insert }),
-                        None => removed = true,
+                    // A member that is gone has nothing to take.
+                    let opens = json.strip_prefix(b"[");
+                    let is_gone = mode == Mode::Patch && opens.is_some_and(|rest| rest.trim_ascii() == b"]");
+                    if !is_gone {
+                        self.undone |= !self.action.is_done(json);
+                        match self.action.replacement(json)? {
+                            Some(insert) => self.edits.push(Edit { start: value, end: self.cursor.at, insert }),
+                            None => removed = true,
+                        }
                     }
                 }
-                Step::Inside(states) => self.value(states, depth + 1)?,
+                Step::Inside(states) => self.value(states, depth + 1, inner)?,
             }
             let end = self.cursor.at;
             let more = match self.cursor.peek()? {
@@ -184,10 +196,10 @@ impl<'a> Walk<'a> {
         }
     }
 
-    fn value(&mut self, states: States, depth: usize) -> Option<()> {
+    fn value(&mut self, states: States, depth: usize, mode: Mode) -> Option<()> {
         match self.cursor.peek()? {
-            b'{' if !states.is_empty() => self.object(Some(states), depth),
-            b'[' if !states.is_empty() => self.array(states, depth),
+            b'{' if !states.is_empty() => self.object(Some(states), depth, mode),
+            b'[' if !states.is_empty() => self.array(states, depth, mode),
             _ => self.cursor.skip().map(drop),
         }
     }

@@ -70,14 +70,36 @@ impl Matcher {
         self.step(states, Some(name))
     }
 
-    /// The step into member `name` of the body itself. The fields of a diff lie in its `changes`, those of an
-    /// event in its `payload`: paths begin anew there.
-    pub(crate) fn root_member(&self, kind: Kind, name: &[u8]) -> Step {
-        match self.step(self.start, Some(name)) {
-            Step::Inside(states) if container(kind).is_some_and(|container| container.as_bytes() == name) => {
-                Step::Inside(States(states.0 | self.start.0))
-            }
-            step => step,
+    /// The step into member `name` of the body itself. The fields of a diff lie in its `changes` or its `patch`, those
+    /// of an event in its `payload`: paths begin anew there.
+    pub(crate) fn root_member(&self, kind: Kind, name: &[u8]) -> (Step, Mode) {
+        match (self.step(self.start, Some(name)), container(kind, name)) {
+            (Step::Inside(states), Some(mode)) => (Step::Inside(States(states.0 | self.start.0)), mode),
+            (step, _) => (step, Mode::Plain),
+        }
+    }
+
+    /// The step into member `name` of an object of this mode.
+    pub(crate) fn member_in(&self, mode: Mode, states: States, name: &[u8]) -> (Step, Mode) {
+        let member = self.member(states, name);
+        // The members of a patch may be the places of a list.
+        let is_place = mode == Mode::Patch && name.iter().all(u8::is_ascii_digit);
+        let step = match (member, is_place.then(|| self.element(states))) {
+            (Step::Hit, _) | (_, Some(Step::Hit)) => Step::Hit,
+            (Step::Inside(member), Some(Step::Inside(element))) => Step::Inside(States(member.0 | element.0)),
+            (member, None) => member,
+        };
+        (step, mode)
+    }
+
+    /// The step into an element of a list of this mode, where `opens` is how the first element begins.
+    pub(crate) fn element_in(&self, mode: Mode, states: States, at: usize, opens: Opens) -> (Step, Mode) {
+        match (mode, opens) {
+            (Mode::Plain, _) => (self.element(states), Mode::Plain),
+            // The value itself, in brackets.
+            (Mode::Patch, Opens::Value) => (Step::Inside(states), Mode::Plain),
+            (Mode::Patch, Opens::Splice(numbers)) if at < numbers => (Step::Inside(States(0)), Mode::Plain),
+            (Mode::Patch, Opens::Splice(_)) => (self.element(states), Mode::Patch),
         }
     }
 
@@ -104,11 +126,40 @@ impl Matcher {
     }
 }
 
-/// The member of a body that holds the fields that rules speak of.
-pub(crate) fn container(kind: Kind) -> Option<&'static str> {
-    match kind {
-        Kind::Diff => Some("changes"),
-        Kind::Event => Some("payload"),
+/// How a value is to be read.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Mode {
+    /// As it stands.
+    Plain,
+    /// As a change of a value, by the grammar of [`Patch`](townlet_schema::Patch).
+    Patch,
+}
+
+/// What a list in a patch is.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Opens {
+    /// `[value]`.
+    Value,
+    /// `[n, item, …]` or `[null, at, n, item, …]`: so many numbers in front.
+    Splice(usize),
+}
+
+impl Opens {
+    /// By the first byte of its first element.
+    pub(crate) fn by(byte: u8) -> Self {
+        match byte {
+            b'n' => Self::Splice(3),
+            b'-' | b'0'..=b'9' => Self::Splice(1),
+            _ => Self::Value,
+        }
+    }
+}
+
+/// The member of a body that holds the fields that rules speak of, and how.
+fn container(kind: Kind, name: &[u8]) -> Option<Mode> {
+    match (kind, name) {
+        (Kind::Diff, b"changes") | (Kind::Event, b"payload") => Some(Mode::Plain),
+        (Kind::Diff, b"patch") => Some(Mode::Patch),
         _ => None,
     }
 }

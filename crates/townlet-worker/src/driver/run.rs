@@ -5,7 +5,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::Duration;
 
-use townlet_transport::{ErrorKind, Frame, Outcome, SendError, Transport, TransportError};
+use townlet_transport::{ErrorKind, Frame, FrameEncoder, Outcome, SendError, Transport, TransportError};
 
 use super::{Make, Seat, panic_message};
 use crate::machine::{Action, Machine};
@@ -22,6 +22,9 @@ pub(super) struct Driver<S> {
     make: Make,
     transport: Option<Box<dyn Transport>>,
     batch: Vec<Frame>,
+    /// The batch as it goes out, where there are states in it; else empty.
+    lines: Vec<Frame>,
+    encoder: Option<Box<dyn FrameEncoder>>,
     /// Sent and unacknowledged, oldest first.
     flight: VecDeque<Frame>,
     /// How long the last send took whose receipts were to follow.
@@ -37,10 +40,12 @@ impl<S: Seat> Driver<S> {
     pub(super) fn new(sink: String, seat: Arc<S>, make: Make) -> Self {
         Self {
             sink,
+            encoder: seat.encoder(),
             seat,
             make,
             transport: None,
             batch: Vec::new(),
+            lines: Vec::new(),
             flight: VecDeque::new(),
             pending_took: Duration::ZERO,
             rung_at: Duration::ZERO,
@@ -119,7 +124,8 @@ impl<S: Seat> Driver<S> {
         &mut self,
         call: impl FnOnce(&mut dyn Transport, &[Frame]) -> Result<T, SendError>,
     ) -> Guarded<Result<T, SendError>> {
-        let (transport, make, batch) = (&mut self.transport, &mut self.make, &self.batch);
+        let batch = if self.lines.is_empty() { &self.batch } else { &self.lines };
+        let (transport, make) = (&mut self.transport, &mut self.make);
         let outcome = catch_unwind(AssertUnwindSafe(|| {
             let transport = match transport {
                 Some(open) => open,
@@ -139,8 +145,11 @@ impl<S: Seat> Driver<S> {
             Ok(Err(e)) => return self.report_failure(e.error),
             Err(message) => return self.report_panic(&message),
         };
-        if connected.fresh && self.lose_flight("the connection was replaced") {
-            return;
+        if connected.fresh {
+            self.forget_peer();
+            if self.lose_flight("the connection was replaced") {
+                return;
+            }
         }
         let started = {
             let mut state = self.seat.lock();
@@ -158,7 +167,9 @@ impl<S: Seat> Driver<S> {
                 "telemetry_transport_connected");
         }
         let Some(newest) = self.batch.last().map(Frame::tick) else { return };
+        self.render();
         let result = self.guarded(|t, batch| t.send(batch));
+        self.lines.clear();
         let now = self.seat.now();
         match result {
             Ok(Ok(Outcome::Pending)) => {
@@ -174,6 +185,7 @@ impl<S: Seat> Driver<S> {
             Ok(Ok(outcome)) => {
                 let level = if let Outcome::Settled(level) = outcome { level } else { connected.level };
                 let frames = self.batch.len();
+                self.note_settled(frames);
                 self.with_machine(|m| m.delivered(now, frames, level, newest, now.saturating_sub(started)));
                 self.batch.clear();
             }
@@ -181,10 +193,14 @@ impl<S: Seat> Driver<S> {
                 let settled = if self.flight.is_empty() { settled.min(self.batch.len()) } else { 0 };
                 if let Some(tick) = settled.checked_sub(1).map(|n| self.batch[n].tick()) {
                     let took = now.saturating_sub(started);
+                    self.note_settled(settled);
                     self.with_machine(|m| m.delivered(now, settled, connected.level, tick, took));
                     self.batch.drain(..settled);
                 }
                 if error.kind().is_about_frame() && !self.batch.is_empty() {
+                    if let Some(encoder) = &mut self.encoder {
+                        encoder.withdraw(&self.batch);
+                    }
                     self.report_rejection(&error);
                 } else {
                     self.report_failure(error);
@@ -193,6 +209,35 @@ impl<S: Seat> Driver<S> {
             Err(message) => self.report_panic(&message),
         }
         self.ring_when_relieved();
+    }
+
+    /// Makes lines of the states in the batch. One look where there are none.
+    fn render(&mut self) {
+        match &mut self.encoder {
+            Some(encoder) => encoder.encode(&self.batch, &mut self.lines),
+            None if self.batch.iter().all(|frame| frame.state().is_none()) => {}
+            None => self.lines.extend(self.batch.iter().map(Frame::whole)),
+        }
+        if !self.lines.is_empty() {
+            debug_assert_eq!(self.lines.len(), self.batch.len(), "a line for each frame");
+            let keyframes = self.encoder.as_ref().map_or(0, |encoder| encoder.keyframes());
+            self.with_machine(|m| m.rendered(&self.lines, keyframes));
+        }
+    }
+
+    /// The first `frames` of the batch will not be rendered again.
+    fn note_settled(&mut self, frames: usize) {
+        if let Some(encoder) = &mut self.encoder {
+            let states = self.batch.iter().take(frames).filter(|frame| frame.state().is_some());
+            states.for_each(|frame| encoder.settled(frame));
+        }
+    }
+
+    /// The next state goes out whole.
+    fn forget_peer(&mut self) {
+        if let Some(encoder) = &mut self.encoder {
+            encoder.connection_lost();
+        }
     }
 
     fn receipts(&mut self, wait: Duration) {
@@ -208,7 +253,11 @@ impl<S: Seat> Driver<S> {
                         let level = m.level();
                         m.delivered(now, n, level, tick, took);
                     });
-                    self.flight.drain(..n);
+                    for frame in self.flight.drain(..n) {
+                        if let (Some(_), Some(encoder)) = (frame.state(), &mut self.encoder) {
+                            encoder.settled(&frame);
+                        }
+                    }
                     self.ring_when_relieved();
                 } else if now.saturating_sub(started) < wait.min(LEAST_WAIT) {
                     // A transport that does not wait must not make this thread spin.
@@ -230,6 +279,7 @@ impl<S: Seat> Driver<S> {
 
     /// All frames this driver holds, in the order in which they were taken.
     fn unsettled(&mut self) -> Vec<Frame> {
+        self.forget_peer();
         let mut frames: Vec<Frame> = self.flight.drain(..).collect();
         frames.append(&mut self.batch);
         frames
@@ -322,6 +372,7 @@ impl<S: Seat> Driver<S> {
     }
 
     fn close(&mut self) {
+        self.forget_peer();
         if self.transport.is_some() {
             let _ = self.guarded(|t, _| {
                 t.close();
@@ -332,6 +383,7 @@ impl<S: Seat> Driver<S> {
 
     /// Drops the transport, whatever its destructor does.
     fn discard_transport(&mut self) {
+        self.forget_peer();
         let transport = self.transport.take();
         let _ = catch_unwind(AssertUnwindSafe(move || drop(transport)));
     }

@@ -28,7 +28,7 @@ impl Machine {
         }
         // Nobody waits for a worker that is parked (W18): then `block` sheds like `drop_oldest`.
         let sheds = match self.options.backpressure {
-            Backpressure::DropOldest => true,
+            Backpressure::DropOldest | Backpressure::Coalesce => true,
             Backpressure::Block => self.is_parked(),
             Backpressure::FanOut | Backpressure::Spill => false,
         };
@@ -50,7 +50,7 @@ impl Machine {
     }
 
     /// Admits by evicting the oldest ready frames, as many as it takes, for
-    /// `reason`. Where that cannot help, because the transport holds too much,
+    /// `reason`; under `coalesce` states are merged first. Where that cannot help, because the transport holds too much,
     /// nothing is evicted and the newcomer goes.
     pub fn admit_evicting(&mut self, stream: u32, tick: u64, weight: usize, reason: DropReason) -> Admission {
         loop {
@@ -64,6 +64,7 @@ impl Machine {
                     self.queue.refuse(stream, reason);
                     return Admission::Dropped(reason);
                 }
+                Room::Full if self.options.backpressure == Backpressure::Coalesce && self.queue.coalesce() => {}
                 Room::Full if self.queue.evict_ready(reason) => {}
                 Room::Full => return Admission::EvictUpstream,
             }

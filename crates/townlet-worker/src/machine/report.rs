@@ -61,6 +61,13 @@ impl Machine {
         self.unacked_since = (self.queue.taken() > 0).then_some(now);
     }
 
+    /// The batch that was taken last goes out as `lines`; so far `keyframes` states
+    /// were rendered whole.
+    pub fn rendered(&mut self, lines: &[Frame], keyframes: u64) {
+        self.queue.rendered(lines);
+        self.status.keyframes_sent = keyframes;
+    }
+
     /// A batch was handed over; receipts will follow.
     pub fn pending(&mut self, now: Duration) {
         self.queue.note_sent();

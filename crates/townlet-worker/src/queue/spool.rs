@@ -137,6 +137,7 @@ impl Queue {
         let first = self.ready.iter().position(|waiting| waiting.position.is_none()).unwrap_or(self.ready.len());
         for waiting in self.ready.drain(first..) {
             self.ready_bytes -= waiting.frame.len();
+            self.ready_states -= usize::from(waiting.frame.state().is_some());
             spool.bytes += waiting.frame.len();
             spool.spooling.push_back(waiting);
         }
@@ -214,7 +215,7 @@ impl Queue {
                 spool.uncommitted.push_back(Uncommitted { position, stream, seq, delivered: None });
             }
         }
-        self.ready_bytes += waiting.frame.len();
+        self.came_ready(&waiting.frame);
         self.ready.push_back(waiting);
     }
 
@@ -301,7 +302,7 @@ impl Queue {
             spool.spilled -= 1;
         }
         let seq = frame.seq();
-        self.ready_bytes += frame.len();
+        self.came_ready(&frame);
         self.ready.push_back(Waiting { stream, seq, frame, position: Some(position) });
         self.peak = self.peak.max(self.len());
         self.bytes_peak = self.bytes_peak.max(self.bytes());
@@ -364,7 +365,7 @@ impl Queue {
                 waiting.push_back(Waiting { position: None, ..ready });
             }
         }
-        self.ready_bytes = 0;
+        (self.ready_bytes, self.ready_states) = (0, 0);
         if let Some(spool) = &mut self.spool {
             // They come last in the log: an appending frame is with the spooler already.
             spool.bytes += waiting.iter().map(|w| w.frame.len()).sum::<usize>();
