@@ -33,7 +33,9 @@ impl Class {
         let class = |name, cadence| Self { name, cadence };
         match record {
             Record::Snapshot(_) | Record::LegacySnapshot(_) => class(Kind::Snapshot.as_str(), Cadence::State),
-            Record::Diff(_) | Record::StateDiff(_) | Record::LegacyDiff(_) => class(Kind::Diff.as_str(), Cadence::State),
+            Record::Diff(_) | Record::StateDiff(_) | Record::LegacyDiff(_) => {
+                class(Kind::Diff.as_str(), Cadence::State)
+            }
             Record::Event(_) => class(Kind::Event.as_str(), Cadence::Other),
             Record::Health(_) => class(Kind::Health.as_str(), Cadence::Other),
             Record::Failure(_) | Record::LegacyFailure(_) => class(Kind::Failure.as_str(), Cadence::Other),

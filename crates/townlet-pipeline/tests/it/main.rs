@@ -16,6 +16,7 @@ mod replay;
 mod sharing;
 mod shutdown;
 mod spill;
+mod states;
 mod swaps;
 mod tap;
 mod wakeups;

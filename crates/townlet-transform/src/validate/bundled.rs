@@ -13,7 +13,7 @@ type Schemas = BTreeMap<(Kind, u16, u16), Compiled>;
 
 static BUNDLED: LazyLock<Result<Schemas, SchemaError>> = LazyLock::new(|| {
     let mut compiled = BTreeMap::new();
-    for version in [SchemaVersion::CURRENT, SchemaVersion::LEGACY] {
+    for version in [SchemaVersion::CURRENT, SchemaVersion::new(1, 0, 0), SchemaVersion::LEGACY] {
         for kind in Kind::ALL {
             if let Some(text) = townlet_schema::bundled_schema(*kind, version) {
                 let name = format!("{kind} {}.{}", version.major, version.minor);
@@ -81,6 +81,11 @@ fn one_of_survives(parts: &[Value], name: &str) -> bool {
         let values: Option<BTreeSet<String>> = parts.iter().map(of).collect();
         tag != name && values.is_some_and(|values| values.len() == parts.len())
     };
+    // Which of them applies hangs on other members alone.
+    let is_list = |part: &Value| part.as_object().is_some_and(|part| part.len() == 1 && part.contains_key("required"));
+    if parts.iter().all(is_list) {
+        return parts.iter().all(|part| survives(part, name));
+    }
     let tags = parts.first().and_then(|part| part.get("required")).and_then(Value::as_array);
     parts.iter().all(|part| part.get("const").is_some_and(is_scalar))
         || (tags.is_some_and(|tags| tags.iter().any(is_tag)) && parts.iter().all(|part| survives(part, name)))
@@ -108,6 +113,8 @@ mod tests {
         assert!(!case(r#"{"not":{"type":"null"}}"#));
         assert!(case(r#"{"oneOf":[{"const":"a"},{"const":"b"}]}"#));
         assert!(!case(r#"{"oneOf":[{"const":"a"},{"properties":{"x":false}}]}"#));
+        assert!(case(r#"{"oneOf":[{"required":["a"]},{"required":["b"]}]}"#));
+        assert!(!case(r#"{"oneOf":[{"required":["a"]},{"required":["x"]}]}"#));
         let tagged = |tag: &str, one: &str, other: &str| {
             let part = |value| format!(r#"{{"required":["{tag}"],"properties":{{"{tag}":{{"const":"{value}"}}}}}}"#);
             case(&format!(r#"{{"oneOf":[{},{}]}}"#, part(one), part(other)))

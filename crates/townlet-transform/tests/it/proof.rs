@@ -141,7 +141,7 @@ fn snapshot() -> Record {
 fn a_host_that_alters_a_proven_body_ends_the_proof_and_the_body_is_checked() {
     let mut chain = ChainBuilder::new().host(Box::new(Vandal)).build().unwrap();
     let dropped = chain.run(snapshot()).unwrap_err();
-    assert_eq!(dropped.to_string(), "schema_invalid: snapshot breaks schema snapshot 1.0: `type` at /jobs");
+    assert_eq!(dropped.to_string(), "schema_invalid: snapshot breaks schema snapshot 1.1: `type` at /jobs");
 }
 
 #[test]

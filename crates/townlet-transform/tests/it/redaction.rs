@@ -27,6 +27,9 @@ fn carriers() -> Vec<Record> {
         checked(Kind::Snapshot, section.replace("policy_i", "\\u0070olicy\\u005fi")),
         checked(Kind::Diff, format!(r#"{{"changes":{section},"removed":[]}}"#)),
         checked(Kind::Diff, format!(r#"{{ "\u0063hanges" : {section} }}"#)),
+        checked(Kind::Diff, format!(r#"{{"patch":{section}}}"#)),
+        checked(Kind::Diff, format!(r#"{{"patch":{{"policy_identity":[{{"policy_hash":"{HASH}"}}]}}}}"#)),
+        checked(Kind::Diff, format!(r#"{{"p\u0061tch":{section}}}"#)),
         checked(Kind::Event, format!(r#"{{"event":"loop.tick","payload":{section}}}"#)),
         checked(
             Kind::Event,
@@ -252,4 +255,30 @@ fn text_that_a_host_vouched_for_and_that_redaction_cannot_follow_is_dropped() {
         assert_eq!(dropped.reason.as_str(), "invalid_payload", "{text}");
     }
     assert_eq!(chain.stats().dropped["invalid_payload"], 4);
+}
+
+#[test]
+fn a_patch_is_redacted_by_what_its_changes_mean() {
+    let fields = |paths: &[&str]| redacting(paths, Kind::Diff, Redaction::Mask);
+    let secret = |paths: &[&str], patch: &str| {
+        let body = format!(r#"{{"patch":{patch}}}"#);
+        let by_text = out(&mut fields(paths), checked(Kind::Diff, body.clone()));
+        let mut record = checked(Kind::Diff, body);
+        record.tree().unwrap();
+        assert_eq!(by_text, out(&mut fields(paths), record), "text and tree agree");
+        by_text.strip_prefix(r#"{"patch":"#).and_then(|rest| rest.strip_suffix('}')).unwrap().to_owned()
+    };
+    let jobs = ["jobs.*.wallet"];
+    assert_eq!(secret(&jobs, r#"{"jobs":{"ann":{"wallet":2.5}}}"#), r#"{"jobs":{"ann":{"wallet":"[redacted]"}}}"#);
+    let whole = r#"{"jobs":{"ann":[{"wallet":2.5}]}}"#;
+    assert_eq!(secret(&jobs, whole), whole.replace("2.5", r#""[redacted]""#), "the value in its brackets");
+    assert_eq!(secret(&jobs, r#"{"jobs":{"ann":[]}}"#), r#"{"jobs":{"ann":[]}}"#, "gone is gone");
+    assert_eq!(secret(&jobs, r#"{"jobs":{"ann":{"wallet":[]}}}"#), r#"{"jobs":{"ann":{"wallet":[]}}}"#);
+    let list = ["log.*.who"];
+    let slid = r#"{"log":[1,{"who":"ann"},[{"who":"bob"}]]}"#;
+    assert_eq!(secret(&list, slid), slid.replace("ann", "[redacted]").replace("bob", "[redacted]"), "items that came");
+    let within = r#"{"log":[null,4,1,{"who":"ann"}]}"#;
+    assert_eq!(secret(&list, within), within.replace("ann", "[redacted]"), "in place of others");
+    let place = r#"{"log":{"3":{"who":"ann"}}}"#;
+    assert_eq!(secret(&list, place), place.replace("ann", "[redacted]"), "by its place");
 }

@@ -201,12 +201,12 @@ fn the_bundled_schemas_check_free_form_bodies_of_the_current_version() {
     let event = |body: &str| Record::checked(Head::event("e", "town", 1), body.into()).unwrap();
     assert!(chain.run(event(r#"{"event":"e","payload":{"anything":[1]}}"#)).is_ok());
     let dropped = chain.run(event(r#"{"event":7,"payload":{}}"#)).unwrap_err();
-    assert_eq!(dropped.detail, "event breaks schema event 1.0: `type` at /event");
+    assert_eq!(dropped.detail, "event breaks schema event 1.1: `type` at /event");
     let dropped = chain.run(event(r#"{"payload":{}}"#)).unwrap_err();
-    assert_eq!(dropped.detail, "event breaks schema event 1.0: `required` at /");
+    assert_eq!(dropped.detail, "event breaks schema event 1.1: `required` at /");
     let negative = r#"{"queue_metrics":{"cooldown_events":-1,"ghost_step_events":0,"rotation_events":0}}"#;
     let dropped = chain.run(checked(Kind::Snapshot, negative)).unwrap_err();
-    assert_eq!(dropped.detail, "snapshot breaks schema snapshot 1.0: `minimum` at /queue_metrics/cooldown_events");
+    assert_eq!(dropped.detail, "snapshot breaks schema snapshot 1.1: `minimum` at /queue_metrics/cooldown_events");
 }
 
 #[test]
@@ -223,7 +223,7 @@ fn a_legacy_record_is_checked_by_the_schema_of_its_version() {
     assert_eq!(dropped.detail, "snapshot breaks schema snapshot 0.9: `additionalProperties` at /queue_metrics");
     // A diff of the current version needs changes, whatever its sections say.
     let dropped = chain.run(checked(Kind::Diff, r#"{"changes":[]}"#)).unwrap_err();
-    assert_eq!(dropped.detail, "diff breaks schema diff 1.0: `type` at /changes");
+    assert_eq!(dropped.detail, "diff breaks schema diff 1.1: `type` at /changes");
     assert!(chain.run(checked(Kind::Diff, r#"{"changes":{}}"#)).is_ok());
 }
 
