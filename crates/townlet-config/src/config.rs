@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
 
+pub use townlet_pipeline::Cadence;
 use townlet_pipeline::FsyncPolicy;
 use townlet_transport::{Level, Settings};
 pub use townlet_worker::Backpressure;
@@ -16,7 +17,7 @@ pub struct TelemetryConfig {
     pub provider: Provider,
     /// `producer`: who writes, in run markers; `None` leaves it to the host.
     pub producer: Option<String>,
-    /// `diff_enabled`: always false in this version, every state is a snapshot.
+    /// `diff_enabled`: states go out as diffs against what the peer has.
     pub diff_enabled: bool,
     /// `wire`: the form of the lines.
     pub wire: Wire,
@@ -53,6 +54,8 @@ pub enum Wire {
     /// `current`: the newest schema version.
     #[default]
     Current,
+    /// `legacy-0.9`: states as version 0.9.7 had them, and nothing else.
+    Legacy,
 }
 
 /// One sink: a transport with its queue and worker.
@@ -71,6 +74,9 @@ pub struct SinkConfig {
     pub retry: RetryConfig,
     /// `worker`.
     pub worker: WorkerConfig,
+    /// `keyframe_every` and `keyframe_bytes`: when a state goes out whole although
+    /// the peer could do with a diff.
+    pub keyframes: Cadence,
     /// `settle_at`: the least that counts as delivered.
     pub settle_at: Level,
 }
@@ -91,8 +97,16 @@ impl PartialEq for SinkConfig {
     /// Compares what the configuration decides: `settings.run_marker` is not part of it.
     fn eq(&self, other: &Self) -> bool {
         let (a, b) = (&self.settings, &other.settings);
-        (&self.name, &self.transport_type, &self.buffer, &self.retry, &self.worker, self.settle_at)
-            == (&other.name, &other.transport_type, &other.buffer, &other.retry, &other.worker, other.settle_at)
+        (&self.name, &self.transport_type, &self.buffer, &self.retry, &self.worker, self.settle_at, self.keyframes)
+            == (
+                &other.name,
+                &other.transport_type,
+                &other.buffer,
+                &other.retry,
+                &other.worker,
+                other.settle_at,
+                other.keyframes,
+            )
             && (&a.endpoint, &a.file_path, a.connect_timeout, a.send_timeout)
                 == (&b.endpoint, &b.file_path, b.connect_timeout, b.send_timeout)
             && (a.enable_tls, a.verify_hostname, &a.ca_file, &a.cert_file, &a.key_file)

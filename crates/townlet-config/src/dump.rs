@@ -92,6 +92,7 @@ fn root(config: &TelemetryConfig) -> Node {
         "wire",
         match config.wire {
             Wire::Current => "current",
+            Wire::Legacy => "legacy-0.9",
         },
     );
     let mut sinks = Map::default();
@@ -159,6 +160,8 @@ fn transport(sink: &SinkConfig) -> Map {
             map.plain("keep_files", keep);
         }
     }
+    map.plain("keyframe_every", sink.keyframes.keyframe_every);
+    map.plain("keyframe_bytes", sink.keyframes.keyframe_bytes);
     map.text("settle_at", sink.settle_at.as_str());
     map.seconds("worker_poll_seconds", sink.worker.poll);
     let retry = Map::default()

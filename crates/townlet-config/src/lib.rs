@@ -36,8 +36,9 @@
 //! working directory; `~/` is the home directory.
 //!
 //! # Where it differs from the predecessor
-//! - `diff_enabled` is false by default and `true` is refused: this version
-//!   sends every state as a snapshot.
+//! - A diff is made against what the peer has, and changes a state from the
+//!   inside; the predecessor's form is `wire: legacy-0.9`, which sends states and
+//!   nothing else. With `fan_out` every state goes out whole.
 //! - A timeout of 0 was "wait for ever"; it is read as 60 seconds, with a warning.
 //! - What was cleared silently is an error, or a warning where nothing is lost.
 //! - `[::1]:9000` is a loopback endpoint like `127.0.0.1:9000`.
@@ -96,8 +97,8 @@ mod yaml;
 
 pub use cadence::{OUTAGE_SECONDS, validate_cadence};
 pub use config::{
-    Backpressure, BufferConfig, NarrationConfig, PersonalityNarrationConfig, Provider, RedactAction, Redaction,
-    RelationshipNarrationConfig, RetryConfig, SinkConfig, SpillConfig, TelemetryConfig, TransformConfig,
+    Backpressure, BufferConfig, Cadence, NarrationConfig, PersonalityNarrationConfig, Provider, RedactAction,
+    Redaction, RelationshipNarrationConfig, RetryConfig, SinkConfig, SpillConfig, TelemetryConfig, TransformConfig,
     ValidationMode, Wire, WorkerConfig,
 };
 pub use diagnostic::{Code, Diagnostic, Diagnostics, Severity};

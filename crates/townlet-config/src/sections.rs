@@ -4,11 +4,10 @@ use townlet_transport::Factory;
 
 use crate::block::Block;
 use crate::config::{
-    MAIN, NarrationConfig, PersonalityNarrationConfig, Provider, RelationshipNarrationConfig, SinkConfig,
+    Backpressure, MAIN, NarrationConfig, PersonalityNarrationConfig, Provider, RelationshipNarrationConfig, SinkConfig,
     TelemetryConfig, Wire,
 };
 use crate::context::Context;
-use crate::correct::Fix;
 use crate::diagnostic::{Code, quote};
 use crate::keys::{Unknown, nearest};
 use crate::origin::Place;
@@ -27,11 +26,13 @@ pub(crate) fn read(ctx: &mut Context<'_>, factories: &[&dyn Factory], tree: &Nod
     let mut telemetry = root.block(ctx, "telemetry");
     let sinks = read_sinks(ctx, factories, &mut telemetry);
     let (chain, redaction) = transforms::read(ctx, &mut telemetry);
+    let diff_enabled = telemetry.opt_bool(ctx, "diff_enabled", "true").is_none_or(|given| given.value);
+    let wire = read_wire(ctx, &mut telemetry, diff_enabled, &sinks);
     let config = TelemetryConfig {
         provider: read_provider(ctx, &mut root),
         producer: read_producer(ctx, &mut telemetry),
-        diff_enabled: read_diff_enabled(ctx, &mut telemetry),
-        wire: read_wire(ctx, &mut telemetry),
+        diff_enabled,
+        wire,
         sinks,
         transforms: chain,
         redaction,
@@ -157,30 +158,20 @@ fn read_producer(ctx: &mut Context<'_>, telemetry: &mut Block<'_>) -> Option<Str
     Some(given.value)
 }
 
-fn read_diff_enabled(ctx: &mut Context<'_>, telemetry: &mut Block<'_>) -> bool {
-    if let Some(given) = telemetry.opt_bool(ctx, "diff_enabled", "false")
-        && given.value
-    {
-        let key = telemetry.key("diff_enabled");
-        let message = format!("{key}: diffs are not in this version, every state is sent as a snapshot");
-        // The fix replaces a value, so the finding must stand at the value.
-        let place = telemetry.entry("diff_enabled").map_or(given.place, |e| e.node.place.clone());
-        let report = ctx.error(Code::NotAvailable, &place, &key, message);
-        report.help("set it to false").fix(Fix::Value("false".into()));
+fn read_wire(ctx: &mut Context<'_>, telemetry: &mut Block<'_>, diff_enabled: bool, sinks: &[SinkConfig]) -> Wire {
+    let forms = [("current", Wire::Current), ("legacy-0.9", Wire::Legacy)];
+    let wire = telemetry.choice(ctx, "wire", ("current", Wire::Current), &forms);
+    let Some(entry) = telemetry.entry("wire").filter(|_| wire == Wire::Legacy) else { return wire };
+    let (place, key) = (entry.node.place.clone(), telemetry.key("wire"));
+    if !diff_enabled {
+        let message = format!("{key}: 'legacy-0.9' has diffs, which 'diff_enabled: false' rules out");
+        ctx.error(Code::Conflict, &place, &key, message).help("remove one of the two keys");
     }
-    false
-}
-
-fn read_wire(ctx: &mut Context<'_>, telemetry: &mut Block<'_>) -> Wire {
-    let legacy = |node: &Node| matches!(&node.value, Value::Scalar { text, .. } if text == "legacy-0.9");
-    if let Some(entry) = telemetry.entry("wire").filter(|entry| legacy(&entry.node)) {
-        telemetry.take(ctx, "wire", "one of current", "current");
-        let key = telemetry.key("wire");
-        let message = format!("{key}: writing 'legacy-0.9' is not in this version");
-        ctx.error(Code::NotAvailable, &entry.node.place, &key, message).help("set it to 'current'");
-        return Wire::Current;
+    for sink in sinks.iter().filter(|sink| sink.worker.backpressure == Backpressure::FanOut) {
+        let message = format!("{key}: old readers need one connection, but {} says 'fan_out'", sink.worker_block());
+        ctx.error(Code::Conflict, &place, &key, message).help("choose another 'backpressure' for that sink");
     }
-    telemetry.choice(ctx, "wire", ("current", Wire::Current), &[("current", Wire::Current)])
+    wire
 }
 
 fn read_narration(ctx: &mut Context<'_>, telemetry: &mut Block<'_>) -> NarrationConfig {

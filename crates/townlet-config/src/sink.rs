@@ -4,7 +4,7 @@
 use townlet_transport::{Factory, Fsync, Level};
 
 use crate::block::Block;
-use crate::config::{Backpressure, BufferConfig, RetryConfig, SinkConfig, WorkerConfig};
+use crate::config::{Backpressure, BufferConfig, Cadence, RetryConfig, SinkConfig, WorkerConfig};
 use crate::context::Context;
 use crate::correct::Fix;
 use crate::diagnostic::{Code, quote};
@@ -54,6 +54,10 @@ pub(crate) fn read(
     let retry = read_retry(ctx, block);
     let (mut buffer, spill_keys) = read_buffer(ctx, block);
     let worker_path = worker.path().to_owned();
+    let keyframes = Cadence {
+        keyframe_every: small(block.int(ctx, "keyframe_every", 600, 0..=1_000_000)),
+        keyframe_bytes: block.int(ctx, "keyframe_bytes", 0, 0..=1 << 40),
+    };
     let config = WorkerConfig {
         backpressure: raw.backpressure.as_ref().map_or(Backpressure::default(), |given| given.value),
         block_timeout: worker.seconds(ctx, "block_timeout_seconds", 0.5, 0.05..=5.0),
@@ -92,6 +96,7 @@ pub(crate) fn read(
         buffer,
         retry,
         worker: config,
+        keyframes,
         settle_at: raw.settle_at.map_or(Level::Sent, |given| given.value),
     }
 }
@@ -133,8 +138,14 @@ fn read_type(
 
 fn read_transport(ctx: &mut Context<'_>, block: &mut Block<'_>, worker: &mut Block<'_>) -> Raw {
     let levels = [("sent", Level::Sent), ("peer_acked", Level::PeerAcked), ("durable", Level::Durable)];
-    let policies = [Backpressure::DropOldest, Backpressure::Block, Backpressure::FanOut, Backpressure::Spill]
-        .map(|policy| (policy.as_str(), policy));
+    let policies = [
+        Backpressure::DropOldest,
+        Backpressure::Block,
+        Backpressure::FanOut,
+        Backpressure::Spill,
+        Backpressure::Coalesce,
+    ]
+    .map(|policy| (policy.as_str(), policy));
     let syncs = [("never", Fsync::Never), ("on_flush", Fsync::OnFlush), ("each_batch", Fsync::EachBatch)];
     Raw {
         endpoint: block.opt_text(ctx, "endpoint", "host:port (tcp) or a URL (http)"),

@@ -3,14 +3,16 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use townlet_pipeline::{Builder, SinkInfo, SpillMode, SpillOptions, SpillSettings, StubSink, Telemetry};
+use townlet_pipeline::{Builder, SinkInfo, SpillMode, SpillOptions, SpillSettings, StateForm, StubSink, Telemetry};
 use townlet_schema::{Kind, LineExtra, LinePrefix, RunId, RunMarker, SchemaVersion, encode_into};
 use townlet_transform::{Chain, ChainBuilder, HashKey, Redaction as RedactionAction, SchemaSource};
 use townlet_transform::{TransformSpec, ValidatorMode};
 use townlet_transport::{Factory, Transport, TransportError};
 use townlet_worker::Options;
 
-use crate::config::{Provider, RedactAction, Redaction, SinkConfig, TelemetryConfig, TransformConfig, ValidationMode};
+use crate::config::{
+    Provider, RedactAction, Redaction, SinkConfig, TelemetryConfig, TransformConfig, ValidationMode, Wire,
+};
 
 /// The largest line that a buffer can hold, and who it is.
 const LARGEST_RECORD: u32 = (16 << 20) + (64 << 10);
@@ -169,9 +171,18 @@ pub fn start(config: &TelemetryConfig, factories: &Factories, identity: &Identit
     }
     let marker = marker_of(config, identity);
     for sink in &config.sinks {
-        builder = add_sink(builder, sink, factories, &marker)?;
+        builder = add_sink(builder, sink, factories, &marker)?.states(&sink.name, state_form(config, sink));
     }
     Ok(builder.start()?)
+}
+
+/// The form in which a sink gets states.
+fn state_form(config: &TelemetryConfig, sink: &SinkConfig) -> StateForm {
+    match config.wire {
+        Wire::Legacy => StateForm::Legacy(sink.keyframes),
+        Wire::Current if config.diff_enabled => StateForm::Diffs(sink.keyframes),
+        Wire::Current => StateForm::Whole,
+    }
 }
 
 fn add_sink(builder: Builder, sink: &SinkConfig, factories: &Factories, marker: &Bytes) -> Result<Builder, StartError> {

@@ -8,6 +8,8 @@ use crate::support::{accept, findings, only_error};
 const BOUNDED: &[(&str, &str, &str, &str, &str)] = &[
     ("transport.connect_timeout_seconds", "0", "60", "-0.1", "60.1"),
     ("transport.send_timeout_seconds", "0", "60", "-0.1", "60.1"),
+    ("transport.keyframe_every", "0", "1000000", "-1", "1000001"),
+    ("transport.keyframe_bytes", "0", "1099511627776", "-1", "1099511627777"),
     ("transport.worker_poll_seconds", "0.01", "10", "0.009", "10.1"),
     ("transport.retry.max_attempts", "0", "10", "-1", "11"),
     ("transport.retry.backoff_seconds", "0", "30", "-1", "30.5"),
@@ -84,7 +86,7 @@ fn file_limits_are_accepted_at_their_bounds_and_refused_beyond() {
 fn an_empty_block_has_the_documented_defaults() {
     let config = load_str("town.yaml", "telemetry:").unwrap().config;
     assert_eq!((config.provider, config.wire, config.redaction), (Provider::Full, Wire::Current, Redaction::Default));
-    assert!(!config.diff_enabled);
+    assert!(config.diff_enabled);
     assert!(config.transforms.is_empty());
     assert_eq!(config.sinks.len(), 1);
     let sink = &config.sinks[0];
@@ -160,14 +162,30 @@ fn a_timeout_of_zero_is_the_longest_one_and_says_so() {
 #[test]
 fn what_this_version_cannot_do_is_refused_and_not_ignored() {
     for (text, key) in [
-        ("telemetry: {diff_enabled: true}", "telemetry.diff_enabled"),
-        ("telemetry: {wire: legacy-0.9}", "telemetry.wire"),
         ("{telemetry: {}, runtime: {telemetry: http}}", "runtime.telemetry"),
         ("{telemetry: {}, runtime: {telemetry: {provider: dummy}}}", "runtime.telemetry"),
     ] {
         assert_eq!(only_error(text).0, format!("not_available {key}"));
     }
     assert!(!accept("telemetry: {diff_enabled: false}").config.diff_enabled);
+}
+
+#[test]
+fn states_go_out_as_diffs_unless_told_otherwise_and_old_readers_get_their_own_form() {
+    let accepted = |text: &str| accept(text).config;
+    assert!(accepted("telemetry: {diff_enabled: true}").diff_enabled);
+    assert_eq!(accepted("telemetry: {wire: legacy-0.9}").wire, Wire::Legacy);
+    let sink = accepted("telemetry: {transport: {keyframe_every: 0, keyframe_bytes: 9}}").sinks.remove(0);
+    assert_eq!((sink.keyframes.keyframe_every, sink.keyframes.keyframe_bytes), (0, 9));
+    assert_eq!(accepted("telemetry:").sinks[0].keyframes.keyframe_every, 600);
+    let coalesced = accepted("telemetry: {worker: {backpressure: coalesce}}");
+    assert_eq!(coalesced.sinks[0].worker.backpressure, Backpressure::Coalesce);
+    for text in
+        ["diff_enabled: false", "transport: {type: tcp, endpoint: 'a.example:1'}, worker: {backpressure: fan_out}"]
+    {
+        let (error, _) = only_error(&format!("telemetry: {{wire: legacy-0.9, {text}}}"));
+        assert_eq!(error, "conflict telemetry.wire");
+    }
 }
 
 #[test]

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use bytes::Bytes;
 use proptest::prelude::*;
 use townlet_pipeline::{
-    Backpressure, Cadence, NoReceipt, Options, SinkInfo, SpillOptions, SpillSettings, StateForm, Telemetry,
+    Backpressure, Cadence, NoReceipt, Options, SinkInfo, SpillOptions, SpillSettings, StateForm, TapOptions, Telemetry,
 };
 use townlet_schema::snapshot::{PolicyIdentity, WorldEvent};
 use townlet_schema::{ENVELOPE_KEYS, Json, Kind, Object, Snapshot, read_head};
@@ -13,7 +13,7 @@ use townlet_state::{Follower, Step as Followed};
 use townlet_testkit::{Script, Step};
 use townlet_transport::{ErrorKind, Level, Transport};
 
-use crate::fakes::{With, books, builder, delivered, drops, eager, eventually, lazy, ms, order, text};
+use crate::fakes::{PATIENCE, With, books, builder, delivered, drops, eager, eventually, lazy, ms, order, text};
 
 /// A town with some prices that stay, one that moves, an event of the tick and a secret.
 fn town(tick: u64) -> Snapshot {
@@ -155,9 +155,15 @@ fn states_that_find_no_room_merge_and_events_of_their_ticks_are_kept() {
     for form in [StateForm::Whole, DIFFS] {
         let script = Script::new();
         let telemetry = builder().scripted(coalescing("main"), &script).states("main", form).start().unwrap();
+        let mut tap = telemetry.tap(&TapOptions { kinds: vec![Kind::Snapshot], ..TapOptions::default() });
+        let mut rendered = |seq| {
+            let frame = tap.next(PATIENCE).unwrap();
+            assert_eq!(frame.seq(), seq);
+        };
         script.hold_next_send();
         telemetry.emit_snapshot(1, town(1)).unwrap();
-        assert!(script.wait_until_held(crate::fakes::PATIENCE));
+        rendered(1);
+        assert!(script.wait_until_held(PATIENCE));
         let orders = telemetry.stream("orders").unwrap();
         for id in 1..=4 {
             orders.emit(id, order(id)).unwrap();
@@ -166,9 +172,8 @@ fn states_that_find_no_room_merge_and_events_of_their_ticks_are_kept() {
             let seq = telemetry.emit_snapshot(tick, town(tick)).unwrap();
             assert_eq!((seq.seq, seq.dropped), (tick, None));
             // Each is rendered before the next one comes: what waits to be rendered cannot merge.
-            eventually("it is rendered", || telemetry.latest_transport_status().queue_length <= 8);
+            rendered(tick);
             assert_eq!(books(&telemetry, "main").residual(), 0);
-            crate::fakes::pass(ms(1));
         }
         script.release();
         eventually("all is settled", || books(&telemetry, "main").buffered == 0);
@@ -218,7 +223,7 @@ fn states_that_went_through_a_spill_are_whole_and_diffs_go_on_behind_them() {
     script.fail_next_connects(20, ErrorKind::Unavailable);
     let options = Options {
         backpressure: Backpressure::Spill,
-        block_timeout: crate::fakes::PATIENCE,
+        block_timeout: PATIENCE,
         max_queue_length: 20,
         max_batch_size: 5,
         ..eager("main")
@@ -295,12 +300,12 @@ proptest! {
             telemetry.emit_snapshot(tick, town(tick)).unwrap();
             telemetry.emit_named("door", tick, Json::Null).unwrap();
         }
-        telemetry.flush(crate::fakes::PATIENCE);
+        telemetry.flush(PATIENCE);
         // All faults are over by the end of this one.
         let last = *ticks.end() + 100;
         for tick in *ticks.end() + 1..=last {
             telemetry.emit_snapshot(tick, town(tick)).unwrap();
-            telemetry.flush(crate::fakes::PATIENCE);
+            telemetry.flush(PATIENCE);
         }
         let expected = whole_states(&whole.received());
         let seen = followed(&script.received());
@@ -326,7 +331,7 @@ fn the_receipt_of_a_state_that_another_took_the_place_of_says_so() {
     script.hold_next_send();
     let states = telemetry.stream::<Snapshot>("states").unwrap();
     states.emit(1, town(1)).unwrap();
-    assert!(script.wait_until_held(crate::fakes::PATIENCE));
+    assert!(script.wait_until_held(PATIENCE));
     let (_, receipts) = states.emit_with_receipt(2, town(2)).unwrap();
     let mut tick = 2;
     eventually("it is merged", || {
