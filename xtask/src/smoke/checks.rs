@@ -24,7 +24,7 @@ pub(super) const ALL: &[(&str, &str, Check)] = &[
     ("plaintext_refused", "plaintext needs both flags and a loopback end point", plaintext_refused),
     ("buffer_fits_cadence", "buffer limits are checked against the tick cadence", buffer_fits_cadence),
     ("transport_file", "the file sink holds every delivered frame", transport_file),
-    ("client_parse", "a client parses the stream, a snapshot a tick", client_parse),
+    ("client_parse", "a client parses the stream, a state a tick", client_parse),
     ("transport_stdout", "the stdout sink writes whole lines, its log goes elsewhere", transport_stdout),
     ("collector_listens", "the end point is there", collector_listens),
     ("tls_validate", "handshake, chain, host name and expiry, seen by our client", tls_validate),
@@ -119,13 +119,13 @@ fn client_parse(ground: &mut Ground) -> Result<Verdict> {
     let stream = ground.out.join("telemetry_stream_sample.jsonl");
     let inspection = ground.townlet.inspect(&stream)?;
     inspection.is_clean()?;
-    let snapshots = inspection.kind("snapshot");
-    ensure!(snapshots == RUN.ticks, "{snapshots} snapshots in {} ticks", RUN.ticks);
+    let (snapshots, diffs) = (inspection.kind("snapshot"), inspection.kind("diff"));
+    ensure!(snapshots + diffs == RUN.ticks, "{snapshots} snapshots and {diffs} diffs in {} ticks", RUN.ticks);
     let text = std::fs::read_to_string(&stream)?;
     let kind = |line: &str| Some(serde_json::from_str::<Value>(line).ok()?.get("payload_type")?.as_str()?.to_owned());
     let first_state = text.lines().filter_map(kind).find(|kind| kind == "snapshot" || kind == "diff");
     ensure!(first_state.as_deref() == Some("snapshot"), "the first state is {first_state:?}");
-    Ok(Passed(format!("{} records: {snapshots} snapshots, 0 invalid", inspection.records)))
+    Ok(Passed(format!("{} records: {snapshots} snapshots, {diffs} diffs, 0 invalid", inspection.records)))
 }
 
 fn transport_stdout(ground: &mut Ground) -> Result<Verdict> {

@@ -10,6 +10,7 @@ mod follow;
 mod probe;
 mod report;
 mod sizes;
+mod states;
 mod trace;
 
 use std::collections::BTreeMap;
@@ -29,6 +30,7 @@ use crate::server::reason_key;
 use follow::Follow;
 use probe::{Cadence, Class, Compared};
 use sizes::Sizes;
+use states::States;
 
 /// Unreadable lines that are listed.
 const INVALID_LISTED: usize = 100;
@@ -109,12 +111,14 @@ struct Inspector<'a> {
     options: &'a InspectOptions,
     report: InspectReport,
     follow: Follow,
+    states: States,
     sizes: Sizes,
 }
 
 impl<'a> Inspector<'a> {
     fn new(options: &'a InspectOptions) -> Self {
-        Self { options, report: InspectReport::default(), follow: Follow::default(), sizes: Sizes::default() }
+        let (follow, states, sizes) = (Follow::default(), States::default(), Sizes::default());
+        Self { options, report: InspectReport::default(), follow, states, sizes }
     }
 
     fn line(&mut self, line: &[u8]) {
@@ -144,7 +148,11 @@ impl<'a> Inspector<'a> {
             Err(error) => return self.invalid(reason_key(error.kind()), error.to_string()),
         };
         let class = Class::of(&record);
-        let compared = Compared::of(text);
+        let compared = match class.cadence {
+            Cadence::State => self.states.record(&head, text),
+            _ => None,
+        };
+        let compared = compared.unwrap_or_else(|| Compared::of(text));
         self.report.records += 1;
         self.sizes.add(size as u64);
         count(&mut self.report.by_kind, class.name);
@@ -185,7 +193,7 @@ impl<'a> Inspector<'a> {
     }
 
     fn finish(self) -> InspectReport {
-        let Self { mut report, follow, sizes, .. } = self;
+        let Self { mut report, follow, states, sizes, .. } = self;
         let mut names = Vec::new();
         for run in &follow.runs {
             let summary = run.summary();
@@ -207,6 +215,7 @@ impl<'a> Inspector<'a> {
         report.runs = follow.runs.len() as u64;
         report.record_bytes = sizes.summary();
         report.tick_gaps = follow.tick_gaps;
+        report.state_gaps = states.gaps;
         report.tick_gap_list = follow.listed;
         report.unfollowed = follow.unfollowed;
         report.traces = follow.runs.into_iter().map(|run| run.trace).collect();

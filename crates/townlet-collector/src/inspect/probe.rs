@@ -8,7 +8,7 @@ use std::hash::{DefaultHasher, Hasher};
 use serde::Deserialize;
 use serde::de::{DeserializeSeed, Deserializer, Error, MapAccess, SeqAccess, Visitor};
 use serde_json::value::RawValue;
-use townlet_schema::{Kind, Record};
+use townlet_schema::{Json, Kind, Object, Record};
 
 /// What a record is, over all schema versions.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -93,6 +93,17 @@ pub(super) struct Observation {
 }
 
 impl Compared {
+    /// The parts of a state that diffs led to.
+    pub(super) fn of_state(sections: &Object) -> Self {
+        let queue = sections.get("queue_metrics").and_then(Json::as_object);
+        let number = |(name, value): (&str, &Json)| Some((name.to_owned(), value.as_number()?.as_f64()));
+        Self {
+            runtime_variant: sections.get("runtime_variant").map(|variant| variant.as_str().map(str::to_owned)),
+            queue_metrics: queue.map(|metrics| metrics.iter().filter_map(number).collect()),
+            ..Self::default()
+        }
+    }
+
     /// Takes the parts from a line, from inside `changes` of a diff, and from
     /// inside an observation's `envelope` and `global`. Parts of another shape
     /// than expected are as good as absent: what is wrong with a body has been

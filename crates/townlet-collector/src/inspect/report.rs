@@ -26,6 +26,9 @@ pub struct InspectReport {
     pub runs: u64,
     /// Jumps of the tick by more than one between neighbouring states of a stream.
     pub tick_gaps: u64,
+    /// Diffs of a state that is not there, or that they do not fit: what they lead
+    /// to is not known until the next whole state.
+    pub state_gaps: u64,
     /// Records that were there before.
     pub duplicates: u64,
     /// Lines of text that are no record, such as logs, those written as JSON
@@ -72,7 +75,8 @@ pub struct InspectReport {
 impl InspectReport {
     /// True where every line could be read and nothing is missing or doubled.
     pub fn is_clean(&self) -> bool {
-        self.invalid == 0 && self.tick_gaps == 0 && self.duplicates == 0 && self.missing == 0
+        let gaps = self.tick_gaps + self.state_gaps + self.missing;
+        self.invalid == 0 && self.duplicates == 0 && gaps == 0
     }
 }
 
@@ -118,6 +122,9 @@ impl fmt::Display for InspectReport {
         }
         if self.tick_gaps > 10 {
             writeln!(f, "  and {} more", self.tick_gaps - 10)?;
+        }
+        if self.state_gaps > 0 {
+            writeln!(f, "state gaps       {} diffs of a state that is not there", self.state_gaps)?;
         }
         writeln!(f, "duplicates       {}", self.duplicates)?;
         writeln!(f, "missing          {} (by seq), {} out of order", self.missing, self.out_of_order)?;

@@ -2,7 +2,7 @@
 
 use townlet_collector::inspect::{Drift, FindingKind, InspectOptions, compare, inspect};
 
-use crate::inspect_files::{OBSERVATIONS, look, phase3};
+use crate::inspect_files::{OBSERVATIONS, look, phase3, town_of};
 
 fn drift(baseline: &[u8], candidate: &[u8]) -> Drift {
     compare(&look(baseline), &look(candidate))
@@ -136,4 +136,13 @@ fn what_was_not_kept_for_comparing_is_said() {
     let found = compare(&short, &short);
     assert!(found.is_empty());
     assert!(found.notes.iter().any(|note| note.contains("from tick")), "{found}");
+}
+
+#[test]
+fn states_behind_diffs_are_compared_like_whole_ones() {
+    let [whole, diffs] = [false, true].map(|diffs| town_of(diffs, |tick| tick / 10).concat());
+    assert!(drift(&whole, &diffs).is_empty(), "{:?}", drift(&whole, &diffs));
+    let other = town_of(true, |tick| if tick < 25 { tick / 10 } else { 9 }).concat();
+    let found = format!("{:?}", drift(&whole, &other));
+    assert!(found.contains("rotation_events") && found.contains("25"), "{found}");
 }

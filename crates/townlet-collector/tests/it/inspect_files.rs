@@ -3,6 +3,8 @@
 use std::path::PathBuf;
 
 use townlet_collector::inspect::{InspectOptions, InspectReport, inspect};
+use townlet_schema::{Json, Kind, LineExtra, LinePrefix, SchemaVersion, Snapshot, encode_into};
+use townlet_state::{Cadence, State, StateEncoder};
 
 use crate::support::*;
 
@@ -192,4 +194,44 @@ mod any_bytes {
             prop_assert_eq!(report.records + report.noise_lines + report.invalid + report.blank_lines, lines);
         }
     }
+}
+
+/// Forty ticks of a town, a line each: with diffs, or each state whole.
+pub(crate) fn town_of(diffs: bool, rotations: impl Fn(u64) -> u64) -> Vec<Vec<u8>> {
+    let run = run_id(3);
+    let prefix = |kind| LinePrefix::new(SchemaVersion::CURRENT, kind, &run, "town");
+    let (whole, diff) = (prefix(Kind::Snapshot), prefix(Kind::Diff));
+    let mut encoder = StateEncoder::new(Cadence::default());
+    let mut line_of = |tick: u64| {
+        let mut town = Snapshot::default();
+        town.queue_metrics.rotation_events = rotations(tick);
+        town.economy_settings = (0..20).map(|n| (format!("price_{n}"), tick as f64)).collect();
+        let (mut body, mut line) = (Vec::new(), Vec::new());
+        if !diffs {
+            encode_into(&town, &mut body).unwrap();
+            whole.write_line(tick, tick, LineExtra::default(), &body, &mut line);
+            return line;
+        }
+        let sections = Json::from_serialize(&town).unwrap().as_object().unwrap().clone();
+        let rendered = encoder.render(&State::new(tick, tick, sections), &mut body);
+        let prefix = if rendered.is_keyframe() { &whole } else { &diff };
+        prefix.write_line(tick, tick, rendered.extra(), &body, &mut line);
+        line
+    };
+    (1..=40).map(&mut line_of).collect()
+}
+
+#[test]
+fn diffs_are_followed_and_a_lost_one_is_a_gap_until_the_next_whole_state() {
+    let lines = town_of(true, |tick| tick / 10);
+    let report = look(&lines.concat());
+    assert!(report.is_clean(), "{report}");
+    assert_eq!((report.by_kind["snapshot"], report.by_kind["diff"]), (1, 39));
+    assert_eq!(report.run_list[0].streams["town"].sequence.as_ref().unwrap().counts.distinct, 40);
+    let mut torn = lines;
+    torn.remove(20);
+    let report = look(&torn.concat());
+    assert_eq!((report.state_gaps, report.missing, report.tick_gaps), (19, 1, 1));
+    assert!(!report.is_clean());
+    assert!(report.to_string().contains("state gaps       19 diffs of a state that is not there"), "{report}");
 }

@@ -110,3 +110,17 @@ fn the_largest_numbers_do_no_harm() {
     assert_eq!(tracker.observe(number(u64::MAX - 1), None), Arrival::Filled);
     assert_eq!(tracker.missing(), u64::MAX - 3);
 }
+
+#[test]
+fn a_whole_state_is_the_arrival_of_its_number_where_that_is_new_and_else_only_a_keyframe() {
+    let mut tracker = SequenceTracker::new(4);
+    let seq = |n| NonZeroU64::new(n).unwrap();
+    assert_eq!(tracker.observe_keyframe(seq(1), 0, Some(1)), Arrival::Next);
+    assert_eq!(tracker.observe(seq(2), Some(2)), Arrival::Next);
+    assert_eq!(tracker.observe_keyframe(seq(4), 0, Some(4)), Arrival::Next, "after a loss");
+    assert_eq!(tracker.observe_keyframe(seq(4), 0, Some(4)), Arrival::Duplicate);
+    assert_eq!(tracker.observe_keyframe(seq(4), 1, Some(4)), Arrival::Next, "another rendering is kept");
+    assert_eq!(tracker.observe_keyframe(seq(3), 0, Some(3)), Arrival::Filled);
+    let counts = tracker.counts();
+    assert_eq!((counts.distinct, counts.duplicates, counts.keyframes, tracker.missing()), (4, 1, 4, 0));
+}
