@@ -85,13 +85,13 @@ fn a_changed_file_goes_elsewhere_and_a_broken_one_changes_nothing() {
     town.says("ticks/sec");
     assert!(town.child.wait().unwrap().success(), "the books balance");
 
-    // Every snapshot is in one of the two, none in both.
+    // Every state is in one of the two, none in both.
     let mut seqs: Vec<u64> = [&first, &second]
         .into_iter()
         .flat_map(|folder| lines_below(folder))
-        .filter(|line| line["payload_type"] == "snapshot")
+        .filter(|line| line["payload_type"] == "snapshot" || line["payload_type"] == "diff")
         .map(|line| line["seq"].as_u64().unwrap())
         .collect();
     seqs.sort_unstable();
-    assert!(seqs.iter().copied().eq(1..=seqs.len() as u64), "{} snapshots", seqs.len());
+    assert!(seqs.iter().copied().eq(1..=seqs.len() as u64), "{} states", seqs.len());
 }

@@ -98,7 +98,8 @@ impl Compared {
         let queue = sections.get("queue_metrics").and_then(Json::as_object);
         let number = |(name, value): (&str, &Json)| Some((name.to_owned(), value.as_number()?.as_f64()));
         Self {
-            runtime_variant: sections.get("runtime_variant").map(|variant| variant.as_str().map(str::to_owned)),
+            // A null says as little as no key does, as in a line.
+            runtime_variant: sections.get("runtime_variant").and_then(Json::as_str).map(|name| Some(name.to_owned())),
             queue_metrics: queue.map(|metrics| metrics.iter().filter_map(number).collect()),
             ..Self::default()
         }
