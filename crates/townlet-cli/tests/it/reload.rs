@@ -51,7 +51,12 @@ fn config(folder: &Path, name: &str, rest: &str) -> String {
     write(
         folder,
         "town.yaml",
-        &format!("telemetry:\n  transport:\n    type: file\n    file_path: {}\n{rest}", out.display()),
+        // Lossless, however slow the machine is.
+        &format!(
+            "telemetry:\n  worker: {{backpressure: block, block_timeout_seconds: 5}}\n  transport:\n    type: file\n    \
+             file_path: {}\n{rest}",
+            out.display()
+        ),
     )
 }
 
