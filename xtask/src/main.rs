@@ -4,12 +4,13 @@
 //! `townlet-*` crate, so it still builds when the product does not, and it holds no product logic: what a check needs
 //! to know about telemetry, it asks the `townlet` binary.
 //!
-//! Exit codes: 0 everything holds, 1 a finding, 2 wrong usage.
+//! Exit codes: 0 everything holds, 1 a finding, 2 wrong usage; of `prove` also 3, something could not be measured.
 
 mod artifacts;
 mod ci;
 mod fuzz;
 mod process;
+mod prove;
 mod samples;
 mod schema;
 mod smoke;
@@ -61,6 +62,12 @@ enum Task {
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         rest: Vec<String>,
     },
+    /// The promised figures, measured by `townlet-lab` in release; all arguments go to the binary (`-- --help`).
+    Prove {
+        /// Arguments of the measuring binary: --json, --only NAME, --quick, --full.
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        rest: Vec<String>,
+    },
 }
 
 #[derive(Args)]
@@ -93,7 +100,7 @@ struct SamplesMode {
 
 fn main() -> ExitCode {
     match run(Arguments::parse().task) {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(code) => code,
         Err(error) => {
             eprintln!("xtask: {error:#}");
             ExitCode::FAILURE
@@ -101,27 +108,33 @@ fn main() -> ExitCode {
     }
 }
 
-fn run(task: Task) -> Result<()> {
+fn run(task: Task) -> Result<ExitCode> {
     let root = root();
     match task {
-        Task::Ci => ci::run(root),
-        Task::Tidy => tidy::run(root),
-        Task::Schema(mode) => schema::run(root, &Artifacts::build(root, Build::SchemaExample)?, mode.bless),
+        Task::Ci => ci::run(root)?,
+        Task::Tidy => tidy::run(root)?,
+        Task::Schema(mode) => schema::run(root, &Artifacts::build(root, Build::SchemaExample)?, mode.bless)?,
         Task::Samples(mode) => {
             let townlet = given_or_built(root, mode.townlet, Build::Townlet)?;
-            if mode.capture { samples::capture(root, &townlet, mode.replace) } else { samples::check(root, &townlet) }
+            if mode.capture {
+                samples::capture(root, &townlet, mode.replace)?;
+            } else {
+                samples::check(root, &townlet)?;
+            }
         }
         Task::Smoke { out, release, townlet } => {
             let build = if release { Build::TownletRelease } else { Build::Townlet };
-            smoke::run(root, &given_or_built(root, townlet, build)?, &out)
+            smoke::run(root, &given_or_built(root, townlet, build)?, &out)?;
         }
         Task::Fuzz(asked) => fuzz::run(root, asked),
         Task::Bench { rest } => process::run(
             process::cargo(root)
                 .args(["run", "--release", "--package", "townlet-lab", "--bin", "bench", "--"])
                 .args(rest),
-        ),
+        )?,
+        Task::Prove { rest } => return prove::run(root, &rest),
     }
+    Ok(ExitCode::SUCCESS)
 }
 
 fn given_or_built(root: &Path, given: Option<PathBuf>, build: Build) -> Result<PathBuf> {

@@ -1,9 +1,11 @@
-//! Benchmarks against other pipelines, in one run, as ratios.
+//! Benchmarks against other pipelines, in one run, as ratios; and the promised
+//! figures, each with a measurement.
 //!
 //! **What it is.** The program `bench` measures what a call of `emit` costs, how
 //! many events get to a file or a peer, what the transforms take and how fast a
 //! collector takes lines in, each beside other ways to do the same, and holds
-//! the figures against [`budgets`].
+//! the figures against [`budgets`]. The program `prove` measures what is promised
+//! beside speed: see [`prove`].
 //!
 //! **What it is not.** Not a micro-benchmark of functions, and no source of
 //! absolute figures: the speed of a shared machine drifts by a factor of two.
@@ -47,6 +49,7 @@ pub mod emit;
 pub mod end_to_end;
 pub mod measure;
 pub mod ours;
+pub mod prove;
 pub mod report;
 pub mod rivals;
 pub mod scale;

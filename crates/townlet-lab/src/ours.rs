@@ -1,5 +1,6 @@
 //! The pipeline under test, set up as a host of this workload would set it up.
 
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use anyhow::ensure;
@@ -113,14 +114,11 @@ impl Ours {
             Destination::File(path) => builder.sink(options, SinkInfo::new("file"), move || {
                 Ok(Box::new(FileTransport::new(FileOptions::new(&path))?))
             }),
-            Destination::Tcp(addr) => {
-                let both = PlaintextFlags { allow_plaintext: true, dev_allow_plaintext: true };
-                let leave = Plaintext::allow(both, &Endpoint::parse(&addr.to_string())?)?;
-                tcp(builder, options, TcpOptions::plaintext(leave))
-            }
+            Destination::Tcp(addr) => tcp(builder, options, plaintext(addr)?),
             Destination::Tls(addr, ca) => {
                 let client = ClientOptions { ca_file: Some(ca), ..ClientOptions::default() };
-                tcp(builder, options, TcpOptions::new(Endpoint::parse(&addr.to_string())?, Security::Tls(client)))
+                let to = TcpOptions::new(Endpoint::parse(&addr.to_string())?, Security::Tls(client));
+                tcp(builder, options, patient(to))
             }
         };
         let telemetry = builder.start()?;
@@ -129,9 +127,22 @@ impl Ours {
     }
 }
 
-fn tcp(builder: townlet_pipeline::Builder, options: Options, mut to: TcpOptions) -> townlet_pipeline::Builder {
-    // A shared machine may stall the receiver for longer than the default second.
-    to.send_timeout = Duration::from_secs(20);
+/// How a receiver of this machine is reached in the open.
+///
+/// # Errors
+/// An address that may not be reached without TLS.
+pub fn plaintext(addr: SocketAddr) -> anyhow::Result<TcpOptions> {
+    let both = PlaintextFlags { allow_plaintext: true, dev_allow_plaintext: true };
+    let leave = Plaintext::allow(both, &Endpoint::parse(&addr.to_string())?)?;
+    Ok(patient(TcpOptions::plaintext(leave)))
+}
+
+/// A shared machine may stall the receiver for longer than the default second.
+fn patient(to: TcpOptions) -> TcpOptions {
+    TcpOptions { send_timeout: Duration::from_secs(20), ..to }
+}
+
+fn tcp(builder: townlet_pipeline::Builder, options: Options, to: TcpOptions) -> townlet_pipeline::Builder {
     builder.sink(options, SinkInfo::new("tcp"), move || Ok(Box::new(TcpTransport::new(to.clone())?)))
 }
 

@@ -14,6 +14,9 @@ use townlet_sim::{World, WorldOptions};
 /// Events that a host of this workload emits in one tick.
 pub const EVENTS_PER_TICK: u64 = 1000;
 
+/// What the event with the number 0 carries as its `sample`; the next one carries 1 more.
+pub const FIRST_SAMPLE: u64 = 1_000_000;
+
 const ZONES: [&str; 4] = ["north-yard", "mill-street", "harbour", "old-market"];
 const ACTIONS: [&str; 4] = ["move", "trade", "repair", "rest"];
 
@@ -66,7 +69,7 @@ impl Reading {
                 zone: ZONES[(n % 4) as usize],
                 action: ACTIONS[(n / 4 % 4) as usize],
                 outcome: "accepted",
-                sample: 1_000_000 + n,
+                sample: FIRST_SAMPLE + n,
                 at_us: 1_764_000_000_000_000 + n * 10,
                 x: step(9_973) / 8.0,
                 y: step(7_919) / 8.0,

@@ -10,7 +10,8 @@ use std::time::Duration;
 use opentelemetry::logs::{AnyValue, Logger, LoggerProvider};
 use opentelemetry_sdk::error::{OTelSdkError, OTelSdkResult};
 use opentelemetry_sdk::logs::{
-    BatchConfigBuilder, BatchLogProcessor, LogBatch, LogExporter, SdkLogRecord, SdkLogger, SdkLoggerProvider,
+    BatchConfig, BatchConfigBuilder, BatchLogProcessor, LogBatch, LogExporter, SdkLogRecord, SdkLogger,
+    SdkLoggerProvider,
 };
 
 use super::{GATHERED, Pipeline, QUEUE_EVENTS, Share};
@@ -30,11 +31,18 @@ impl Otel {
     /// # Errors
     /// A destination that cannot be opened.
     pub fn start(destination: &Destination) -> anyhow::Result<Self> {
-        Ok(Self::over(LineExporter(Mutex::new(Some((destination.writer()?, Vec::with_capacity(2 * GATHERED)))))))
+        Ok(Self::over(LineExporter::to(destination)?, at_its_best()))
     }
 
-    fn over(exporter: impl LogExporter + 'static) -> Self {
-        let config = BatchConfigBuilder::default().with_max_queue_size(QUEUE_EVENTS).build();
+    /// The same with the queue that it ships with, 2,048 records.
+    ///
+    /// # Errors
+    /// A destination that cannot be opened.
+    pub fn as_shipped(destination: &Destination) -> anyhow::Result<Self> {
+        Ok(Self::over(LineExporter::to(destination)?, BatchConfig::default()))
+    }
+
+    fn over(exporter: impl LogExporter + 'static, config: BatchConfig) -> Self {
         let processor = BatchLogProcessor::builder(exporter).with_batch_config(config).build();
         let provider = SdkLoggerProvider::builder().with_log_processor(processor).build();
         let logger = provider.logger("townlet-lab");
@@ -49,9 +57,13 @@ impl Otel {
     }
 }
 
+fn at_its_best() -> BatchConfig {
+    BatchConfigBuilder::default().with_max_queue_size(QUEUE_EVENTS).build()
+}
+
 /// The same with an exporter that forgets everything.
 pub fn null_logger() -> Otel {
-    Otel::over(NullExporter)
+    Otel::over(NullExporter, at_its_best())
 }
 
 impl Pipeline for Otel {
@@ -86,6 +98,10 @@ impl fmt::Debug for LineExporter {
 }
 
 impl LineExporter {
+    fn to(destination: &Destination) -> anyhow::Result<Self> {
+        Ok(Self(Mutex::new(Some((destination.writer()?, Vec::with_capacity(2 * GATHERED))))))
+    }
+
     fn take(&self, batch: &LogBatch<'_>) -> io::Result<()> {
         let mut open = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let Some((out, gathered)) = open.as_mut() else { return Err(io::ErrorKind::NotConnected.into()) };

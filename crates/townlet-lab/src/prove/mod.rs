@@ -1,0 +1,148 @@
+//! Figures that the pipeline promises, each a measurement that anybody can run again.
+//!
+//! **What it is.** [`FIGURES`] is a table of names, promises and functions. Each
+//! function sets the scene (real threads, sockets and processes), measures, and
+//! returns a [`Finding`]: what was measured, and every way in which the promise
+//! was missed. A new figure is one module and one row.
+//!
+//! **What it is not.** No benchmark: what is measured here is mostly counted, not
+//! timed. Where time is promised it is on the scale of a person or of the run itself.
+//!
+//! What cannot be measured on this machine is an error, never a pass.
+
+mod burst;
+mod dice;
+mod gate;
+mod isolation;
+pub mod memory;
+mod moody;
+mod pace;
+mod receiver;
+pub mod report;
+mod shutdown;
+
+use std::path::PathBuf;
+use std::time::Instant;
+
+use serde_json::Value;
+
+use self::report::Outcome;
+
+/// All figures, in the order in which they are measured.
+pub const FIGURES: &[Figure] = &[
+    Figure {
+        name: "burst",
+        promise: "200,000 unpaced events: block loses none; drop_oldest keeps exactly the newest that fit and counts \
+                  every other one",
+        measure: burst::measure,
+    },
+    Figure {
+        name: "shutdown",
+        promise: "in every race the statement balances; the deadline is overrun by at most 50 ms at p99 and never by \
+                  250 ms",
+        measure: shutdown::measure,
+    },
+    Figure {
+        name: "memory",
+        promise: "a dead sink at 50,000 events/s costs at most the configured bound and 16 MiB",
+        measure: memory::measure,
+    },
+    Figure {
+        name: "isolation",
+        promise: "one dead sink of four: the others' p99 from emit to delivery moves at most 25 %, and they lose \
+                  nothing",
+        measure: isolation::measure,
+    },
+];
+
+/// One promise and the way to check it.
+#[derive(Clone, Copy, Debug)]
+pub struct Figure {
+    /// As `--only` takes it.
+    pub name: &'static str,
+    /// What is claimed, in words.
+    pub promise: &'static str,
+    measure: fn(&Run) -> anyhow::Result<Finding>,
+}
+
+/// What a measurement is given.
+#[derive(Clone, Debug)]
+pub struct Run {
+    /// How much is measured.
+    pub effort: Effort,
+    /// This program, for measurements that need a process of their own.
+    pub program: PathBuf,
+    /// Where random choices begin. Equal seeds make equal choices; threads still race.
+    pub seed: u64,
+}
+
+/// How much is measured.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Effort {
+    /// To see that everything works; no figure of it means anything.
+    Smallest,
+    /// Under a minute in all.
+    Quick,
+    /// Scale 1: minutes.
+    Standard,
+    /// What the promise says, however long it takes.
+    Full,
+}
+
+impl Effort {
+    /// The amount of this effort.
+    pub fn pick<T>(self, smallest: T, quick: T, standard: T, full: T) -> T {
+        match self {
+            Self::Smallest => smallest,
+            Self::Quick => quick,
+            Self::Standard => standard,
+            Self::Full => full,
+        }
+    }
+
+    /// The name in reports.
+    pub fn as_str(self) -> &'static str {
+        self.pick("smallest", "quick", "standard", "full")
+    }
+}
+
+/// What a measurement has found.
+#[derive(Clone, Debug, Default)]
+pub struct Finding {
+    /// Names and values, in the order in which they were noted.
+    pub measured: Vec<(String, Value)>,
+    /// In which ways the promise was missed, in words; none where it was kept.
+    pub misses: Vec<String>,
+}
+
+impl Finding {
+    /// Notes a value. A float is rounded to what can be meant seriously.
+    pub fn note(&mut self, name: impl Into<String>, value: impl Into<Value>) {
+        let value = match value.into() {
+            Value::Number(n) if n.is_f64() => n.as_f64().map(|n| (n * 1e3).round() / 1e3).into(),
+            other => other,
+        };
+        self.measured.push((name.into(), value));
+    }
+
+    /// The promise is missed unless `holds`; `miss` says what was found instead.
+    pub fn require(&mut self, holds: bool, miss: impl FnOnce() -> String) {
+        if !holds {
+            self.misses.push(miss());
+        }
+    }
+}
+
+impl Figure {
+    /// The names of all figures.
+    pub fn names() -> impl Iterator<Item = &'static str> {
+        FIGURES.iter().map(|figure| figure.name)
+    }
+
+    /// Measures it and takes the time.
+    pub fn prove(&self, run: &Run) -> Outcome {
+        let began = Instant::now();
+        let found = (self.measure)(run);
+        Outcome { figure: *self, effort: run.effort, seconds: began.elapsed().as_secs_f64(), found }
+    }
+}

@@ -1,0 +1,100 @@
+//! The program that measures the promises, at the smallest scale of each.
+
+use std::process::{Command, Output};
+
+use serde_json::Value;
+use townlet_lab::prove::report::{Outcome, Verdict};
+use townlet_lab::prove::{Effort, FIGURES, Figure, Finding};
+
+fn prove(arguments: &[&str]) -> Output {
+    let run = Command::new(env!("CARGO_BIN_EXE_prove")).args(arguments).output();
+    run.unwrap_or_else(|error| panic!("starting prove: {error}"))
+}
+
+/// The smallest run of one figure: its JSON, which agrees with the exit code.
+fn smallest(name: &str) -> Value {
+    let run = prove(&["--smallest", "--json", "--seed", "7", "--only", name]);
+    let (out, err) = (String::from_utf8_lossy(&run.stdout), String::from_utf8_lossy(&run.stderr));
+    assert_eq!(out.lines().count(), 1, "one object a figure\n{out}\n{err}");
+    let figure: Value = serde_json::from_str(&out).unwrap_or_else(|error| panic!("{error}: {out}"));
+    let promise = FIGURES.iter().find(|figure| figure.name == name).map(|figure| figure.promise);
+    assert_eq!((figure["name"].as_str(), figure["promise"].as_str()), (Some(name), promise));
+    assert_eq!(figure["scale"], "smallest");
+    assert!(figure["seconds"].as_f64().is_some_and(|seconds| seconds > 0.0), "{figure:#}");
+    let misses = figure["misses"].as_array().map_or(0, Vec::len);
+    let code = match figure["pass"].as_bool() {
+        Some(true) => 0,
+        Some(false) => 1,
+        None => panic!("it was not measured: {figure:#}"),
+    };
+    assert_eq!((run.status.code(), misses == 0), (Some(code), code == 0), "{figure:#}\n{err}");
+    figure
+}
+
+#[test]
+fn a_burst_is_delivered_or_counted_and_the_receiver_agrees() {
+    let figure = smallest("burst");
+    assert_eq!(figure["pass"], true, "{figure:#}");
+    let measured = &figure["measured"];
+    assert_eq!(measured["block_lost"], 0);
+    let sum = |a: &str, b: &str| measured[a].as_u64().unwrap() + measured[b].as_u64().unwrap();
+    assert_eq!(sum("drop_oldest_delivered", "drop_oldest_counted"), 4_000);
+    assert_eq!((&measured["late_sink_newest_kept"], &measured["late_sink_counted"]), (&1_000.into(), &3_000.into()));
+    assert!(measured["otel_as_shipped_shutdown"].as_str().unwrap().starts_with("Ok"), "{measured:#}");
+}
+
+#[test]
+fn statements_balance_in_every_race_with_the_end() {
+    let figure = smallest("shutdown");
+    let measured = &figure["measured"];
+    assert_eq!((&measured["races"], &measured["wrong_statements"]), (&12.into(), &0.into()), "{figure:#}");
+    let count = |name: &str| measured[name].as_u64().unwrap();
+    assert_eq!(count("accepted_by_sinks"), count("delivered_by_sinks") + count("dropped_by_sinks"));
+    assert!(count("delivered_by_sinks") > 0 && count("dropped_by_sinks") > 0, "nothing was at stake: {figure:#}");
+}
+
+#[test]
+fn a_dead_sink_keeps_memory_within_its_bound() {
+    let figure = smallest("memory");
+    assert_eq!(figure["pass"], true, "{figure:#}");
+    for case in ["drop_oldest_refuses", "drop_oldest_hangs", "block_refuses", "block_hangs"] {
+        let dropped = figure["measured"][format!("{case}_dropped")].as_u64().unwrap();
+        assert!(dropped > 0, "{case}: its books say what a dead sink cost\n{figure:#}");
+    }
+}
+
+#[test]
+fn one_dead_sink_takes_nothing_from_the_others() {
+    let figure = smallest("isolation");
+    let measured = &figure["measured"];
+    for run in ["well", "refuses", "hangs"] {
+        assert_eq!(measured[format!("{run}_lost_by_others")], 0, "{figure:#}");
+        assert!(measured[format!("{run}_p99_us")].as_f64().unwrap() > 0.0, "{figure:#}");
+    }
+    assert!(measured["hangs_p99_ratio"].as_f64().unwrap() > 0.0, "{figure:#}");
+}
+
+#[test]
+fn a_figure_that_does_not_exist_is_refused_with_2_and_the_ones_that_do_are_named() {
+    let run = prove(&["--only", "speed"]);
+    assert_eq!(run.status.code(), Some(2));
+    let said = String::from_utf8_lossy(&run.stderr);
+    assert!(Figure::names().all(|name| said.contains(name)), "{said}");
+}
+
+#[test]
+fn what_could_not_be_measured_is_no_pass() {
+    let outcome = |found| Outcome { figure: FIGURES[0], effort: Effort::Quick, seconds: 1.0, found };
+    let mut missed = Finding::default();
+    missed.note("lost", 3);
+    missed.require(false, || "lost 3".to_owned());
+    let unknown = outcome(Err(anyhow::anyhow!("no such system")));
+    let missed = outcome(Ok(missed));
+    assert_eq!(outcome(Ok(Finding::default())).verdict(), Verdict::Pass);
+    assert_eq!((missed.verdict(), unknown.verdict()), (Verdict::Miss, Verdict::NotMeasured));
+    let json = |outcome: &Outcome| serde_json::from_str::<Value>(&outcome.to_json().unwrap()).unwrap();
+    assert_eq!((&json(&missed)["pass"], &json(&missed)["measured"]["lost"]), (&false.into(), &3.into()));
+    assert_eq!((&json(&unknown)["pass"], &json(&unknown)["error"]), (&Value::Null, &"no such system".into()));
+    assert!(missed.to_string().contains("missed    lost 3"), "{missed}");
+    assert!(unknown.to_string().contains("NOT MEASURED"), "{unknown}");
+}
