@@ -7,9 +7,11 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use anyhow::Context;
 use clap::builder::PossibleValuesParser;
 use clap::{Parser, Subcommand};
-use townlet_lab::prove::memory::{self, Case};
+use townlet_lab::prove::memory::Case;
+use townlet_lab::prove::outage::Service;
 use townlet_lab::prove::report::Verdict;
-use townlet_lab::prove::{Effort, FIGURES, Figure, Run};
+use townlet_lab::prove::start::{Backlog, Resume};
+use townlet_lab::prove::{Effort, FIGURES, Figure, Run, memory, outage, start};
 
 /// Measures what this pipeline promises and says what was kept.
 ///
@@ -46,12 +48,24 @@ enum Internal {
     /// Emits into a dead sink and prints the memory that it took.
     #[command(hide = true)]
     Hold(Case),
+    /// Receives until standard input ends.
+    #[command(hide = true)]
+    Collect(Service),
+    /// Leaves a backlog on disk.
+    #[command(hide = true)]
+    Backlog(Backlog),
+    /// Starts with a backlog and prints what that took.
+    #[command(hide = true)]
+    Resume(Resume),
 }
 
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
     let outcome = match &arguments.command {
         Some(Internal::Hold(case)) => memory::hold(case).map(|()| ExitCode::SUCCESS),
+        Some(Internal::Collect(service)) => outage::collect(service).map(|()| ExitCode::SUCCESS),
+        Some(Internal::Backlog(backlog)) => start::leave(backlog).map(|()| ExitCode::SUCCESS),
+        Some(Internal::Resume(resume)) => start::find(resume).map(|()| ExitCode::SUCCESS),
         None => run(&arguments),
     };
     outcome.unwrap_or_else(|error| {

@@ -75,6 +75,52 @@ fn one_dead_sink_takes_nothing_from_the_others() {
 }
 
 #[test]
+fn diffs_of_the_recorded_stream_are_small_whatever_the_effort() {
+    let figure = smallest("diff-size");
+    assert_eq!(figure["pass"], true, "{figure:#}");
+    assert_eq!((&figure["measured"]["ticks"], &figure["measured"]["keyframes"]), (&120.into(), &1.into()));
+}
+
+#[test]
+fn a_killed_collector_costs_nothing_and_doubles_nothing() {
+    let figure = smallest("outage");
+    assert_eq!(figure["pass"], true, "{figure:#}");
+    let measured = &figure["measured"];
+    assert_eq!((&measured["outage_0_3_s_lost"], &measured["outage_0_3_s_duplicates"]), (&0.into(), &0.into()));
+    assert!(measured["outage_0_3_s_spilled_at_most"].as_u64().unwrap() > 0, "{figure:#}");
+}
+
+#[test]
+fn every_event_with_a_receipt_gets_one_however_fast_they_come() {
+    let figure = smallest("durable");
+    let measured = &figure["measured"];
+    assert_eq!(measured["event_bytes"], 256);
+    for pace in ["unpaced", "paced", "calm"] {
+        assert!(measured[format!("{pace}_per_s")].as_f64().unwrap() > 0.0, "{figure:#}");
+        let quantile = |name: &str| measured[format!("{pace}_receipt_{name}_us")].as_f64().unwrap();
+        assert!(quantile("p50") > 0.0 && quantile("p50") <= quantile("p99"), "{figure:#}");
+    }
+}
+
+#[test]
+fn damaged_spools_open_and_go_on() {
+    let figure = smallest("spool");
+    assert_eq!(figure["pass"], true, "{figure:#}");
+    let measured = &figure["measured"];
+    assert_eq!((&measured["spools"], &measured["failed"], &measured["panics"]), (&50.into(), &0.into(), &0.into()));
+    assert!(measured["files_quarantined"].as_u64().unwrap() > 0, "{figure:#}");
+}
+
+#[test]
+fn a_backlog_is_found_whole_by_every_start_and_drained_by_the_last() {
+    let figure = smallest("start");
+    let measured = &figure["measured"];
+    let count = |name: &str| measured[name].as_u64().unwrap();
+    assert!(count("recovered") >= count("backlog_events") && count("backlog_events") > 1_000, "{figure:#}");
+    assert_eq!(count("delivered"), count("recovered") + 1, "{figure:#}");
+}
+
+#[test]
 fn a_figure_that_does_not_exist_is_refused_with_2_and_the_ones_that_do_are_named() {
     let run = prove(&["--only", "speed"]);
     assert_eq!(run.status.code(), Some(2));
