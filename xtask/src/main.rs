@@ -126,7 +126,7 @@ fn run(task: Task) -> Result<ExitCode> {
             let build = if release { Build::TownletRelease } else { Build::Townlet };
             smoke::run(root, &given_or_built(root, townlet, build)?, &out)?;
         }
-        Task::Fuzz(asked) => fuzz::run(root, asked),
+        Task::Fuzz(asked) => fuzz::run(root, asked)?,
         Task::Bench { rest } => process::run(
             process::cargo(root)
                 .args(["run", "--release", "--package", "townlet-lab", "--bin", "bench", "--"])
