@@ -12,7 +12,7 @@ use crate::dynamic::NamedEvent;
 use crate::error::BuildError;
 use crate::intake::MAX_SINKS;
 use crate::peer::{Rendering, StateForm};
-use crate::shared::{Shared, SinkSeat};
+use crate::shared::{Fittings, Shared, SinkSeat};
 use crate::slots::{SharedMake, Slot};
 use crate::spooling::{self, Group, SpillSettings};
 use crate::stage::Stage;
@@ -165,7 +165,8 @@ impl Builder {
         }
         let states_only = (0..).zip(&forms).filter(|(_, form)| matches!(form, StateForm::Legacy(_)));
         let states_only = states_only.fold(0, |bits, (sink, _)| bits | 1 << sink);
-        let shared = Arc::new(Shared::new(sinks, streams, stage, inline, spooler_of, opened.len(), slots, states_only));
+        let fittings = Fittings { spooler_of, spills: opened.len(), slots, states_only };
+        let shared = Arc::new(Shared::new(sinks, fittings, streams, stage, inline));
         let telemetry = Telemetry::new(Arc::clone(&shared), self.producer, self.runtime_variant, recovered)?;
         for (index, log) in opened.into_iter().enumerate() {
             log.start(&shared, index)?;

@@ -90,18 +90,26 @@ impl fmt::Debug for Shared {
     }
 }
 
+/// What belongs to the sinks beside their machines.
+pub(crate) struct Fittings {
+    /// For each sink the number of its spill, of `spills`.
+    pub(crate) spooler_of: Vec<Option<usize>>,
+    pub(crate) spills: usize,
+    /// For each sink its transport.
+    pub(crate) slots: Vec<Slot>,
+    /// The sinks that get states alone, as bits.
+    pub(crate) states_only: u32,
+}
+
 impl Shared {
-    /// `spooler_of`: for each sink the number of its spill, of `spills`.
     pub(crate) fn new(
         sinks: Vec<Sink>,
+        fittings: Fittings,
         streams: Streams,
         stage: Stage,
         inline_stage: bool,
-        spooler_of: Vec<Option<usize>>,
-        spills: usize,
-        slots: Vec<Slot>,
-        states_only: u32,
     ) -> Self {
+        let Fittings { spooler_of, spills, slots, states_only } = fittings;
         let options = || sinks.iter().map(|s| s.main().options());
         let may_block = options().any(|o| matches!(o.backpressure, Backpressure::Block | Backpressure::Spill));
         let at_once = options().any(|o| o.flush_interval.is_zero() || o.flush_interval_ticks == 0);
