@@ -162,6 +162,12 @@ pub fn leave(backlog: &Backlog) -> anyhow::Result<()> {
     let (_, statement) = telemetry.statements().into_iter().next().context("a pipeline without a sink")?;
     ensure!(statement.account.dropped() == 0, "the disk did not take everything: {statement:?}");
     println!("{}", serde_json::to_string(&Left { events: statement.spilled, bytes })?);
+    end_without_shutdown()
+}
+
+/// As a kill does, so that the log is left as it is.
+#[expect(clippy::disallowed_methods, reason = "skipping every destructor is the point")]
+fn end_without_shutdown() -> ! {
     std::process::exit(0)
 }
 
@@ -199,7 +205,7 @@ pub fn find(resume: &Resume) -> anyhow::Result<()> {
     if !resume.drain {
         println!("{}", serde_json::to_string(&account)?);
         // The next start is to find what this one found.
-        std::process::exit(0);
+        end_without_shutdown();
     }
     let statement = loop {
         let (_, statement) = telemetry.statements().into_iter().next().context("a pipeline without a sink")?;

@@ -17,14 +17,14 @@ use crate::fakes::{PATIENCE, With, books, builder, delivered, drops, eager, even
 
 /// A town with some prices that stay, one that moves, an event of the tick and a secret.
 fn town(tick: u64) -> Snapshot {
-    let mut town = Snapshot::default();
-    town.economy_settings = (0..40).map(|n| (format!("price_{n}"), f64::from(n) + 0.1)).collect();
+    let economy_settings = (0..40).map(|n| (format!("price_{n}"), f64::from(n) + 0.1)).collect();
+    let mut town = Snapshot { economy_settings, ..Snapshot::default() };
     town.economy_settings.insert("moving".into(), tick as f64 / 3.0);
-    if tick % 3 != 0 {
+    if !tick.is_multiple_of(3) {
         town.economy_settings.insert(format!("only_{}", tick % 5), -0.0);
     }
     town.events = vec![WorldEvent { event: "chat".into(), tick, fields: Object::new() }];
-    let secret = Some(format!("secret-{tick}").into());
+    let secret = Some(format!("secret-{tick}"));
     town.policy_identity = Some(PolicyIdentity { policy_hash: secret, ..PolicyIdentity::default() });
     town
 }
