@@ -8,6 +8,7 @@
 
 mod artifacts;
 mod ci;
+mod faults;
 mod fuzz;
 mod process;
 mod prove;
@@ -53,6 +54,21 @@ enum Task {
         /// Use this binary, for example one from a package, and build nothing.
         #[arg(long, conflicts_with = "release")]
         townlet: Option<PathBuf>,
+    },
+    /// Seeded schedules of faults against the whole pipeline, in release.
+    Faults {
+        /// How many schedules; with --planted, how many are tried for each mistake.
+        #[arg(long, default_value_t = 10_000)]
+        seeds: u64,
+        /// The seed of the first.
+        #[arg(long, default_value_t = 1)]
+        first: u64,
+        /// Only this one, with a log of its steps.
+        #[arg(long, conflicts_with_all = ["seeds", "first", "planted"])]
+        seed: Option<u64>,
+        /// Builds the code with its planted mistakes and looks for a schedule that finds each.
+        #[arg(long)]
+        planted: bool,
     },
     /// The fuzz targets of `fuzz/`, each for a bounded time.
     Fuzz(fuzz::Fuzz),
@@ -126,6 +142,7 @@ fn run(task: Task) -> Result<ExitCode> {
             let build = if release { Build::TownletRelease } else { Build::Townlet };
             smoke::run(root, &given_or_built(root, townlet, build)?, &out)?;
         }
+        Task::Faults { seeds, first, seed, planted } => faults::run(root, seeds, first, seed, planted)?,
         Task::Fuzz(asked) => fuzz::run(root, asked)?,
         Task::Bench { rest } => process::run(
             process::cargo(root)

@@ -21,6 +21,8 @@
 //! - Making an event is not timed where a call is, and is part of the rate where
 //!   a rate is.
 //!
+//! The program `faults` proves rather than measures: see [`faults`].
+//!
 //! # How single calls are timed
 //! Paced calls come on a fixed schedule and are timed one by one, less the cost
 //! of reading the clock, which is measured in the same run. Bursts are timed in
@@ -47,6 +49,7 @@ pub mod collect;
 pub mod destination;
 pub mod emit;
 pub mod end_to_end;
+pub mod faults;
 pub mod measure;
 pub mod ours;
 pub mod prove;

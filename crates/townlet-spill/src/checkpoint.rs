@@ -5,6 +5,7 @@ use std::time::Duration;
 use crate::error::{ErrorKind, SpillError};
 use crate::log::Spill;
 use crate::options::FsyncPolicy;
+use crate::planted;
 use crate::sink::{Sink, SinkSlot};
 use crate::state::{MAX_EXTRA, SlotState, State};
 
@@ -37,6 +38,9 @@ impl Spill {
         self.advance_idle();
         self.leave_settled();
         let state = self.state(extra).encode();
+        if planted::is("segments go before the checkpoint that lets them") {
+            self.remove_leavings();
+        }
         let took = self.two_slot.save(self.disk.as_mut(), &state)?;
         self.window.measured(took);
         (self.since_checkpoint, self.rolled) = (0, false);
@@ -94,11 +98,18 @@ impl Spill {
     fn state(&self, extra: &[u8]) -> State {
         let tail =
             self.segments.back().map(|last| (last.ordinal, if self.active { self.synced_len } else { last.len }));
-        let (tail_ordinal, tail_offset) = tail.unwrap_or((self.next_ordinal, 0));
+        let (tail_ordinal, mut tail_offset) = tail.unwrap_or((self.next_ordinal, 0));
+        if planted::is("a checkpoint points behind what is to come") {
+            tail_offset += 200;
+        }
         State {
             first_ordinal: self.segments.front().map_or(self.next_ordinal, |front| front.ordinal),
             next_ordinal: self.next_ordinal,
-            next: self.safe(),
+            next: if planted::is("a checkpoint counts what is not written") {
+                self.pending.next()
+            } else {
+                self.safe()
+            },
             tail_ordinal,
             tail_offset,
             slots: self.sinks.iter().map(|sink| self.slot_state(sink)).collect(),
@@ -117,8 +128,14 @@ impl Spill {
         let waiting = self.pending.from(sink.settled).iter().filter(|record| record.targets & bit != 0);
         let shed = sink.held.iter().take_while(|(position, _)| *position < sink.settled);
         let absent = waiting.map(|record| record.content).chain(shed.map(|(_, bytes)| *bytes));
-        let (records, bytes) = absent.fold((0u64, 0u64), |(records, sum), bytes| (records + 1, sum + bytes));
-        let settled = sink.settled.min(self.safe());
+        let (mut records, bytes) = absent.fold((0u64, 0u64), |(records, sum), bytes| (records + 1, sum + bytes));
+        if planted::is("a checkpoint counts records in memory as on disk") {
+            records = 0;
+        }
+        let settled = match planted::is("a checkpoint saves the cursor as settled") {
+            true => sink.cursor.at.min(self.safe()),
+            false => sink.settled.min(self.safe()),
+        };
         let at = self.segments.partition_point(|segment| segment.first <= settled).checked_sub(1);
         let place = at.map(|at| (self.segments[at].ordinal, self.segments[at].place_before(settled)));
         let (hint_ordinal, (hint_position, hint_offset)) = place.unwrap_or_default();

@@ -74,6 +74,10 @@ mod log;
 mod options;
 mod os_disk;
 mod pending;
+#[cfg(feature = "planted")]
+pub mod planted;
+#[cfg(not(feature = "planted"))]
+mod planted;
 mod read;
 mod recovery;
 mod scan;

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use crate::disk::Disk;
 use crate::error::{ErrorKind, SpillError};
-use crate::options::SpillOptions;
+use crate::options::{FsyncPolicy, SpillOptions};
 use crate::pending::Pending;
 use crate::recovery::{Damage, Recovery, RepairStep};
 use crate::segment::{QUARANTINE, Segment};
@@ -138,6 +138,9 @@ impl Spill {
             } else if let RepairStep::Quarantine { to, .. } = step {
                 quarantined.push(to.clone());
             }
+        }
+        if options.fsync != FsyncPolicy::Never {
+            survey.make_tail_safe(disk.as_mut());
         }
         let sinks = Sinks::restored(&survey.slots);
         let total = survey.segments.iter().map(|segment| segment.len).sum();

@@ -60,6 +60,16 @@ impl Spill {
         Ok(count)
     }
 
+    /// Places of the sink's unsettled records that are in memory and in no file:
+    /// not written so far, or written to a file whose sync failed. A process
+    /// that ends now takes them with it.
+    pub fn in_memory(&self, slot: SinkSlot) -> impl Iterator<Item = Position> {
+        let settled = self.sinks.get(slot).map_or(u64::MAX, |sink| sink.settled);
+        let from = self.pending.written_to().max(settled);
+        let records = self.pending.from(from).iter().zip(from..);
+        records.filter(move |(record, _)| record.targets & slot.bit() != 0).map(|(_, position)| Position(position))
+    }
+
     /// Records of the sink that nobody can read yet, and their bytes.
     pub(crate) fn waiting_for(&self, slot: SinkSlot) -> (u64, u64) {
         let Some(sink) = self.sinks.get(slot) else { return (0, 0) };

@@ -107,7 +107,7 @@ impl Spill {
                             held |= bit;
                         }
                     }
-                    if owing | held != 0 {
+                    if owing | held != 0 && !crate::planted::is("shedding is not told") {
                         records += 1;
                         let position = Position(frame.position);
                         let head = &scan.content()[..frame.head_len as usize];

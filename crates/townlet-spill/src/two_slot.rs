@@ -119,7 +119,10 @@ impl TwoSlot {
         slot.extend_from_slice(&crc.finalize().to_le_bytes());
         slot.extend_from_slice(payload);
         write_full(disk, &self.name, self.next * SLOT, &slot).map_err(failed)?;
-        let took = disk.sync_data(&self.name).map_err(failed)?;
+        let took = match crate::planted::is("a checkpoint is not synced") {
+            true => Duration::ZERO,
+            false => disk.sync_data(&self.name).map_err(failed)?,
+        };
         if !self.prepared {
             disk.sync_dir().map_err(failed)?;
         }

@@ -62,6 +62,7 @@ pub mod driver;
 mod ledger;
 mod machine;
 mod options;
+mod planted;
 mod queue;
 mod reason;
 mod receipt;

@@ -15,6 +15,7 @@ use townlet_transport::{Frame, Level};
 
 pub(crate) use self::spool::{Appended, Spool};
 use crate::ledger::Ledger;
+use crate::planted;
 use crate::receipt::Receipt;
 use crate::{Account, DropReason, SpillMode, Statement};
 
@@ -150,9 +151,12 @@ impl Queue {
 
     pub(crate) fn room_for(&self, weight: usize) -> Room {
         let reserved = self.spool.as_ref().map_or((0, 0), Spool::reserved);
+        let taken = if planted::is("what is in flight takes no room") { self.taken.len() } else { 0 };
         if weight > self.max_bytes || self.max_count == 0 {
             Room::Never
-        } else if self.len() + reserved.0 < self.max_count && self.bytes() + reserved.1 + weight <= self.max_bytes {
+        } else if self.len() - taken + reserved.0 < self.max_count
+            && self.bytes() + reserved.1 + weight <= self.max_bytes
+        {
             Room::Fits
         } else {
             Room::Full
@@ -188,6 +192,7 @@ impl Queue {
     fn drop_one(&mut self, stream: u32, seq: u64, reason: DropReason) {
         self.ledger.drop_one(stream, reason);
         if !self.watched.is_empty()
+            && !planted::is("a drop is not told to who waits")
             && let Some(receipt) = self.watched.remove(&(stream, seq))
         {
             receipt.note_dropped(reason);
@@ -198,7 +203,15 @@ impl Queue {
     pub(crate) fn note_sent(&mut self) {
         if !self.watched.is_empty() {
             let sent = self.taken.iter().filter_map(|taken| self.watched.get(&(taken.stream, taken.seq)));
-            sent.for_each(|receipt| receipt.note(Level::Sent));
+            let level = match planted::is("sent counts as acknowledged") {
+                true => Level::PeerAcked,
+                false => Level::Sent,
+            };
+            sent.for_each(|receipt| receipt.note(level));
+        }
+        if planted::is("what was sent leaves the log") {
+            let last = self.taken.iter().filter_map(|taken| taken.position).max();
+            self.settled_on_disk(last);
         }
     }
 
@@ -206,7 +219,9 @@ impl Queue {
     pub(crate) fn evict_ready(&mut self, reason: DropReason) -> bool {
         let Some(Waiting { stream, seq, frame, position }) = self.ready.pop_front() else { return false };
         self.left_ready(&frame);
-        self.drop_one(stream, seq, reason);
+        if !planted::is("an eviction is not booked") {
+            self.drop_one(stream, seq, reason);
+        }
         // What is in flight is older and not settled: it must stay in the log.
         self.settled_on_disk(position.filter(|_| self.taken.is_empty()));
         if self.graveyard.len() < GRAVEYARD && self.graveyard_bytes + frame.len() <= GRAVEYARD_BYTES {
@@ -271,7 +286,9 @@ impl Queue {
     pub(crate) fn fill(&mut self, stream: u32, seq: u64, weight: usize, frame: Frame) {
         self.leave_upstream(weight);
         if frame.len() > self.max_bytes {
-            self.drop_one(stream, seq, DropReason::Oversize);
+            if !planted::is("an oversized frame is not booked") {
+                self.drop_one(stream, seq, DropReason::Oversize);
+            }
             return;
         }
         let waiting = Waiting { stream, seq, frame, position: None };
@@ -298,7 +315,8 @@ impl Queue {
             let Some(Waiting { stream, seq, frame, position }) = self.ready.pop_front() else { break };
             bytes += len;
             self.left_ready(&frame);
-            let copy = (self.spool.is_some() && position.is_none()).then(|| frame.clone());
+            let stored = self.spool.as_ref().is_none_or(|spool| spool.has(position));
+            let copy = (!stored).then(|| frame.clone());
             self.taken.push_back(Taken { stream, seq, bytes: len, wire: len, position, copy });
             self.taken_bytes += len;
             out.push(frame);
@@ -346,7 +364,8 @@ impl Queue {
             }
             run.1 += 1;
         }
-        self.ledger.deliver(run.0, level, run.1);
+        let extra = u64::from(planted::is("a delivery is booked twice"));
+        self.ledger.deliver(run.0, level, run.1 + extra);
         bytes
     }
 
@@ -382,7 +401,10 @@ impl Queue {
             self.taken_bytes -= taken.bytes;
             self.came_ready(&frame);
             let Taken { stream, seq, position, .. } = taken;
-            self.ready.push_front(Waiting { stream, seq, frame, position });
+            match planted::is("what comes back waits at the end") {
+                true => self.ready.push_back(Waiting { stream, seq, frame, position }),
+                false => self.ready.push_front(Waiting { stream, seq, frame, position }),
+            }
         }
     }
 

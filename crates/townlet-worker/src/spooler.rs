@@ -15,6 +15,7 @@ use townlet_transport::{Frame, Label};
 
 use crate::DropReason;
 use crate::machine::{Errand, Machine};
+use crate::planted;
 use crate::queue::Appended;
 
 /// Bytes taken from a sink in one turn: hosts wait for the lock meanwhile.
@@ -80,10 +81,14 @@ struct Seat {
     answers: Vec<Appended>,
     /// Appended and not committed, oldest first.
     waits: VecDeque<Position>,
-    rescued: usize,
+    rescued: Vec<Position>,
     restored: Vec<(u32, Position, Frame)>,
-    dropped: Vec<(u32, u64, DropReason)>,
+    dropped: Vec<(u32, u64, Position, DropReason)>,
+    /// The log has just been found to have more or less than it said.
+    recount: bool,
     left: Option<u64>,
+    /// At the end: what was committed and is in no file all the same.
+    unstored: Vec<Position>,
     given_up: Option<Position>,
 }
 
@@ -124,10 +129,12 @@ impl Spooler {
             errand: Errand::default(),
             answers: Vec::new(),
             waits: VecDeque::new(),
-            rescued: 0,
+            rescued: Vec::new(),
             restored: Vec::new(),
             dropped: Vec::new(),
+            recount: false,
             left: None,
+            unstored: Vec::new(),
             given_up: None,
         });
         Ok(backlog)
@@ -204,6 +211,14 @@ impl Spooler {
         if let Some(account) = self.account.take() {
             self.checkpoint(now, &account);
         }
+        // After the last commit of the turn: what that takes is not missing.
+        for seat in &mut self.seats {
+            if !std::mem::take(&mut seat.recount) {
+                continue;
+            }
+            let backlog = self.spill.backlog(seat.slot);
+            seat.left = Some(backlog.records.saturating_sub(backlog.held + seat.waits.len() as u64));
+        }
     }
 
     fn append(&mut self, now: Duration, index: usize) {
@@ -261,7 +276,8 @@ impl Spooler {
         let visit = |record: ShedRecord<'_>| {
             for seat in seats.iter_mut().filter(|seat| record.owing & seat.slot.bit() != 0) {
                 let (stream, seq) = account_of(streams, seat.recovered, record.head);
-                seat.dropped.push((stream, seq, DropReason::SpillShed));
+                seat.waits.retain(|position| *position != record.position);
+                seat.dropped.push((stream, seq, record.position, DropReason::SpillShed));
             }
             for seat in seats.iter_mut().filter(|seat| record.held & seat.slot.bit() != 0) {
                 seat.given_up = seat.given_up.max(Some(record.position));
@@ -297,11 +313,16 @@ impl Spooler {
             return;
         }
         self.status.commits_total += 1;
-        self.commit_now(now);
+        if !self.commit_now(now) {
+            self.rescue();
+        }
     }
 
-    fn commit_now(&mut self, now: Duration) {
-        match self.spill.commit(now) {
+    /// False where the disk takes nothing.
+    fn commit_now(&mut self, now: Duration) -> bool {
+        let committed = self.spill.commit(now);
+        let goes_well = committed.is_ok();
+        match committed {
             Ok(end) => {
                 self.status.error = None;
                 self.retry_at = None;
@@ -310,12 +331,16 @@ impl Spooler {
                     while seat.waits.pop_front_if(|position| *position < end).is_some() {}
                 }
             }
+            Err(_) if planted::is("a failed commit is believed to have worked") => {
+                self.committed = Some(self.spill.status().next);
+                self.seats.iter_mut().for_each(|seat| seat.waits.clear());
+            }
             Err(error) => {
                 self.note_error(&error);
                 self.retry_at = Some(now + RETRY);
-                self.rescue();
             }
         }
+        goes_well
     }
 
     /// The disk takes nothing: what may go on in memory does.
@@ -323,11 +348,11 @@ impl Spooler {
         for seat in &mut self.seats {
             let mut count = seat.errand.keep.0;
             while count > 0
-                && let Some(front) = seat.waits.front()
-                && self.spill.skip_read(seat.slot, *front)
+                && let Some(front) = seat.waits.front().copied()
+                && self.spill.skip_read(seat.slot, front)
             {
                 seat.waits.pop_front();
-                seat.rescued += 1;
+                seat.rescued.push(front);
                 count -= 1;
             }
         }
@@ -348,8 +373,9 @@ impl Spooler {
             }
         }
         let lost = self.spill.take_lost(seat.slot);
-        let backlog = self.spill.backlog(seat.slot);
-        if at_the_end || lost > 0 {
+        seat.recount |= at_the_end || lost > 0;
+        if planted::is("the log is counted before the last commit") && std::mem::take(&mut seat.recount) {
+            let backlog = self.spill.backlog(seat.slot);
             seat.left = Some(backlog.records.saturating_sub(backlog.held + seat.waits.len() as u64));
         }
         if let Err(error) = outcome {
@@ -360,13 +386,14 @@ impl Spooler {
     fn checkpoint(&mut self, now: Duration, account: &[u8]) {
         self.account_at = now;
         self.touched = false;
-        match self.spill.checkpoint(now, account) {
-            // It has committed too; this only asks how far.
-            Ok(()) => self.commit_now(now),
-            Err(error) => {
-                self.note_error(&error);
-                self.touched = true;
-            }
+        if let Err(error) = self.spill.checkpoint(now, account) {
+            self.note_error(&error);
+            self.touched = true;
+        }
+        // Whether or not the rest was saved, it may have committed; this only asks how far. Nothing is rescued
+        // here: what was read back in this turn comes first.
+        if !planted::is("a commit is not noticed where the checkpoint failed") || !self.touched {
+            self.commit_now(now);
         }
     }
 
@@ -383,15 +410,17 @@ impl Spooler {
         let Some(seat) = self.seats.get_mut(index) else { return };
         machine.appended(&seat.answers);
         seat.answers.clear();
-        if let Some(end) = self.committed {
-            machine.committed(end, self.options.fsync == FsyncPolicy::EachCommit);
-        }
-        machine.rescue(std::mem::take(&mut seat.rescued));
-        for (stream, seq, reason) in seat.dropped.drain(..) {
-            machine.drop_spilled(stream, seq, reason);
+        // Before the commit: what was rescued is not on disk alone, and what was shed is not there.
+        machine.rescue(&seat.rescued);
+        seat.rescued.clear();
+        for (stream, seq, position, reason) in seat.dropped.drain(..) {
+            machine.drop_spilled(stream, seq, position, reason);
         }
         if let Some(through) = seat.given_up.take() {
             machine.give_up(through);
+        }
+        if let Some(end) = self.committed {
+            machine.committed(end, self.options.fsync == FsyncPolicy::EachCommit);
         }
         for (stream, position, frame) in seat.restored.drain(..) {
             machine.restore(stream, position, frame);
@@ -399,6 +428,8 @@ impl Spooler {
         if let Some(left) = seat.left.take() {
             machine.reconcile(seat.recovered, left);
         }
+        machine.unstored(seat.recovered, &seat.unstored);
+        seat.unstored.clear();
         machine.errand_done();
     }
 
@@ -408,13 +439,21 @@ impl Spooler {
     pub fn close(&mut self, now: Duration, account: &[u8]) {
         self.commit(now, true);
         self.checkpoint(now, account);
+        if self.touched {
+            // The last chance to make safe what was written.
+            self.checkpoint(now, account);
+        }
+        for seat in &mut self.seats {
+            seat.unstored = self.spill.in_memory(seat.slot).collect();
+        }
     }
 }
 
 /// The account and number of a stored frame.
 fn account_of(streams: &HashMap<Label, u32>, recovered: u32, head: &[u8]) -> (u32, u64) {
     let Some(head) = head::decode(head) else { return (recovered, 0) };
-    (streams.get(&head.label()).copied().unwrap_or(recovered), head.seq)
+    let stream = streams.get(&head.label()).filter(|_| !planted::is("what comes back is booked elsewhere"));
+    (stream.copied().unwrap_or(recovered), head.seq)
 }
 
 fn frame(

@@ -144,6 +144,16 @@ impl SimDisk {
         self
     }
 
+    /// Takes back every fault that was planned and has not come.
+    pub fn forget_faults(&self) -> &Self {
+        let mut state = self.lock();
+        state.faults.clear();
+        state.failing_syncs = 0;
+        state.failing_reads = None;
+        drop(state);
+        self
+    }
+
     /// What each sync says that it took.
     pub fn sync_time(&self, time: Duration) -> &Self {
         self.lock().sync_time = time;

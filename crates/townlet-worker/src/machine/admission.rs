@@ -139,7 +139,7 @@ impl Machine {
         let tick = frame.tick();
         match self.phase {
             Phase::SinkClosed => self.queue.drop_upstream(stream, seq, weight, DropReason::SinkClosed),
-            Phase::Finished if !self.queue.spools() => {
+            Phase::Finished if !self.queue.stores() => {
                 self.queue.drop_upstream(stream, seq, weight, DropReason::UndeliveredAtShutdown);
             }
             _ => self.queue.fill(stream, seq, weight, frame),

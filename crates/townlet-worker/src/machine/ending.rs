@@ -42,6 +42,8 @@ impl Machine {
     /// was admitted meanwhile it goes on, to the deadline.
     pub fn finished(&mut self) {
         if self.queue.len() == 0 {
+            // What comes from now on, from the stage or from disk, is not for memory.
+            self.queue.spool_all();
             self.end();
         }
     }

@@ -57,8 +57,8 @@ impl Machine {
         self.due_if_restored();
     }
 
-    pub(crate) fn rescue(&mut self, n: usize) {
-        self.queue.rescue(n);
+    pub(crate) fn rescue(&mut self, positions: &[Position]) {
+        self.queue.rescue(positions);
         self.due_if_restored();
     }
 
@@ -84,8 +84,8 @@ impl Machine {
         self.queue.recover(stream, events);
     }
 
-    pub(crate) fn drop_spilled(&mut self, stream: u32, seq: u64, reason: DropReason) {
-        self.queue.drop_spilled(stream, seq, reason);
+    pub(crate) fn drop_spilled(&mut self, stream: u32, seq: u64, position: Position, reason: DropReason) {
+        self.queue.drop_spilled(stream, seq, position, reason);
     }
 
     pub(crate) fn give_up(&mut self, through: Position) {
@@ -94,6 +94,10 @@ impl Machine {
 
     pub(crate) fn reconcile(&mut self, stream: u32, left: u64) {
         self.queue.reconcile(stream, left);
+    }
+
+    pub(crate) fn unstored(&mut self, stream: u32, positions: &[Position]) {
+        self.queue.unstored(stream, positions);
     }
 
     /// True where nothing is on its way to the log.

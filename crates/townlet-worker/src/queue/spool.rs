@@ -14,19 +14,22 @@ use townlet_spill::Position;
 use townlet_transport::{Frame, Level};
 
 use super::{Queue, Taken, Waiting};
-use crate::{DropReason, SpillMode};
+use crate::{DropReason, SpillMode, planted};
 
 #[derive(Debug)]
 pub(crate) struct Spool {
     mode: SpillMode,
     /// The worker is parked: everything goes to disk.
     diverted: bool,
+    end: Ending,
     spooling: VecDeque<Waiting>,
     appending: VecDeque<Waiting>,
     bytes: usize,
     spilled: u64,
     /// Places kept for what is being read back, by count and bytes.
     reserved: (usize, usize),
+    /// Everything below is on disk, as far as the spooler said.
+    committed: Option<Position>,
     /// Everything up to here may leave the log.
     settled: Option<Position>,
     /// The log no longer has anything up to here, whatever positions say.
@@ -45,6 +48,17 @@ struct Uncommitted {
     delivered: Option<Level>,
 }
 
+/// How far the end of the worker has come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Ending {
+    /// It has not come.
+    Open,
+    /// Nobody sends any more: everything is for the log.
+    Storing,
+    /// Nobody stores any more either.
+    Over,
+}
+
 /// What became of a frame that was handed to the spooler.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Appended {
@@ -61,11 +75,13 @@ impl Spool {
         Self {
             mode,
             diverted: false,
+            end: Ending::Open,
             spooling: VecDeque::new(),
             appending: VecDeque::new(),
             bytes: 0,
             spilled: 0,
             reserved: (0, 0),
+            committed: None,
             settled: None,
             given_up: None,
             uncommitted: VecDeque::new(),
@@ -87,6 +103,16 @@ impl Spool {
     pub(crate) fn reserved(&self) -> (usize, usize) {
         self.reserved
     }
+
+    /// Whether the log has it for certain.
+    pub(super) fn has(&self, position: Option<Position>) -> bool {
+        position.is_some() && position < self.committed
+    }
+
+    /// Which of those that wait for a commit is at `position`.
+    fn at(&self, position: Position) -> Option<usize> {
+        self.appending.iter().position(|waiting| waiting.position == Some(position))
+    }
 }
 
 impl Queue {
@@ -100,9 +126,15 @@ impl Queue {
         let Some(spool) = &self.spool else { return false };
         spool.mode == SpillMode::WriteAhead
             || spool.diverted
-            || spool.spilled > 0
+            || spool.end != Ending::Open && !planted::is("after the end frames go to memory")
+            || spool.spilled > 0 && !planted::is("newcomers overtake what is on disk")
             || spool.len() > 0
             || !self.has_room_in_memory()
+    }
+
+    /// True until what memory holds at the end was stored, or given up.
+    pub(crate) fn stores(&self) -> bool {
+        self.spool.as_ref().is_some_and(|spool| spool.end != Ending::Over)
     }
 
     /// Whether nobody sends what memory holds, so that it belongs on disk.
@@ -122,7 +154,10 @@ impl Queue {
     pub(super) fn push_to_spool(&mut self, waiting: Waiting) {
         if let Some(spool) = &mut self.spool {
             spool.bytes += waiting.frame.len();
-            spool.spooling.push_back(waiting);
+            match planted::is("the newest goes to disk first") {
+                true => spool.spooling.push_front(waiting),
+                false => spool.spooling.push_back(waiting),
+            }
         }
     }
 
@@ -187,10 +222,20 @@ impl Queue {
         let mut at = self.spool.as_ref().map_or(0, |spool| spool.appending.len().saturating_sub(answers.len()));
         for answer in answers {
             let Some(spool) = &mut self.spool else { return };
-            match *answer {
+            let answer = match *answer {
+                // Nobody sends it any more: it waits for its commit like the others.
+                Appended::Kept(position) if spool.end != Ending::Open => Appended::Waits(position),
+                as_it_is => as_it_is,
+            };
+            match answer {
                 Appended::Waits(position) => {
                     if let Some(waiting) = spool.appending.get_mut(at) {
                         waiting.position = Some(position);
+                        if planted::is("a receipt comes with the append")
+                            && let Some(receipt) = self.watched.get(&(waiting.stream, waiting.seq))
+                        {
+                            receipt.note_stored();
+                        }
                     }
                     at += 1;
                 }
@@ -200,7 +245,9 @@ impl Queue {
                 }
                 Appended::Refused(reason) => {
                     let Some(waiting) = spool.appending.remove(at) else { return };
-                    spool.bytes -= waiting.frame.len();
+                    if !planted::is("a refused frame keeps its room") {
+                        spool.bytes -= waiting.frame.len();
+                    }
                     self.drop_one(waiting.stream, waiting.seq, reason);
                 }
             }
@@ -215,22 +262,31 @@ impl Queue {
                 spool.uncommitted.push_back(Uncommitted { position, stream, seq, delivered: None });
             }
         }
+        if planted::is("what memory has leaves the log") {
+            self.settled_on_disk(waiting.position);
+        }
         self.came_ready(&waiting.frame);
         self.ready.push_back(waiting);
     }
 
-    /// The `n` oldest that wait for a commit go on in memory after all: the disk
-    /// takes nothing, and they need not wait for it.
-    pub(crate) fn rescue(&mut self, n: usize) {
-        for _ in 0..n {
-            let Some(waiting) = self.spool.as_mut().and_then(|spool| spool.appending.pop_front()) else { return };
-            self.keep(waiting);
+    /// These wait for a commit and go on in memory after all: the disk takes
+    /// nothing, and they need not wait for it.
+    pub(crate) fn rescue(&mut self, positions: &[Position]) {
+        for position in positions {
+            if planted::is("what was rescued stays where it was") {
+                return;
+            }
+            let Some(spool) = self.spool.as_mut().filter(|spool| spool.end == Ending::Open) else { return };
+            let waiting = spool.at(*position).and_then(|at| spool.appending.remove(at));
+            if let Some(waiting) = waiting {
+                self.keep(waiting);
+            }
         }
     }
 
     /// How many of the handed frames may go on in memory, by count and bytes.
     pub(crate) fn room_to_keep(&self) -> (usize, usize) {
-        if self.spool.as_ref().is_some_and(|spool| spool.diverted) {
+        if self.spool.as_ref().is_some_and(|spool| spool.diverted || spool.end != Ending::Open) {
             return (0, 0);
         }
         let count = self.max_count.div_ceil(2).saturating_sub(self.ready.len() + self.taken.len());
@@ -239,9 +295,12 @@ impl Queue {
 
     /// Everything below `end` is committed, on stable storage where `durable`.
     pub(crate) fn committed(&mut self, end: Position, durable: bool) {
+        let durable = durable || planted::is("each commit counts as durable");
+        let one_more = planted::is("a commit covers one more");
         let Some(spool) = &mut self.spool else { return };
+        spool.committed = spool.committed.max(Some(end));
         while let Some(front) = spool.appending.front()
-            && front.position.is_some_and(|position| position < end)
+            && front.position.is_some_and(|position| position < end || one_more && position == end)
             && let Some(waiting) = spool.appending.pop_front()
         {
             spool.bytes -= waiting.frame.len();
@@ -251,10 +310,14 @@ impl Queue {
             }
         }
         while let Some(spool) = &mut self.spool
+            && let given_up = spool.given_up
             && let Some(entry) = spool.uncommitted.pop_front_if(|entry| entry.position < end)
         {
-            let Uncommitted { stream, seq, delivered, .. } = entry;
-            if durable && let Some(receipt) = self.watched.get(&(stream, seq)) {
+            let Uncommitted { position, stream, seq, delivered } = entry;
+            if durable
+                && given_up < Some(position)
+                && let Some(receipt) = self.watched.get(&(stream, seq))
+            {
                 receipt.note_stored();
             }
             if let Some(level) = delivered {
@@ -280,21 +343,32 @@ impl Queue {
         let spool = self.spool.as_ref()?;
         let (count, bytes) = self.room_to_keep();
         let nearly_empty = count >= self.max_count.div_ceil(4) && bytes >= self.max_bytes / 4;
+        if spool.spilled == 0 || !nearly_empty {
+            return None;
+        }
         let count = count.min(self.max_count.saturating_sub(self.len()));
         let bytes = bytes.min(self.max_bytes.saturating_sub(self.bytes()));
-        (spool.spilled > 0 && nearly_empty && count > 0).then_some((count, bytes.max(1)))
+        if count > 0 && bytes > 0 {
+            return Some((count, bytes));
+        }
+        // Memory is full of what a full disk does not take: one at a time is sent all the same, beyond the bound,
+        // or the disk would never have room again.
+        (self.ready.is_empty() && self.taken.is_empty()).then_some((1, 1))
     }
 
     /// Keeps places for what is read back; 0 when it is done.
     pub(crate) fn reserve(&mut self, places: (usize, usize)) {
-        if let Some(spool) = &mut self.spool {
+        if let Some(spool) = &mut self.spool
+            && !planted::is("no room is kept for what is read back")
+        {
             spool.reserved = places;
         }
     }
 
     /// A frame has come back from the log; `stream` is the one of its account.
     pub(crate) fn restore(&mut self, stream: u32, position: Position, frame: Frame) {
-        let Some(spool) = &mut self.spool else { return };
+        // At the end it stays where it was, for the next run.
+        let Some(spool) = self.spool.as_mut().filter(|spool| spool.end == Ending::Open) else { return };
         if spool.spilled == 0 {
             // The log did not know how much it had: it is on the books from now on.
             self.ledger.accept_many(stream, 1);
@@ -316,11 +390,15 @@ impl Queue {
         }
     }
 
-    /// Events on disk are gone, for `reason`.
-    pub(crate) fn drop_spilled(&mut self, stream: u32, seq: u64, reason: DropReason) {
-        if let Some(spool) = &mut self.spool
-            && spool.spilled > 0
-        {
+    /// The event at `position` of the log is gone, for `reason`.
+    pub(crate) fn drop_spilled(&mut self, stream: u32, seq: u64, position: Position, reason: DropReason) {
+        let Some(spool) = &mut self.spool else { return };
+        // It may not have been told yet that it was committed.
+        let at = spool.at(position).filter(|_| !planted::is("a shed record stays on its way"));
+        if let Some(waiting) = at.and_then(|at| spool.appending.remove(at)) {
+            spool.bytes -= waiting.frame.len();
+            self.drop_one(waiting.stream, waiting.seq, reason);
+        } else if spool.spilled > 0 {
             spool.spilled -= 1;
             self.drop_one(stream, seq, reason);
         }
@@ -341,38 +419,66 @@ impl Queue {
         self.ledger.drop_many(stream, DropReason::SpillDamaged, missing);
     }
 
+    /// At the very end: a sync failed, and what it was to make safe goes with the
+    /// process. What waits for its commit is still counted as that.
+    pub(crate) fn unstored(&mut self, stream: u32, positions: &[Position]) {
+        let Some(spool) = &mut self.spool else { return };
+        if planted::is("at the end nobody asks what was stored") {
+            return;
+        }
+        let gone = positions.iter().filter(|position| spool.at(**position).is_none()).count() as u64;
+        let gone = gone.min(spool.spilled);
+        spool.spilled -= gone;
+        self.ledger.drop_many(stream, DropReason::UndeliveredAtShutdown, gone);
+    }
+
     /// At the end: what memory holds goes to the log, in order; what is there
-    /// already counts as spilled.
+    /// already counts as spilled, or waits for its commit.
     pub(crate) fn spool_all(&mut self) {
-        let Some(spool) = &self.spool else { return };
+        let Some(spool) = &mut self.spool else { return };
+        if spool.end == Ending::Open {
+            spool.end = Ending::Storing;
+        }
         let given_up = spool.given_up;
-        let stored = |position: Option<Position>| position.is_some() && position > given_up;
-        let mut waiting = VecDeque::with_capacity(self.taken.len() + self.ready.len());
+        let mut unstored = VecDeque::with_capacity(self.taken.len() + self.ready.len());
+        let mut uncommitted = VecDeque::new();
         for taken in std::mem::take(&mut self.taken) {
             let (stream, seq, position) = (taken.stream, taken.seq, taken.position);
-            match taken.copy {
-                Some(frame) => waiting.push_back(Waiting { stream, seq, frame, position: None }),
-                None if stored(position) => self.count_spilled(),
+            match (taken.copy, position.filter(|position| given_up < Some(*position))) {
+                (Some(_), None) if planted::is("at the end what is in flight counts as stored") => self.count_spilled(),
+                (Some(frame), None) => unstored.push_back(Waiting { stream, seq, frame, position: None }),
+                (Some(frame), Some(_)) if !self.is_committed(position) => {
+                    uncommitted.push_back(Waiting { stream, seq, frame, position });
+                }
+                (_, Some(_)) => self.count_spilled(),
                 // Only the transport has it.
-                None => self.drop_one(stream, seq, DropReason::UnackedAtShutdown),
+                (None, None) => self.drop_one(stream, seq, DropReason::UnackedAtShutdown),
             }
         }
         self.taken_bytes = 0;
         for ready in std::mem::take(&mut self.ready) {
-            if stored(ready.position) {
-                self.count_spilled();
-            } else {
-                waiting.push_back(Waiting { position: None, ..ready });
+            match ready.position.filter(|position| given_up < Some(*position)) {
+                None => unstored.push_back(Waiting { position: None, ..ready }),
+                Some(_) if self.is_committed(ready.position) => self.count_spilled(),
+                Some(_) => uncommitted.push_back(ready),
             }
         }
         (self.ready_bytes, self.ready_states) = (0, 0);
         if let Some(spool) = &mut self.spool {
-            // They come last in the log: an appending frame is with the spooler already.
-            spool.bytes += waiting.iter().map(|w| w.frame.len()).sum::<usize>();
-            while let Some(last) = waiting.pop_back() {
+            spool.bytes += unstored.iter().chain(&uncommitted).map(|w| w.frame.len()).sum::<usize>();
+            // What the log has is older than what waits for a place in it; an appending
+            // frame is with the spooler already, so these come last in the log.
+            while let Some(last) = uncommitted.pop_back() {
+                spool.appending.push_front(last);
+            }
+            while let Some(last) = unstored.pop_back() {
                 spool.spooling.push_front(last);
             }
         }
+    }
+
+    fn is_committed(&self, position: Option<Position>) -> bool {
+        self.spool.as_ref().is_some_and(|spool| spool.has(position))
     }
 
     fn count_spilled(&mut self) {
@@ -388,6 +494,7 @@ impl Queue {
         let mut left = std::mem::take(&mut spool.appending);
         left.append(&mut spool.spooling);
         spool.bytes = 0;
+        spool.end = Ending::Over;
         for waiting in left {
             self.drop_one(waiting.stream, waiting.seq, reason);
         }

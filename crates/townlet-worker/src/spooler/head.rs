@@ -40,7 +40,10 @@ pub(super) fn decode(bytes: &[u8]) -> Option<Head<'_>> {
         std::str::from_utf8(text).ok()
     };
     let (kind, run_id, stream) = (text()?, text()?, text()?);
-    let (seq, tick) = (u64::from_le_bytes(*seq), u64::from_le_bytes(*tick));
+    let (mut seq, tick) = (u64::from_le_bytes(*seq), u64::from_le_bytes(*tick));
+    if crate::planted::is("a number is read back wrong") {
+        seq &= 7;
+    }
     Some(Head { kind, seq, tick, run_id, stream })
 }
 

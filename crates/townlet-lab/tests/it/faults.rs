@@ -1,0 +1,45 @@
+//! Schedules of faults at the scale of CI, and those that have once failed.
+
+use townlet_lab::faults::{self, Failure};
+
+fn holds(seed: u64) {
+    if let Err(Failure { seed, what, .. }) = faults::run(seed, false) {
+        panic!("seed {seed} fails: {what}\nreplay: cargo xtask faults --seed {seed}");
+    }
+}
+
+/// With the 2,000 schedules of the worker's own simulation these are the ones that CI runs.
+#[test]
+fn two_thousand_schedules_of_faults_hold() {
+    (1..=2000).for_each(holds);
+}
+
+#[test]
+fn the_same_seed_makes_the_same_schedule() {
+    for seed in [3, 77, 1234] {
+        let log = |seed| faults::run(seed, true).map(|(_, log)| log).unwrap_or_else(|failure| failure.log);
+        assert_eq!(log(seed), log(seed), "seed {seed}");
+    }
+}
+
+#[test]
+fn schedules_meet_what_they_are_for() {
+    let mut sum = faults::Tally::default();
+    for seed in 1..=200 {
+        if let Ok((tally, _)) = faults::run(seed, false) {
+            sum += tally;
+        }
+    }
+    assert!(sum.runs > 400, "crashes and restarts: {sum:?}");
+    assert!(sum.received > 5_000 && sum.repeated > 500, "deliveries, some of them twice: {sum:?}");
+    assert!(sum.disk_steps > 2_000, "work for the disk: {sum:?}");
+}
+
+#[test]
+fn every_planted_mistake_has_a_name_of_its_own() {
+    let mut names = faults::MISTAKES.to_vec();
+    names.sort_unstable();
+    names.dedup();
+    assert_eq!(names.len(), faults::MISTAKES.len());
+    assert!(names.len() >= 30, "{} mistakes", names.len());
+}
