@@ -64,8 +64,8 @@ impl Acks {
 
 /// `{"ack":N}`, with white space where JSON allows it.
 fn parse(line: &[u8]) -> Option<u64> {
-    let text = str::from_utf8(line).ok()?.trim();
-    let inner = text.strip_prefix('{')?.strip_suffix('}')?.trim();
+    let text = str::from_utf8(line).ok()?.trim_matches([' ', '\t', '\r', '\n']);
+    let inner = text.strip_prefix('{')?.strip_suffix('}')?.trim_matches([' ', '\t', '\r', '\n']);
     let number = inner.strip_prefix("\"ack\"")?.trim_start().strip_prefix(':')?.trim_start();
     let canonical = number.bytes().all(|b| b.is_ascii_digit()) && (number.len() == 1 || !number.starts_with('0'));
     if canonical { number.parse().ok() } else { None }

@@ -26,7 +26,7 @@ struct Arguments {
     /// Measure only these figures.
     #[arg(long, value_delimiter = ',', value_parser = PossibleValuesParser::new(Figure::names()))]
     only: Vec<String>,
-    /// Fewer and shorter measurements: under a minute.
+    /// Fewer and shorter measurements: about a minute.
     #[arg(long)]
     quick: bool,
     /// Everything at the size that the promise names: about a quarter of an hour.

@@ -1,10 +1,16 @@
 //! `isolation`: what one dead sink does to the others.
 //!
 //! Four sinks, of which three lead to receivers that read when each event was
-//! emitted from the event itself. The fourth is well in one run and dead in the
-//! next, in turn, so that both meet the same machine. Nothing is held back for
-//! a batch: a delay of our own making would hide one of somebody else's.
+//! emitted from the event itself. The fourth is well or dead, in turn. Nothing is
+//! held back for a batch: a delay of our own making would hide one of somebody
+//! else's.
+//!
+//! At the scale of this p99 a busy machine speaks louder than any sink. So a pair
+//! is short, its runs follow each other, and there are many. Their median is kept
+//! or missed where the whole interval in which it lies by 95 % is on that side of
+//! the limit; where the limit lies within, nothing has been measured.
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, ensure};
@@ -30,53 +36,73 @@ const OTHERS: usize = 3;
 /// No run takes so long to drain; a machine that does is not measured.
 const PATIENCE: Duration = Duration::from_secs(30);
 
+/// At the start of a run sinks connect, and the queue of a dead one fills: that is not measured.
+const WARM: Duration = Duration::from_millis(50);
+
 const WELL: &str = "well";
 const REFUSES: &str = "refuses";
 const HANGS: &str = "hangs";
+const CONTENDERS: [(&str, Option<Death>); 3] =
+    [(WELL, None), (REFUSES, Some(Death::Refuses)), (HANGS, Some(Death::Hangs))];
 
 struct Size {
+    pairs: usize,
     per_second: u64,
     duration: Duration,
 }
 
 pub(super) fn measure(run: &Run) -> anyhow::Result<Finding> {
-    let rounds = run.effort.pick(1, 3, 9, 9);
     let size = Size {
-        per_second: run.effort.pick(1_000, 10_000, 10_000, 10_000),
-        duration: Duration::from_millis(run.effort.pick(300, 1_500, 2_000, 6_000)),
+        pairs: run.effort.pick(1, 54, 108, 324),
+        per_second: run.effort.pick(2_000, 10_000, 10_000, 10_000),
+        duration: Duration::from_millis(run.effort.pick(100, 200, 200, 200)),
     };
-    let size_of_run = &size;
-    let contender = |name, death| Contender::new(name, move || once(death, size_of_run));
-    let all = interleave(
-        rounds,
-        vec![contender(WELL, None), contender(REFUSES, Some(Death::Refuses)), contender(HANGS, Some(Death::Hangs))],
-    )?;
-    judge(&all, rounds, &size)
+    let contenders = CONTENDERS.iter().map(|(name, death)| Contender::new(name, || once(*death, &size))).collect();
+    judge(&interleave(size.pairs, contenders)?, &size)
 }
 
-fn judge(all: &Rounds, rounds: usize, size: &Size) -> anyhow::Result<Finding> {
+fn judge(all: &Rounds, size: &Size) -> anyhow::Result<Finding> {
     let mut finding = Finding::default();
-    finding.note("pairs", rounds as u64);
+    finding.note("pairs", size.pairs as u64);
     finding.note("events_per_s", size.per_second);
-    let median = |name, metric| all.median(name, metric).with_context(|| format!("no {metric} of {name}"));
-    for name in [WELL, REFUSES, HANGS] {
-        finding.note(format!("{name}_p50_us"), median(name, "p50_us")?);
-        finding.note(format!("{name}_p99_us"), median(name, "p99_us")?);
+    for (name, _) in CONTENDERS {
+        for metric in ["p50_us", "p99_us"] {
+            let value = all.median(name, metric).with_context(|| format!("no {metric} of {name}"))?;
+            finding.note(format!("{name}_{metric}"), value);
+        }
         let lost: f64 = of(all, name, "lost").iter().sum();
         finding.note(format!("{name}_lost_by_others"), lost as u64);
         finding.require(lost == 0.0, || format!("{name}: the other sinks lost {lost} events"));
     }
+    let mut undecided = Vec::new();
     for name in [REFUSES, HANGS] {
-        let ratio = all.ratio((name, "p99_us"), (WELL, "p99_us")).context("no ratio of the p99")?;
+        let ratio = all.ratio((name, "p99_us"), (WELL, "p99_us")).context("no pair was measured")?;
+        let (low, high) = interval(&ratios(all, name)).context("no pair was measured")?;
         finding.note(format!("{name}_p99_ratio"), ratio);
-        // How far the pairs are apart says how much the median is worth.
-        let (well, dead) = (of(all, WELL, "p99_us"), of(all, name, "p99_us"));
-        let mut pairs: Vec<f64> = well.iter().zip(dead).map(|(well, dead)| (dead / well * 1e3).round() / 1e3).collect();
-        pairs.sort_by(f64::total_cmp);
-        finding.note(format!("{name}_p99_ratios"), pairs);
-        finding.require(ratio <= LIMIT, || format!("{name}: the others' p99 is {ratio:.2} times what it was"));
+        finding.note(format!("{name}_p99_ratio_interval"), vec![low, high]);
+        let found = format!("{name}: the others' p99 is {ratio:.2} times what it was ({low:.2} to {high:.2})");
+        if low <= LIMIT && LIMIT < high {
+            undecided.push(found);
+        } else {
+            finding.require(high <= LIMIT, || found);
+        }
     }
+    // A miss is a miss, whatever else could not be told.
+    ensure!(
+        undecided.is_empty() || !finding.misses.is_empty(),
+        "this machine is too busy to tell whether a p99 moved by more than {LIMIT} times: {}",
+        undecided.join("; ")
+    );
     Ok(finding)
+}
+
+/// In which the median lies by 95 %, whatever the values' distribution (its ranks
+/// are those of a fair coin's count); `sorted` itself where that is too short.
+fn interval(sorted: &[f64]) -> Option<(f64, f64)> {
+    let (half, reach) = (sorted.len() as f64 / 2.0, 0.98 * (sorted.len() as f64).sqrt());
+    let low = (half - reach).floor().max(0.0) as usize;
+    let high = ((half + reach).ceil() as usize).min(sorted.len().saturating_sub(1));
+    Some((*sorted.get(low)?, *sorted.get(high)?))
 }
 
 fn of(all: &Rounds, name: &str, metric: &str) -> Vec<f64> {
@@ -84,10 +110,18 @@ fn of(all: &Rounds, name: &str, metric: &str) -> Vec<f64> {
     samples.map(|sample| sample[metric]).collect()
 }
 
-/// One run: the latencies of the three, and what they lost.
+/// The p99 of a contender to that of the well one, pair by pair, sorted.
+fn ratios(all: &Rounds, name: &str) -> Vec<f64> {
+    let pairs = of(all, name, "p99_us").into_iter().zip(of(all, WELL, "p99_us"));
+    let mut ratios: Vec<f64> = pairs.map(|(mine, well)| mine / well).collect();
+    ratios.sort_by(f64::total_cmp);
+    ratios
+}
+
+/// One run, with a pipeline of its own.
 fn once(death: Option<Death>, size: &Size) -> anyhow::Result<Sample> {
     let epoch = Instant::now();
-    let warm = size.per_second / 4;
+    let warm = (size.per_second as f64 * WARM.as_secs_f64()) as u64;
     let receivers = (0..OTHERS).map(|_| receiver(epoch, warm)).collect::<Result<Vec<_>, _>>()?;
     let fourth = receiver(epoch, warm)?;
     let mut builder = Telemetry::builder();
@@ -97,19 +131,26 @@ fn once(death: Option<Death>, size: &Size) -> anyhow::Result<Sample> {
         builder = builder.sink(options(&format!("other-{n}"), 65_536), SinkInfo::new("tcp"), make);
     }
     let to = plaintext(fourth.addr())?;
-    let make = move || match death {
-        None => Ok(Box::new(TcpTransport::new(to.clone())?) as _),
-        Some(Death::Refuses) => Moody::build(Mood::Refuses, Dice::new(1), Truth::default().into()),
-        Some(Death::Hangs) => Moody::build(Mood::Hangs(Duration::from_secs(1)), Dice::new(1), Truth::default().into()),
+    let truth = Arc::<Truth>::default();
+    let shared = Arc::clone(&truth);
+    let make = move || {
+        let mood = match death {
+            None => return Ok(Box::new(TcpTransport::new(to.clone())?) as _),
+            Some(Death::Refuses) => Mood::Refuses,
+            Some(Death::Hangs) => Mood::Hangs(Duration::from_secs(1)),
+        };
+        Moody::build(mood, Dice::new(1), Arc::clone(&shared))
     };
     // Full within the warm-up when it is dead: from then on each event evicts another.
     let telemetry = builder.sink(options("fourth", warm as usize / 2), SinkInfo::new("fourth"), make).start()?;
     let stream = telemetry.stream("load")?;
-    let emitted = paced(size.per_second, size.duration, |n| {
+    let emitted = paced(size.per_second, size.duration, PATIENCE, |n| {
         Ok(stream.emit(n / 10, Stamped::new(n, nanos_since(epoch))).map(drop)?)
     })?;
     wait_for_the_others(&telemetry)?;
-    let books = telemetry.shutdown(Duration::from_millis(200));
+    truth.over.open();
+    let books = telemetry.shutdown(Duration::from_millis(100));
+    drop(telemetry);
     fourth.finish()?;
     sample(&books, receivers, emitted)
 }
@@ -209,4 +250,41 @@ impl HeapSize for Stamped {
 
 impl Payload for Stamped {
     const KIND: Kind = Kind::Event;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn judged(refuses: f64, hangs: f64, lost: f64) -> anyhow::Result<Finding> {
+        let size = Size { pairs: 100, per_second: 1, duration: Duration::ZERO };
+        let mut all = Rounds::default();
+        for pair in 0..size.pairs {
+            // Pairs are up to 10 % apart.
+            let drift = 1.0 + 0.1 * pair as f64 / size.pairs as f64;
+            for (name, p99) in [(WELL, 100.0), (REFUSES, refuses * drift), (HANGS, hangs * drift)] {
+                all.push(name, Sample::from([("p50_us", 50.0), ("p99_us", p99), ("lost", lost)]));
+            }
+        }
+        judge(&all, &size)
+    }
+
+    #[test]
+    fn a_p99_that_moved_is_a_miss_and_one_near_the_limit_is_not_decided() {
+        assert!(judged(100.0, 110.0, 0.0).is_ok_and(|finding| finding.misses.is_empty()));
+        assert!(judged(100.0, 150.0, 0.0).is_ok_and(|finding| finding.misses.len() == 1));
+        let error = judged(100.0, 119.0, 0.0).map(|finding| finding.misses);
+        assert!(error.is_err(), "1.19 times, drifting by a tenth: {error:?}");
+        // What is lost is lost, however busy the machine was.
+        assert!(judged(100.0, 119.0, 1.0).is_ok_and(|finding| finding.misses.len() == 3));
+    }
+
+    #[test]
+    fn the_interval_narrows_with_the_number_of_pairs() {
+        let values = |n: u32| (0..n).map(|i| f64::from(i) / f64::from(n)).collect::<Vec<_>>();
+        assert_eq!(interval(&[]), None);
+        assert_eq!(interval(&[2.0]), Some((2.0, 2.0)));
+        assert_eq!(interval(&values(100)), Some((0.4, 0.6)));
+        assert_eq!(interval(&values(10_000)), Some((0.4902, 0.5098)));
+    }
 }

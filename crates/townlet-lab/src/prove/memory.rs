@@ -163,9 +163,9 @@ pub fn hold(case: &Case) -> anyhow::Result<()> {
     let half = Duration::from_secs_f64(case.seconds / 2.0);
     let began = Instant::now();
     let mut emit = |n| Ok(stream.emit(tick_of(n), Reading::at(n)).map(drop)?);
-    let first = paced(case.rate, half, &mut emit)?;
+    let first = paced(case.rate, half, half, &mut emit)?;
     let half_kb = rss()?;
-    let second = paced(case.rate, half, |n| emit(first + n))?;
+    let second = paced(case.rate, half, half, |n| emit(first + n))?;
     let (end_kb, took) = (rss()?, began.elapsed());
     let books = telemetry.shutdown(Duration::from_millis(100));
     let events = first + second;

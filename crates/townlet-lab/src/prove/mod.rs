@@ -117,7 +117,7 @@ pub struct Run {
 pub enum Effort {
     /// To see that everything works; no figure of it means anything.
     Smallest,
-    /// Under a minute in all.
+    /// About a minute in all.
     Quick,
     /// Scale 1: minutes.
     Standard,
@@ -155,8 +155,8 @@ impl Finding {
     /// Notes a value. A float is rounded to what can be meant seriously.
     pub fn note(&mut self, name: impl Into<String>, value: impl Into<Value>) {
         let value = match value.into() {
-            Value::Number(n) if n.is_f64() => n.as_f64().map(|n| (n * 1e3).round() / 1e3).into(),
-            other => other,
+            Value::Array(values) => values.into_iter().map(rounded).collect(),
+            other => rounded(other),
         };
         self.measured.push((name.into(), value));
     }
@@ -166,6 +166,13 @@ impl Finding {
         if !holds {
             self.misses.push(miss());
         }
+    }
+}
+
+fn rounded(value: Value) -> Value {
+    match value {
+        Value::Number(n) if n.is_f64() => n.as_f64().map(|n| (n * 1e3).round() / 1e3).into(),
+        other => other,
     }
 }
 

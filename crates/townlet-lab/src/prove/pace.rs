@@ -18,13 +18,15 @@ pub(super) fn wait_until(then: Instant) {
 
 /// Calls `each` with 0, 1, 2 … so many times a second, for so long. Calls that
 /// are due together come together, about every millisecond, and after a stall
-/// the schedule is caught up with. Returns the calls that were made.
+/// the schedule is caught up with, for which there is time until `at_most`.
+/// Returns the calls that were made.
 ///
 /// # Errors
 /// Those of `each`.
 pub(super) fn paced(
     per_second: u64,
     duration: Duration,
+    at_most: Duration,
     mut each: impl FnMut(u64) -> anyhow::Result<()>,
 ) -> anyhow::Result<u64> {
     let began = Instant::now();
@@ -33,7 +35,7 @@ pub(super) fn paced(
     while made < total {
         let now = began.elapsed();
         // A host that is made to wait is late; it does not go on for ever.
-        if now > duration + STEP {
+        if now > at_most {
             break;
         }
         let due = ((now.as_secs_f64() * per_second as f64) as u64 + 1).min(total);

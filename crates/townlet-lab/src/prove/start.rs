@@ -155,7 +155,9 @@ pub fn leave(backlog: &Backlog) -> anyhow::Result<()> {
         }
         next += 2_000;
         let bytes = length_of(&backlog.dir)?;
-        if bytes >= backlog.bytes {
+        // What was written is on the books a moment later.
+        let spilled = telemetry.statements().first().map_or(0, |(_, statement)| statement.spilled);
+        if bytes >= backlog.bytes && spilled >= next / 2 {
             break bytes;
         }
     };
