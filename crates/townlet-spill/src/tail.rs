@@ -35,8 +35,8 @@ impl Survey {
             return;
         }
         let from = self.state.as_ref().map_or(0, |state| state.tail_ordinal);
-        let tail = self.segments.iter().filter(|segment| segment.ordinal >= from);
-        let synced: Result<(), _> = tail.map(|segment| disk.sync_data(&segment.name).map(drop)).collect();
+        let mut tail = self.segments.iter().filter(|segment| segment.ordinal >= from);
+        let synced = tail.try_for_each(|segment| disk.sync_data(&segment.name).map(drop));
         if let Err(error) = synced.and_then(|()| disk.sync_dir()) {
             tracing::warn!(%error, "what the last run wrote at its end cannot be synced");
         }

@@ -214,7 +214,7 @@ fn receipts(dir: &Path, pace: Pace, padding: usize) -> anyhow::Result<Taken> {
     };
     let events = match pace {
         Pace::Unpaced(events) => (0..events).try_for_each(&mut emit).map(|()| events)?,
-        Pace::Paced(per_second, duration) => paced(per_second, duration, &mut emit)?,
+        Pace::Paced(per_second, duration) => paced(per_second, duration, 2 * duration, &mut emit)?,
     };
     drop(given);
     let (each, ended) = waiter.join().map_err(|_| anyhow::anyhow!("waiting for receipts panicked"))??;

@@ -92,7 +92,7 @@ impl Scene<'_> {
         let mut events = 0;
         let mut load = |duration: Duration| {
             let first = events;
-            events += paced(self.rate, duration, |n| {
+            events += paced(self.rate, duration, 2 * duration, |n| {
                 stream.emit(tick_of(first + n), Reading::at(first + n))?;
                 Ok(())
             })?;
