@@ -128,7 +128,7 @@ impl World {
                 }
             }
             Action::Disconnect => self.fail(sink, Vec::new(), ErrorKind::Timeout),
-            Action::Rebuild => {
+            Action::Rebuild | Action::Revert => {
                 if !driver.flight.is_empty() {
                     self.fail(sink, Vec::new(), ErrorKind::Disconnected);
                 }
