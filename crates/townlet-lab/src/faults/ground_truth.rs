@@ -148,6 +148,15 @@ impl Truth {
         (self.accepted[stream], self.delivered[stream], self.dropped[stream])
     }
 
+    /// Events of a stream that may be delivered already: their receipts stay open until the commit that covers them.
+    pub(crate) fn may_be_delivered(&self, stream: usize) -> u64 {
+        let sent = |id: &&Id| {
+            let receipt = self.facts.get(id).and_then(|fact| fact.receipt.as_ref());
+            id.stream == stream && receipt.is_some_and(|receipt| receipt.has_reached(Level::Sent))
+        };
+        self.open.iter().filter(sent).count() as u64
+    }
+
     /// The peer reads a line. `live` is the run that sends it; `ordered`: nothing
     /// of this sink may ever come out of order.
     pub(crate) fn receive(&mut self, frame: &Frame, live: u32, ordered: bool) {
