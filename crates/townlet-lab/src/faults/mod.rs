@@ -1,6 +1,6 @@
 //! Seeded schedules of faults against queue, worker, spill and books, end to end.
 //!
-//! **What it is.** One seed is one [`World`](world): a process with one or two
+//! **What it is.** One seed is one `World`: a process with one or two
 //! sinks that share a log, a disk that forgets, tears, fills up and lies, and
 //! peers that refuse, cut, stall, panic and lose acknowledgements. Hosts emit,
 //! drivers send, the spooler turns, the machine crashes at any step of its disk
