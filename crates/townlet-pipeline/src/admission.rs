@@ -44,10 +44,11 @@ impl Shared {
         weight: usize,
         offer: Offer<'_, T>,
     ) -> Result<Emitted, EmitError> {
-        self.emit_watched(stream, tick, weight, offer, |_, _, _| {})
+        self.take_over::<T, fn(&mut [Sink], Routes, u64)>(stream, tick, weight, offer, None)
     }
 
-    /// The same; `watch` sees the sinks that keep it, before anything happens to it.
+    /// The same for an event that somebody waits for: a dozing stage is woken. `watch` sees the sinks that keep
+    /// it, before anything happens to it.
     pub(crate) fn emit_watched<T: Payload>(
         &self,
         stream: u32,
@@ -55,6 +56,17 @@ impl Shared {
         weight: usize,
         offer: Offer<'_, T>,
         watch: impl FnOnce(&mut [Sink], Routes, u64),
+    ) -> Result<Emitted, EmitError> {
+        self.take_over(stream, tick, weight, offer, Some(watch))
+    }
+
+    fn take_over<T: Payload, W: FnOnce(&mut [Sink], Routes, u64)>(
+        &self,
+        stream: u32,
+        tick: u64,
+        weight: usize,
+        offer: Offer<'_, T>,
+        watch: Option<W>,
     ) -> Result<Emitted, EmitError> {
         // Declared before the guard, so dropped after it: a destructor may take long.
         let _remains: Remains;
@@ -83,15 +95,18 @@ impl Shared {
         if routes == Routes::NOWHERE {
             return Ok(Emitted { seq, dropped });
         }
-        watch(&mut state.sinks, routes, seq);
+        let is_awaited = watch.is_some();
+        if let Some(watch) = watch {
+            watch(&mut state.sinks, routes, seq);
+        }
         let form = put(state, stream, seq, tick, offer);
         state.intake.push(Token { stream, form, seq, tick, weight, routes });
-        self.wake_for(state, tick);
+        self.wake_for(state, tick, is_awaited);
         Ok(Emitted { seq, dropped: None })
     }
 
     /// Wakes whoever turns events into frames, if there is reason to.
-    fn wake_for(&self, state: &mut State, tick: u64) {
+    fn wake_for(&self, state: &mut State, tick: u64, is_awaited: bool) {
         if self.inline_stage {
             if state.sinks[0].machine(Route::Main).wants_wake() {
                 self.bells[0][0].ring_work();
@@ -99,7 +114,8 @@ impl Shared {
         } else {
             let tick_ended = tick > state.newest_tick;
             state.newest_tick = state.newest_tick.max(tick);
-            if state.stage_dozes && (tick_ended || self.stage_at_once || state.intake.len() >= STAGE_HIGH_WATER) {
+            let is_due = tick_ended || is_awaited || self.stage_at_once || state.intake.len() >= STAGE_HIGH_WATER;
+            if state.stage_dozes && is_due {
                 state.stage_dozes = false;
                 self.stage_bell.ring_work();
             }

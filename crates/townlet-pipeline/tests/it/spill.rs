@@ -207,6 +207,25 @@ fn a_sink_that_is_faster_than_the_disk_does_not_take_the_durable_receipt_away() 
 }
 
 #[test]
+fn who_waits_for_a_receipt_does_not_wait_for_the_stage_to_wake_by_itself() {
+    let folder = tempfile::tempdir().unwrap();
+    // A stage with such a sink dozes for 100 ms at a time.
+    let patient = Options { flush_interval: ms(10_000), flush_interval_ticks: 1_000, ..small("main") };
+    let telemetry = start(&Script::new(), patient, write_ahead(folder.path()), 1);
+    let orders = telemetry.stream("orders").unwrap();
+    let mut waited: Vec<_> = (0..15)
+        .map(|id| {
+            let began = Instant::now();
+            let (_, receipts) = orders.emit_with_receipt(1, order(id)).unwrap();
+            receipts.wait(Level::Durable, PATIENCE).unwrap();
+            began.elapsed()
+        })
+        .collect();
+    waited.sort();
+    assert!(waited[7] < ms(60), "half of them took longer than it takes to sync: {waited:?}");
+}
+
+#[test]
 fn a_receipt_says_why_none_will_come() {
     use townlet_pipeline::NoReceipt;
     let script = Script::new();
