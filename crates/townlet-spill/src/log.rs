@@ -208,6 +208,11 @@ impl Spill {
         Position(self.durable)
     }
 
+    /// Every record below it is committed, as far as the policy asks for, and can be read by sinks.
+    pub fn readable(&self) -> Position {
+        Position(self.readable)
+    }
+
     /// Damage met since the last call, each place once, however many sinks pass it.
     pub fn take_damage(&mut self) -> Vec<Damage> {
         std::mem::take(&mut self.damage)

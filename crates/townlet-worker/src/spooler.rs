@@ -204,6 +204,9 @@ impl Spooler {
             self.append(now, index);
         }
         self.commit(now, false);
+        if !planted::is("a commit is noticed too late") {
+            self.catch_up();
+        }
         for index in 0..self.seats.len() {
             self.read_back(index);
         }
@@ -323,13 +326,9 @@ impl Spooler {
         let committed = self.spill.commit(now);
         let goes_well = committed.is_ok();
         match committed {
-            Ok(end) => {
+            Ok(_) => {
                 self.status.error = None;
                 self.retry_at = None;
-                self.committed = Some(end);
-                for seat in &mut self.seats {
-                    while seat.waits.pop_front_if(|position| *position < end).is_some() {}
-                }
             }
             Err(_) if planted::is("a failed commit is believed to have worked") => {
                 self.committed = Some(self.spill.status().next);
@@ -340,7 +339,19 @@ impl Spooler {
                 self.retry_at = Some(now + RETRY);
             }
         }
+        if goes_well {
+            self.catch_up();
+        }
         goes_well
+    }
+
+    /// Takes note of what the log has committed by now: a checkpoint or shedding does that too.
+    fn catch_up(&mut self) {
+        let end = self.spill.readable();
+        self.committed = Some(end);
+        for seat in &mut self.seats {
+            while seat.waits.pop_front_if(|position| *position < end).is_some() {}
+        }
     }
 
     /// The disk takes nothing: what may go on in memory does.
@@ -386,14 +397,20 @@ impl Spooler {
     fn checkpoint(&mut self, now: Duration, account: &[u8]) {
         self.account_at = now;
         self.touched = false;
-        if let Err(error) = self.spill.checkpoint(now, account) {
-            self.note_error(&error);
-            self.touched = true;
+        match self.spill.checkpoint(now, account) {
+            Ok(()) => {
+                self.status.error = None;
+                self.retry_at = None;
+            }
+            Err(error) => {
+                self.note_error(&error);
+                self.touched = true;
+            }
         }
-        // Whether or not the rest was saved, it may have committed; this only asks how far. Nothing is rescued
-        // here: what was read back in this turn comes first.
-        if !planted::is("a commit is not noticed where the checkpoint failed") || !self.touched {
-            self.commit_now(now);
+        // Whether or not the rest was saved, it may have committed. Nothing is rescued here: what was read back in
+        // this turn comes first.
+        if !planted::is("a commit is noticed too late") || !self.touched {
+            self.catch_up();
         }
     }
 

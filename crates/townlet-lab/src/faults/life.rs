@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use townlet_spill::{ErrorKind, Spill, StateFound};
-use townlet_testkit::disk::{DiskFault, Survival};
+use townlet_testkit::disk::{DiskFault, SimDisk, Survival};
 use townlet_transport::Label;
 use townlet_worker::{DropReason, Machine, Route, Sink, Spooler, SpoolerOptions};
 
@@ -230,7 +230,8 @@ impl World {
         for truth in &mut self.truths {
             truth.end_run(life.run, false);
         }
-        let disk_failed = life.disk_failed;
+        let failing = life.spooler.as_ref().is_some_and(|spooler| spooler.status().errors_total > 0);
+        let disk_failed = life.disk_failed || failing;
         drop(life);
         // A killed process leaves what it wrote to the system; after a failed sync see `finish_run`.
         if self.disk.has_crashed() || disk_failed || self.chance.percent(50) {
@@ -289,6 +290,10 @@ impl World {
             }
         }
         self.check();
+        if self.plan.disk > 0 && !self.healed && self.chance.percent(20) {
+            self.disk.fail_next_syncs(8).capacity(Some(0));
+            self.note(|| "the disk takes nothing at the end".to_owned());
+        }
         let last = self.now + ms(1000);
         while self.life.as_ref().is_some_and(|life| life.run == run && life.spooler.is_some()) && self.now < last {
             self.spool();
@@ -307,6 +312,9 @@ impl World {
         (0..self.plan.sinks.len()).for_each(|sink| self.drop_upstream(sink));
         self.check();
         // Where it syncs at intervals, the last sync may be one of those that failed.
+        if in_order && (disk_failed || self.chance.percent(10)) {
+            self.check_what_is_left();
+        }
         self.judge_the_end(run, in_order && (!disk_failed || self.plan.is_durable()));
         let Some(life) = self.life.take() else { return };
         self.note(|| format!("run {run} ends"));
@@ -319,6 +327,21 @@ impl World {
             self.disk.forget_faults();
         }
         self.begin_run();
+    }
+
+    /// As many events as the final statement counts as spilled are in the files that the run leaves.
+    fn check_what_is_left(&self) {
+        let Some(life) = self.life.as_ref().filter(|life| self.spills() && !life.guessed && !self.power_lost) else {
+            return;
+        };
+        let copy = SimDisk::with_image(self.seed, &self.disk.image());
+        let opened = Spill::open(Box::new(copy.handle()), self.plan.spill.clone(), self.now);
+        let (mut spill, _) = opened.unwrap_or_else(|e| panic!("after the end: {e}"));
+        for (seat, plan) in life.seats.iter().zip(&self.plan.sinks) {
+            let slot = spill.sink(&plan.options.name).unwrap_or_else(|e| panic!("{e}"));
+            let (found, spilled) = (spill.backlog(slot).records, seat.sink.statement().spilled);
+            assert!(found >= spilled, "the last statement has {spilled} events on disk, where {found} are");
+        }
     }
 
     /// The final statement of a run.
