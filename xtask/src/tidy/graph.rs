@@ -27,6 +27,7 @@ const FOUNDATION: &[(&str, &[&str])] = &[
     ("schemars", &["townlet-schema"]),
     ("jsonschema", &["townlet-transform"]),
     ("memchr", &["townlet-transform"]),
+    ("granit-parser", &["townlet-policy"]),
     ("sha2", &["townlet-transform"]),
     ("hmac", &["townlet-transform"]),
     ("rustix", &["townlet-transport-file"]),

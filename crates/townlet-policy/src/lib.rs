@@ -1,0 +1,40 @@
+//! The grammar of release rules: `parse_p95_ms <= +10% for 10m`, read into typed trees.
+//!
+//! # What it is not
+//! It evaluates nothing, reads no policy file and finds no contradiction between
+//! rules: it reads one rule at a time, for whoever does.
+//!
+//! # Guarantees
+//! - No text makes it panic; a fault names its column, and [`yaml`] gives lines.
+//! - A sign always means a change against the baseline, so `5%` and `+5%` are not mistaken for each other. Limits are
+//!   converted to the unit of their metric, or refused.
+//! - What [`expression::condition`] and [`expression::rule`] print reads as the same rule.
+//!
+//! # Example
+//! ```
+//! use townlet_policy::{Metric, Unit, Worse, expression};
+//!
+//! let metrics = [Metric { name: "parse_p95_ms".into(), unit: Unit::parse("ms"), worse: Worse::Up }];
+//! let read = expression::parse("parse_p95_ms <= 0.2s for 10m keep 5m", &metrics, None)?;
+//! assert_eq!(expression::condition(&read.condition, &metrics), "parse_p95_ms <= 200ms");
+//!
+//! let fault = expression::parse("parse_p95_ms <= 5%", &metrics, None).unwrap_err();
+//! assert_eq!(fault.column, 16);
+//! # Ok::<(), expression::ExpressionError>(())
+//! ```
+
+pub mod expression;
+mod finding;
+mod metric;
+mod rule;
+mod time;
+mod truth;
+mod unit;
+pub mod yaml;
+
+pub use finding::{Code, Finding, Findings, Level, Place};
+pub use metric::{Metric, Worse};
+pub use rule::{Action, Basis, Check, Condition, Form, Limit, MetricId, MinSamples, Op, Rule, Severity, Test, Timing};
+pub use time::{Span, Time, parse_duration};
+pub use truth::Truth;
+pub use unit::{DataUnit, TimeUnit, Unit};
