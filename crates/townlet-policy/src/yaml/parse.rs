@@ -87,6 +87,11 @@ impl Builder<'_> {
                     ScalarStyle::SingleQuoted | ScalarStyle::DoubleQuoted => Style::Quoted,
                     _ => Style::Block,
                 };
+                if style == Style::Block
+                    && let Some(finding) = traps::swallowed(self.found, place)
+                {
+                    self.found.push(finding);
+                }
                 let empty = style == Style::Plain && matches!(&*text, "" | "~" | "null" | "Null" | "NULL");
                 let value = if empty { Value::Null } else { Value::Scalar { text: text.into_owned(), style } };
                 Ok(self.complete(Node { value, place }))

@@ -52,3 +52,12 @@ fn trap(at: Place, meaning: &str, value: &str) -> Finding {
     let quoted = format!("write \"{}\", in quotes", crate::time::shorten(value));
     Finding::new(Code::YamlTrap, Level::Error, at, meaning).help(quoted)
 }
+
+/// `>5` is a block with an indentation indicator: it parses, and the limit is gone. Nobody needs that indicator here.
+pub(super) fn swallowed(found: &Findings, place: Place) -> Option<Finding> {
+    let finding = explain(found, place)?;
+    let line = found.line(finding.place.line)?;
+    let (_, value) = value_of(line)?;
+    let header = value.strip_prefix(['>', '|'])?;
+    header.starts_with(|c: char| c.is_ascii_digit()).then_some(finding)
+}
