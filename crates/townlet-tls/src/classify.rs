@@ -1,5 +1,6 @@
 //! From what rustls reports to what an operator can act on.
 
+use std::io;
 use std::path::Path;
 
 use rustls::{AlertDescription, CertificateError, Error, InconsistentKeys};
@@ -11,6 +12,15 @@ use crate::verify::SelfSigned;
 /// `collector:9000`), within the handshake or after it.
 pub fn classify(peer: &str, error: Error) -> TlsError {
     handshake_error(peer, error)
+}
+
+/// The same for an error that came through [`std::io`], as from a stream over
+/// TLS; gives it back where it is none of rustls.
+pub fn classify_io(peer: &str, error: io::Error) -> Result<TlsError, io::Error> {
+    match error.get_ref().and_then(|source| source.downcast_ref::<Error>()) {
+        Some(inner) => Ok(handshake_error(peer, inner.clone())),
+        None => Err(error),
+    }
 }
 
 pub(crate) fn handshake_error(peer: &str, error: Error) -> TlsError {
@@ -142,4 +152,17 @@ pub(crate) fn pair_error(cert: &Path, key: &Path, error: Error) -> TlsError {
         _ => (Kind::NoKey, format!("the key in {key} cannot be used: {error}")),
     };
     TlsError::because(kind, message, error)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_io_error_of_rustls_is_classified_and_any_other_is_given_back() {
+        let alert = Error::AlertReceived(AlertDescription::CertificateRequired);
+        let error = classify_io("c:1", io::Error::new(io::ErrorKind::InvalidData, alert)).unwrap();
+        assert_eq!(error.kind(), Kind::PeerRefused);
+        assert_eq!(classify_io("c:1", io::ErrorKind::BrokenPipe.into()).unwrap_err().kind(), io::ErrorKind::BrokenPipe);
+    }
 }

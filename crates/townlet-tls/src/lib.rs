@@ -64,7 +64,7 @@ mod reload;
 mod server;
 mod verify;
 
-pub use classify::classify;
+pub use classify::{classify, classify_io};
 pub use client::{ClientOptions, ClientStream, ClientTls};
 pub use dial::dial;
 pub use endpoint::{Endpoint, EndpointError, EndpointErrorKind};

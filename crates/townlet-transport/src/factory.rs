@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
-use crate::{Transport, TransportError};
+use crate::{Level, Transport, TransportError};
 
 /// The `transport:` keys of a sink, already parsed and bounded, that a factory
 /// may need. A backend reads those it knows and ignores the rest; which keys a
@@ -35,6 +35,13 @@ pub struct Settings {
     pub plaintext_acknowledged: bool,
     /// `acks`: ask the peer for acknowledgements where the protocol knows them.
     pub acks: bool,
+    /// `settle_at`: the level that the sink asks for; a backend whose peer can be
+    /// asked passes it on.
+    pub settle_at: Level,
+    /// `bearer_token_file`: a file with the token that is shown to the peer.
+    pub bearer_token_file: Option<PathBuf>,
+    /// `bearer_token_env`: the environment variable that holds it.
+    pub bearer_token_env: Option<String>,
     /// `fsync`: how eagerly a file is synced.
     pub fsync: Fsync,
     /// `rotate_bytes`: start a new file above this size.
@@ -75,6 +82,9 @@ impl Default for Settings {
             key_file: None,
             plaintext_acknowledged: false,
             acks: true,
+            settle_at: Level::Sent,
+            bearer_token_file: None,
+            bearer_token_env: None,
             fsync: Fsync::Never,
             rotate_bytes: None,
             rotate_after: None,
