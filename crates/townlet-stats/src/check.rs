@@ -1,0 +1,66 @@
+//! The assumptions behind a verdict, each measured.
+
+use std::fmt;
+
+/// What a small shift can only be judged by if it holds.
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
+pub enum Assumption {
+    /// Enough earlier days (or, of a control, hours) to know the noise by predicting each from the others.
+    History,
+    /// The history has few holes.
+    HistoryCoverage,
+    /// What the noise model leaves unexplained is small: the variance of blocks of innovations, as a multiple of what
+    /// independent ones would give.
+    Independence,
+    /// That multiple does not go on growing with the length of the blocks: the noise forgets.
+    Forgetting,
+    /// Days are alike enough that a shift can be told from a day.
+    DaysAlike,
+    /// Innovations since the start are as independent as those of the history: their correlation with the one before.
+    LiveIndependence,
+}
+
+/// One assumption, what was found and what is the limit. Displayed as one line of a report.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Check {
+    /// What is assumed.
+    pub assumption: Assumption,
+    /// What was measured.
+    pub found: f64,
+    /// The limit: at least this for [`Assumption::History`] and [`Assumption::HistoryCoverage`], at most this for the others.
+    pub limit: f64,
+    /// Whether it holds. Where it does not, small shifts are inconclusive.
+    pub holds: bool,
+}
+
+impl Check {
+    pub(crate) fn at_least(assumption: Assumption, found: f64, limit: f64) -> Self {
+        Self { assumption, found, limit, holds: found >= limit }
+    }
+
+    pub(crate) fn at_most(assumption: Assumption, found: f64, limit: f64) -> Self {
+        Self { assumption, found, limit, holds: found <= limit }
+    }
+}
+
+impl fmt::Display for Assumption {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::History => "days of history",
+            Self::HistoryCoverage => "share of the history present",
+            Self::Independence => "variance of blocks of innovations over that of independent ones",
+            Self::Forgetting => "growth of that from one hour to four",
+            Self::DaysAlike => "how far a day may stray from the others",
+            Self::LiveIndependence => "autocorrelation of innovations since the start",
+        })
+    }
+}
+
+impl fmt::Display for Check {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let least = matches!(self.assumption, Assumption::History | Assumption::HistoryCoverage);
+        let word = if least { "at least" } else { "at most" };
+        let verdict = if self.holds { "holds" } else { "FAILS" };
+        write!(f, "{}: {:.3} ({word} {}): {verdict}", self.assumption, self.found, self.limit)
+    }
+}
