@@ -1,0 +1,73 @@
+//! Rollouts that judge themselves.
+//!
+//! **What it is.** A pure state machine: [`step`] takes a [`Plan`], a [`State`]
+//! and an [`Event`], and returns the next state and its [`Effects`], intents for
+//! a driver and notes for the log. A rollout goes from a preflight over the
+//! steps of its flag, restarts, an emission check and a first look to its
+//! checkpoints and signatures, or back. [`Recorder`] keeps the log and replays it.
+//!
+//! **What it is not.** It has no clock, does no I/O and starts nothing. It reads
+//! no plan from a file, and its rules are limits on single signals
+//! ([`Condition`]); expressions and comparisons with a baseline are not judged here.
+//!
+//! # Guarantees
+//! - Equal arguments give equal results: a log of events replays to its own bytes.
+//! - The rules are judged with every window from the first step of the flag to
+//!   the last signature, also while the rollout holds or is paused.
+//! - Unknown is never a pass: it holds at a gate, and nothing succeeds with it.
+//! - What changes something is never repeated because its result is missing. It
+//!   is looked at first.
+//! - A rollback ends in [`Phase::RolledBack`] or in [`Phase::RollbackFailed`] and
+//!   a page, within its limit of at most five minutes of events. Recovery is read from signals
+//!   that the rollback does not switch off, in windows after its last step.
+//! - Windows are judged in their order, each as of its own time. Late and missed
+//!   ones are recorded.
+//!
+//! # Limits
+//! A driver must carry intents out one after the other, and must send
+//! [`EventKind::Clock`] while nothing else happens: the engine hears of time by
+//! events only.
+//!
+//! # Example
+//! ```
+//! use townlet_rollout::{Event, EventKind, Moment, Phase, Plan, State, step};
+//!
+//! fn pass_time(plan: &Plan) -> Phase {
+//!     let state = State::new(plan, "release-42");
+//!     let (state, effects) = step(plan, state, &Event::new(Moment::from_ms(1_000), EventKind::Clock));
+//!     assert!(effects.intents.is_empty());
+//!     state.phase()
+//! }
+//! ```
+
+mod engine;
+mod event;
+mod intent;
+mod judge;
+mod log;
+mod moment;
+mod note;
+mod phase;
+mod plan;
+mod reference;
+mod rule;
+pub mod snapshot;
+mod soundness;
+mod state;
+mod verdict;
+
+pub use engine::step;
+pub use event::{Command, Event, EventKind, Tick};
+pub use intent::{Answer, Check, Finding, Intent, IntentId, What};
+pub use log::{Entry, Head, LOG_FORM, Recorder, ReplayError};
+pub use moment::Moment;
+pub use note::Note;
+pub use phase::{Cause, HoldReason, PauseReason, Phase};
+pub use plan::{
+    Checkpoint, Direction, FlagStep, Limits, Plan, Preflight, ROLLBACK_LIMIT, Rollback, RollbackStep, Service, Signal,
+    Undo,
+};
+pub use reference::{Reference, References};
+pub use rule::{Condition, Rule};
+pub use state::{Effects, State};
+pub use verdict::{Action, Verdict};

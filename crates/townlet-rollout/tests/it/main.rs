@@ -1,0 +1,5 @@
+//! Tests of townlet-rollout.
+
+mod engine;
+mod properties;
+mod world;

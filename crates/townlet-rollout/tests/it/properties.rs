@@ -1,0 +1,145 @@
+//! Whatever happens, in whatever order.
+
+use std::time::Duration;
+
+use proptest::prelude::*;
+use townlet_rollout::{Answer, Command, EventKind, Phase, Recorder, Verdict};
+
+use crate::world::{MINUTE, World, plan};
+
+#[derive(Clone, Debug)]
+enum Doing {
+    Windows(u8, Option<u16>, Option<u16>),
+    Late(u8),
+    Wait(u16),
+    Ask(Command),
+    Sign(bool, bool),
+    Resumed,
+    Deaf(bool),
+    Answer(u8, u8),
+    ClockBack(u16),
+}
+
+fn doing() -> impl Strategy<Value = Doing> {
+    let value = || prop_oneof![6 => Just(Some(80)), 1 => Just(None), 1 => (60..260_u16).prop_map(Some)];
+    let cpu = || prop_oneof![8 => Just(Some(64)), 1 => Just(None), 1 => (60..90_u16).prop_map(Some)];
+    prop_oneof![
+        8 => (1..20_u8, value(), cpu()).prop_map(|(n, a, b)| Doing::Windows(n, a, b)),
+        1 => (1..6_u8).prop_map(Doing::Late),
+        2 => (0..900_u16).prop_map(Doing::Wait),
+        2 => prop_oneof![Just(Command::Go), Just(Command::Submit), Just(Command::Hold), Just(Command::Resume)].prop_map(Doing::Ask),
+        1 => prop_oneof![8 => Just(Command::Hold), 1 => Just(Command::Rollback)].prop_map(Doing::Ask),
+        2 => (any::<bool>(), any::<bool>()).prop_map(|(a, b)| Doing::Sign(a, b)),
+        1 => Just(Doing::Resumed),
+        1 => any::<bool>().prop_map(Doing::Deaf),
+        1 => (0..40_u8, 0..5_u8).prop_map(|(id, what)| Doing::Answer(id, what)),
+        1 => (0..600_u16).prop_map(Doing::ClockBack),
+    ]
+}
+
+fn act(world: &mut World<'_>, doing: &Doing) {
+    match doing {
+        Doing::Windows(n, a, b) => {
+            for _ in 0..*n {
+                if world.run.state().next_due().is_some() {
+                    world.window(&[a.map(f64::from), b.map(f64::from)]);
+                }
+            }
+        }
+        Doing::Late(n) => {
+            if let Some(due) = world.run.state().next_due() {
+                let due = due + MINUTE * u32::from(*n);
+                world.now = world.now.max(due);
+                world.tick(due, &[Some(80.0), Some(64.0)]);
+            }
+        }
+        Doing::Wait(seconds) => world.pass(Duration::from_secs((*seconds).into())),
+        Doing::Ask(command) => world.ask("ops", *command),
+        Doing::Sign(who, role) => {
+            world.sign(if *who { "ann" } else { "bob" }, if *role { "qa" } else { "devops" });
+        }
+        Doing::Resumed => world.send(EventKind::Resumed),
+        Doing::Deaf(deaf) => world.answers = !deaf,
+        Doing::Answer(id, what) => {
+            let id = townlet_rollout::IntentId((*id).into());
+            let answer = match what {
+                0 => Answer::Done,
+                1 => Answer::InEffect,
+                2 => Answer::NotInEffect,
+                3 => Answer::FlagReads { percent: 25, restarts: 0 },
+                _ => Answer::Failed { reason: "no".into() },
+            };
+            world.send(EventKind::Answered { id, answer });
+        }
+        Doing::ClockBack(seconds) => {
+            let now = world.now;
+            world.now = now.before_for_tests(*seconds);
+            world.send(EventKind::Clock);
+            world.now = now;
+        }
+    }
+}
+
+trait Back {
+    fn before_for_tests(self, seconds: u16) -> Self;
+}
+
+impl Back for townlet_rollout::Moment {
+    fn before_for_tests(self, seconds: u16) -> Self {
+        Self::from_ms(self.as_ms() - u64::from(seconds) * 1000)
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 400, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn no_path_leads_to_success_with_an_unknown_rule(doings in prop::collection::vec(doing(), 1..40)) {
+        let plan = plan();
+        let mut world = World::started(&plan);
+        for doing in &doings {
+            act(&mut world, doing);
+            if world.phase() == Phase::Succeeded {
+                prop_assert!(world.run.state().verdicts().iter().all(|verdict| *verdict == Verdict::Pass));
+                break;
+            }
+        }
+    }
+
+    #[test]
+    fn a_rollback_ends_undone_or_failed_within_its_limit(
+        doings in prop::collection::vec(doing(), 0..20),
+        after in prop::collection::vec(doing(), 0..20),
+    ) {
+        let plan = plan();
+        let mut world = World::started(&plan);
+        for doing in &doings {
+            act(&mut world, doing);
+        }
+        world.ask("ops", Command::Rollback);
+        if !world.phase().is_live() {
+            for doing in &after {
+                act(&mut world, doing);
+            }
+            world.pass(plan.rollback.total + Duration::from_secs(1));
+            prop_assert!(world.phase().is_final(), "{}", world.phase());
+            if world.run.state().cause().is_some() {
+                prop_assert!(matches!(world.phase(), Phase::RolledBack | Phase::RollbackFailed));
+                prop_assert_eq!(world.phase() == Phase::RollbackFailed, world.notes.iter().any(|note| note.to_string() == "-> RollbackFailed"));
+                prop_assert!(world.phase() == Phase::RolledBack || world.paged());
+            }
+        }
+    }
+
+    #[test]
+    fn a_replay_gives_the_same_bytes(doings in prop::collection::vec(doing(), 0..30)) {
+        let plan = plan();
+        let mut world = World::started(&plan);
+        for doing in &doings {
+            act(&mut world, doing);
+        }
+        let log = world.run.to_jsonl();
+        let again = Recorder::replay(&plan, "plan", &log).map(|run| run.to_jsonl()).map_err(|error| error.to_string());
+        prop_assert_eq!(again, Ok(log));
+    }
+}
