@@ -1,15 +1,17 @@
 //! Snapshots, and what the default transforms cost.
 
+use std::hint::black_box;
 use std::time::{Duration, Instant};
 
 use townlet_pipeline::Telemetry;
-use townlet_schema::{Kind, Snapshot, encode_into};
+use townlet_schema::{Json, Kind, Snapshot, encode_into};
+use townlet_state::{Cadence, State, StateEncoder};
 use townlet_transform::{Chain, Head, Record};
 
-use crate::measure::{Contender, Pace, Rounds, Sample, process_cpu, time_calls};
+use crate::measure::{Contender, Latencies, Pace, Rounds, Sample, process_cpu, time_calls};
 use crate::ours::{Transforms, end, into_nothing, lossless};
 use crate::scale::Scale;
-use crate::workload::{Reading, encoded, encoded_len, shipped_event, snapshot};
+use crate::workload::{Reading, encoded, encoded_len, shipped_event, snapshot, walk};
 
 /// A snapshot's way through `emit`, beside serialising it.
 pub fn snapshots(scale: &Scale) -> anyhow::Result<Rounds> {
@@ -62,9 +64,58 @@ pub fn snapshots(scale: &Scale) -> anyhow::Result<Rounds> {
     scale.compare(contenders)
 }
 
+/// What a worker does with the states of consecutive ticks, beside serialising them.
+pub fn states(scale: &Scale) -> anyhow::Result<Rounds> {
+    let (walk, pace) = (walk(64), Pace::Every(Duration::from_micros(500)));
+    let calls = scale.snapshots;
+    let town = |n: u64| &walk[(n % walk.len() as u64) as usize];
+    let bytes = walk.iter().map(|state| encoded_len(state) as f64).sum::<f64>() / walk.len() as f64;
+    let measured = |latencies: Latencies| {
+        let mut sample = latencies.sample();
+        sample.insert("bytes", bytes);
+        sample
+    };
+    let contenders = vec![
+        Contender::new("serialising", || {
+            let mut out = Vec::with_capacity(64 * 1024);
+            Ok(measured(time_calls(pace, calls, town, |_, state| encode(state, &mut out))))
+        }),
+        Contender::new("redact and diff", || worker(true, calls, town).map(measured)),
+        Contender::new("redact and write whole", || worker(false, calls, town).map(measured)),
+    ];
+    scale.compare(contenders)
+}
+
+/// The way of a state from the host's value to a peer's line: the tree, the default
+/// transforms, and what this peer does not have.
+fn worker<'s>(diffs: bool, calls: u64, state: impl Fn(u64) -> &'s Snapshot) -> anyhow::Result<Latencies> {
+    let mut chain = Chain::standard()?;
+    let mut peer = StateEncoder::new(Cadence::default());
+    let mut body = Vec::with_capacity(64 * 1024);
+    let mut refused = 0;
+    let latencies = time_calls(Pace::Every(Duration::from_micros(500)), calls, state, |n, state| {
+        body.clear();
+        let tree = Json::from_serialize(black_box(state)).ok();
+        let tree = tree.and_then(|tree| if let Json::Object(tree) = tree { Some(tree) } else { None });
+        let record = tree.and_then(|tree| Record::from_tree(Head::new(Kind::Snapshot, "town", n), tree).ok());
+        match record.and_then(|record| chain.run_to_tree(record.proven_by_type()).ok()) {
+            // `n` counts from 0, states from 1.
+            Some(tree) => {
+                if !diffs {
+                    peer.request_keyframe();
+                }
+                peer.render(&State::new(n + 1, n, tree.into_tree()), &mut body);
+            }
+            None => refused += 1,
+        }
+    });
+    anyhow::ensure!(refused == 0, "the default transforms refused {refused} states of the town");
+    Ok(latencies)
+}
+
 fn encode(snapshot: &Snapshot, out: &mut Vec<u8>) {
     out.clear();
-    let encoded = encode_into(std::hint::black_box(snapshot), out);
+    let encoded = encode_into(black_box(snapshot), out);
     debug_assert!(encoded.is_ok());
 }
 

@@ -200,6 +200,21 @@ pub fn snapshot() -> Snapshot {
     (3..=8).flat_map(town_of).min_by_key(|snapshot| encoded_len(snapshot).abs_diff(12_000)).unwrap_or_default()
 }
 
+/// Consecutive states of a town of about that size, as its loop emits them.
+pub fn walk(ticks: usize) -> Vec<Snapshot> {
+    let size = |agents: &u32| encoded_len(&town_of(*agents).pop().unwrap_or_default()).abs_diff(12_000);
+    let agents = (3..=8).min_by_key(size).unwrap_or(3);
+    let mut world = World::new(WorldOptions { seed: 7, agents, ..WorldOptions::default() });
+    for _ in 0..300 {
+        world.step();
+    }
+    let states = std::iter::repeat_with(|| {
+        let outcome = world.step();
+        world.snapshot(&outcome)
+    });
+    states.take(ticks).collect()
+}
+
 /// Snapshots of one town, some ticks apart.
 fn town_of(agents: u32) -> Vec<Snapshot> {
     let mut world = World::new(WorldOptions { seed: 7, agents, ..WorldOptions::default() });

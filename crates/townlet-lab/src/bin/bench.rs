@@ -138,6 +138,7 @@ fn measure(arguments: &Arguments, scale: &Scale, began: Instant) -> anyhow::Resu
     }
     if wanted(Group::Snapshots) {
         all.push(("snapshot of 12 KB", stage::snapshots(scale)?));
+        all.push(("states of 12 KB", stage::states(scale)?));
     }
     if wanted(Group::Collector) {
         let bench = std::env::current_exe().context("finding this program, which serves the collector")?;
