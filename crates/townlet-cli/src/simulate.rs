@@ -92,18 +92,17 @@ fn reload(
         return;
     };
     let next = match setup::load(path, &args.set, factories) {
-        Ok(loaded) => loaded.config,
+        Ok(loaded) => loaded,
         Err(diagnostics) => {
             remark!("{} was not taken over; the running configuration holds\n{diagnostics}", path.display());
             return;
         }
     };
-    match townlet_config::reload(telemetry, config, &next, factories, identity) {
+    match townlet_config::reload(telemetry, config, &next.config, factories, identity) {
         Ok(reloaded) => {
-            remark!("{} reloaded; other transports: {}", path.display(), list(&reloaded.replaced));
-            if !reloaded.needs_restart.is_empty() {
-                remark!("changes that wait for a restart: {}", list(&reloaded.needs_restart));
-            }
+            let (replaced, retuned) = (list(&reloaded.replaced), list(&reloaded.retuned));
+            remark!("{} reloaded; other transports: {replaced}; other limits: {retuned}", path.display());
+            next.waiting(&reloaded).iter().for_each(|waits| remark!("{waits}"));
             *config = reloaded.config;
         }
         Err(error) => remark!("{} was not taken over; the running configuration holds: {error}", path.display()),

@@ -91,6 +91,8 @@ codes! {
     BadOverride = "bad_override",
     /// A limit that does not fit the tick cadence.
     Cadence = "cadence",
+    /// A changed key that a running pipeline does not take over.
+    NeedsRestart = "needs_restart",
 }
 
 impl fmt::Display for Code {

@@ -274,12 +274,15 @@ impl Loaded {
     /// lines that set the limits.
     pub fn validate_cadence(&self, tick_ms: f64, bytes_per_tick: u64) -> Vec<Diagnostic> {
         let mut found = cadence::validate_cadence(&self.config, tick_ms, bytes_per_tick);
-        for diagnostic in &mut found {
-            match self.places.get(&diagnostic.key) {
-                Some(place) => diagnostic.locate(place, &self.file, &self.text),
-                None => diagnostic.file = format!("{} (default)", self.file),
-            }
-        }
+        found.iter_mut().for_each(|diagnostic| self.locate(diagnostic));
         found
+    }
+
+    /// Puts a finding to the line of its key.
+    pub(crate) fn locate(&self, diagnostic: &mut Diagnostic) {
+        match self.places.get(&diagnostic.key) {
+            Some(place) => diagnostic.locate(place, &self.file, &self.text),
+            None => diagnostic.file = format!("{} (default)", self.file),
+        }
     }
 }

@@ -114,7 +114,8 @@ impl Shared {
         } else {
             let tick_ended = tick > state.newest_tick;
             state.newest_tick = state.newest_tick.max(tick);
-            let is_due = tick_ended || is_awaited || self.stage_at_once || state.intake.len() >= STAGE_HIGH_WATER;
+            let is_due =
+                tick_ended || is_awaited || self.tuning.stage_at_once() || state.intake.len() >= STAGE_HIGH_WATER;
             if state.stage_dozes && is_due {
                 state.stage_dozes = false;
                 self.stage_bell.ring_work();

@@ -77,6 +77,7 @@ mod streams;
 mod stub;
 mod tap;
 mod telemetry;
+mod tuning;
 
 pub use admission::Emitted;
 pub use books::Recovered;

@@ -71,7 +71,7 @@ impl Shared {
                 return true;
             }
             state.stage_dozes = !parked;
-            state = self.stage_bell.wait_for_work(state, self.stage_doze);
+            state = self.stage_bell.wait_for_work(state, self.tuning.stage_doze());
             state.stage_dozes = false;
         }
     }

@@ -20,15 +20,12 @@ use crate::slots::Slot;
 use crate::stage::Stage;
 use crate::streams::Streams;
 use crate::tap::TapPoint;
+use crate::tuning::Tuning;
 
 /// How often an emitting host looks for the lock before it sleeps, and the
 /// pauses between two looks: some 10 µs on the machines of today.
 const LOOKS: usize = 64;
 const PAUSES: usize = 4;
-
-/// Bounds of the time for which a stage without work sleeps.
-const SHORTEST_DOZE: Duration = Duration::from_millis(1);
-const LONGEST_DOZE: Duration = Duration::from_millis(100);
 
 /// At shutdown, how long storing what was not delivered may take beyond the deadline.
 const GRACE: Duration = Duration::from_millis(200);
@@ -72,14 +69,10 @@ pub(crate) struct Shared {
     start: Instant,
     /// True where some sink's policy is `block`.
     pub(crate) may_block: bool,
-    /// The largest `max_buffer_bytes` of the sinks.
-    largest_bound: usize,
+    /// What the limits of the sinks mean for the way in and the stage.
+    pub(crate) tuning: Tuning,
     /// The chain's validator of mode `raise`.
     raising: Option<Arc<Validator>>,
-    /// How long the separate stage may let events wait for more.
-    pub(crate) stage_doze: Duration,
-    /// Some sink wants events at once: each wakes the stage where it dozes.
-    pub(crate) stage_at_once: bool,
     /// Events that hosts may encode themselves before the stage asks again.
     help: AtomicUsize,
 }
@@ -110,15 +103,15 @@ impl Shared {
         inline_stage: bool,
     ) -> Self {
         let Fittings { spooler_of, spills, slots, states_only } = fittings;
-        let options = || sinks.iter().map(|s| s.main().options());
-        let may_block = options().any(|o| matches!(o.backpressure, Backpressure::Block | Backpressure::Spill));
-        let at_once = options().any(|o| o.flush_interval.is_zero() || o.flush_interval_ticks == 0);
+        let may_block = sinks
+            .iter()
+            .map(|s| s.main().options())
+            .any(|o| matches!(o.backpressure, Backpressure::Block | Backpressure::Spill));
         let mut intake = Intake::default();
         // Streams that are open already are those of recovered events, which nobody emits to.
         for _ in streams.infos() {
             intake.add_lane(Box::new(Lane::<NamedEvent>::default()), Box::new(Lane::<NamedEvent>::default()));
         }
-        let shortest_flush = options().map(|o| o.flush_interval).min().unwrap_or_default();
         Self {
             bells: sinks.iter().map(|_| <[Bells; 2]>::default()).collect(),
             stage_bell: Bells::default(),
@@ -129,12 +122,9 @@ impl Shared {
             inline_stage,
             start: Instant::now(),
             may_block,
-            largest_bound: options().map(|o| o.max_buffer_bytes).max().unwrap_or_default(),
+            tuning: Tuning::of(&sinks),
             raising: stage.raising(),
             tap: stage.tap(),
-            // Events wait at most a quarter longer than by the workers' own interval.
-            stage_doze: if at_once { LONGEST_DOZE } else { (shortest_flush / 4).clamp(SHORTEST_DOZE, LONGEST_DOZE) },
-            stage_at_once: at_once,
             help: AtomicUsize::new(0),
             stage: Mutex::new(stage),
             state: Mutex::new(State {
@@ -196,11 +186,6 @@ impl Shared {
 
     pub(crate) fn now(&self) -> Duration {
         self.start.elapsed()
-    }
-
-    /// Nothing heavier than this fits into any sink.
-    pub(crate) fn largest_bound(&self) -> usize {
-        self.largest_bound
     }
 
     /// Makes everything due, and waits until nothing is buffered or `timeout` is
@@ -316,7 +301,7 @@ impl Shared {
         }
     }
 
-    fn ring_all(&self) {
+    pub(crate) fn ring_all(&self) {
         for bell in self.bells.iter().flatten().chain(&self.spoolers) {
             bell.ring_work();
         }

@@ -175,7 +175,7 @@ impl<T: Payload> Stream<T> {
     }
 
     fn fits(&self, body: &[u8]) -> bool {
-        body.len() + ENVELOPE_WEIGHT <= self.shared.largest_bound()
+        body.len() + ENVELOPE_WEIGHT <= self.shared.tuning.largest_bound()
     }
 
     /// None where a body does not fit anywhere.

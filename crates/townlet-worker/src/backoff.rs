@@ -42,6 +42,11 @@ impl Backoff {
         if nanos == 0 { Duration::ZERO } else { Duration::from_nanos(self.random() % nanos.saturating_add(1)) }
     }
 
+    /// Other bounds; what has failed so far still counts.
+    pub(crate) fn retune(&mut self, base: Duration, cap: Duration) {
+        (self.base, self.cap) = (base, cap);
+    }
+
     pub(crate) fn failures(&self) -> u32 {
         self.failures
     }
@@ -82,6 +87,11 @@ impl RestartWindow {
         }
         self.total += 1;
         None
+    }
+
+    /// Another rule; what has happened so far still counts.
+    pub fn retune(&mut self, limit: u32, window: Duration) {
+        (self.limit, self.window) = (limit, window);
     }
 
     /// Counts the restart that ends a parked time.

@@ -99,6 +99,11 @@ impl Queue {
         }
     }
 
+    /// Other bounds, for what comes.
+    pub(crate) fn retune(&mut self, max_count: usize, max_bytes: usize) {
+        (self.max_count, self.max_bytes) = (max_count, max_bytes);
+    }
+
     pub(crate) fn len(&self) -> usize {
         self.upstream + self.ready.len() + self.taken.len() + self.spool.as_ref().map_or(0, Spool::len)
     }

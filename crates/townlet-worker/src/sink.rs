@@ -105,6 +105,11 @@ impl Sink {
         &self.main
     }
 
+    /// Other limits for all its machines: see [`Machine::retune`].
+    pub fn retune(&mut self, options: &Options) {
+        self.machines().for_each(|machine| machine.retune(options));
+    }
+
     /// True where the policy gave this sink a second lane.
     pub fn has_lane(&self) -> bool {
         self.lane.is_some()

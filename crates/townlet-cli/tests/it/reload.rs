@@ -81,10 +81,10 @@ fn a_changed_file_goes_elsewhere_and_a_broken_one_changes_nothing() {
     town.says("was not taken over");
     assert!(town.says("transprot").contains("transprot"));
 
-    config(folder.path(), "second", "    buffer: {max_batch_size: 9}\n");
+    config(folder.path(), "second", "    buffer: {max_batch_size: 9}\n    keyframe_every: 7\n");
     town.signal("-HUP");
-    assert!(town.says("reloaded").ends_with("other transports: main"));
-    assert!(town.says("restart").ends_with("telemetry.worker"));
+    assert!(town.says("reloaded").ends_with("other transports: main; other limits: main"));
+    assert!(town.says("needs_restart").contains("telemetry.transport.keyframe_every"));
     wait_for_lines(&second);
     town.signal("-TERM");
     town.says("ticks/sec");

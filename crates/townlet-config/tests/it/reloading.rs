@@ -4,7 +4,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use townlet_config::{Factories, Identity, ReloadError, TelemetryConfig, reload, start};
+use townlet_config::{Factories, Identity, Loaded, ReloadError, TelemetryConfig, reload, start};
 use townlet_pipeline::Telemetry;
 use townlet_schema::{Json, RunId};
 use townlet_transport_file::FileFactory;
@@ -20,6 +20,10 @@ fn identity() -> Identity {
 }
 
 fn config(main: &Path, other: &Path, rest: &str) -> TelemetryConfig {
+    loaded(main, other, rest).config
+}
+
+fn loaded(main: &Path, other: &Path, rest: &str) -> Loaded {
     let text = format!(
         "telemetry:\n  transport:\n    type: file\n    file_path: {}\n{rest}  sinks:\n    other:\n      type: file\n      file_path: {}\n",
         main.display(),
@@ -27,7 +31,7 @@ fn config(main: &Path, other: &Path, rest: &str) -> TelemetryConfig {
     );
     let factories = factories();
     let loader = factories.iter().fold(townlet_config::Loader::new(), |loader, factory| loader.factory(&**factory));
-    loader.load_str("test.yaml", &text).unwrap().config
+    loader.load_str("test.yaml", &text).unwrap()
 }
 
 fn emit(telemetry: &Telemetry, ticks: std::ops::Range<u64>) {
@@ -59,19 +63,50 @@ fn a_sink_whose_file_changed_gets_another_and_the_others_keep_theirs() {
 }
 
 #[test]
-fn what_needs_a_restart_is_named_and_what_does_not_is_taken_over_all_the_same() {
+fn what_needs_a_restart_is_named_with_its_line_and_what_does_not_is_taken_over_all_the_same() {
     let folder = tempfile::tempdir().unwrap();
     let [a, b, c] = ["a", "b", "c"].map(|name| folder.path().join(name));
     let running = config(&a, &c, "");
     let telemetry = start(&running, &factories(), &identity()).unwrap();
-    let next =
-        config(&b, &c, "    buffer: {max_batch_size: 7}\n  transforms: {pipeline: [{id: snapshot_normalizer}]}\n");
-    let reloaded = reload(&telemetry, &running, &next, &factories(), &identity()).unwrap();
-    assert_eq!(reloaded.replaced, ["main"]);
-    assert_eq!(reloaded.needs_restart, ["telemetry.transforms", "telemetry.worker"]);
-    assert_eq!(reloaded.config.sinks[0].buffer, running.sinks[0].buffer, "the running values hold");
+    let rest = "    keyframe_every: 9\n    buffer: {max_batch_size: 7, max_queue_length: 3}\n  worker: {backpressure: block, block_timeout_seconds: 5}\n  transforms: {pipeline: [{id: snapshot_normalizer}]}\n";
+    let next = loaded(&b, &c, rest);
+    let reloaded = reload(&telemetry, &running, &next.config, &factories(), &identity()).unwrap();
+    assert_eq!((&*reloaded.replaced, &*reloaded.retuned), (&["main".to_owned()][..], &["main".to_owned()][..]));
+    let waits =
+        ["telemetry.transforms.pipeline", "telemetry.worker.backpressure", "telemetry.transport.keyframe_every"];
+    assert_eq!(reloaded.needs_restart, waits);
+    let found = next.waiting(&reloaded);
+    let places: Vec<_> = found.iter().map(|d| (d.code.as_str(), &*d.file, d.line, d.column)).collect();
+    let at = |line, column| ("needs_restart", "test.yaml", line, column);
+    assert_eq!(places, [at(8, 16), at(7, 12), at(5, 5)]);
+    let main = &reloaded.config.sinks[0];
+    assert_eq!(main.buffer, next.config.sinks[0].buffer, "taken over");
+    assert_eq!(
+        (main.worker.backpressure, main.keyframes),
+        (running.sinks[0].worker.backpressure, running.sinks[0].keyframes)
+    );
     let again = reload(&telemetry, &reloaded.config, &reloaded.config, &factories(), &identity()).unwrap();
-    assert!(again.replaced.is_empty() && again.needs_restart.is_empty());
+    assert!(again.replaced.is_empty() && again.retuned.is_empty() && again.needs_restart.is_empty());
+    assert_eq!(telemetry.shutdown(PATIENCE).residual(), 0);
+}
+
+#[test]
+fn the_buffer_before_a_spill_waits_for_a_restart_and_its_batches_do_not() {
+    let folder = tempfile::tempdir().unwrap();
+    let [a, c, spool] = ["a", "c", "spool"].map(|name| folder.path().join(name));
+    let rest = |numbers: &str| {
+        let spill = format!("spill: {{path: {}}}", spool.display());
+        format!("    buffer: {{{numbers}, {spill}}}\n  worker: {{backpressure: spill}}\n")
+    };
+    let running = config(&a, &c, &rest("max_queue_length: 50, max_batch_size: 5"));
+    let telemetry = start(&running, &factories(), &identity()).unwrap();
+    let next = config(&a, &c, &rest("max_queue_length: 60, max_batch_size: 6"));
+    let reloaded = reload(&telemetry, &running, &next, &factories(), &identity()).unwrap();
+    assert_eq!(reloaded.needs_restart, ["telemetry.transport.buffer.max_queue_length"]);
+    assert_eq!(reloaded.retuned, ["main"]);
+    let buffer = &reloaded.config.sinks[0].buffer;
+    assert_eq!((buffer.max_queue_length, buffer.max_batch_size), (50, 6));
+    emit(&telemetry, 0..20);
     assert_eq!(telemetry.shutdown(PATIENCE).residual(), 0);
 }
 

@@ -1,8 +1,9 @@
-//! Another transport for a running sink: on trial until it has delivered.
+//! Another transport for a running sink, on trial until it has delivered; other limits.
 
 use std::time::Duration;
 
 use super::Machine;
+use crate::Options;
 
 /// What the driver is asked to do about the transport.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -30,6 +31,34 @@ impl Machine {
         self.backoff.reset();
         self.retry_at = self.retry_at.min(now);
         self.status.swaps_total += 1;
+        self.pressed.set(true);
+    }
+
+    /// Works by other limits from now on. A smaller bound holds for what comes, and
+    /// takes nothing away from what waits; only an event that is not a frame yet, and
+    /// larger alone than the new bound, is dropped as `oversize`.
+    ///
+    /// What a run promises stays as it was: `name`, `backpressure`, `spill` and
+    /// `settle_at`; with a spill also the two bounds of the queue, which the books
+    /// on disk speak of.
+    pub fn retune(&mut self, options: &Options) {
+        let own = &self.options;
+        let keeps = own.spill.is_some();
+        let options = Options {
+            name: own.name.clone(),
+            backpressure: own.backpressure,
+            spill: own.spill,
+            settle_at: own.settle_at,
+            max_queue_length: if keeps { own.max_queue_length } else { options.max_queue_length },
+            max_buffer_bytes: if keeps { own.max_buffer_bytes } else { options.max_buffer_bytes },
+            max_batch_size: options.max_batch_size.max(1),
+            ..options.clone()
+        };
+        self.queue.retune(options.max_queue_length, options.max_buffer_bytes);
+        self.backoff.retune(options.backoff, options.max_backoff);
+        self.restarts.retune(options.restart_limit, options.restart_window);
+        self.options = options;
+        // What waits may be due by these.
         self.pressed.set(true);
     }
 

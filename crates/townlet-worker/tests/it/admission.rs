@@ -146,3 +146,37 @@ fn the_restart_window_is_sliding() {
     assert_eq!(window.record(ms(400)), None, "all forgotten");
     assert_eq!(window.total(), 3);
 }
+
+#[test]
+fn other_limits_hold_for_what_comes_and_take_nothing_away_from_what_waits() {
+    let mut machine = Machine::new(Options { max_queue_length: 6, ..options() }, 1);
+    for seq in 1..=6 {
+        offer(&mut machine, seq, 40);
+    }
+    assert_eq!(machine.poll(ms(0)), Action::Send, "as many as the queue holds");
+    let tight = Options { max_queue_length: 3, max_batch_size: 2, backpressure: Backpressure::Block, ..options() };
+    machine.retune(&tight);
+    assert_eq!(machine.ready(), 6, "a smaller bound is for newcomers");
+    assert_eq!(machine.options().backpressure, Backpressure::DropOldest, "a run keeps its policy");
+    assert_eq!(seqs(&take(&mut machine)), [1, 2], "in smaller batches");
+    machine.delivered(ms(1), 2, townlet_transport::Level::Sent, 2, ms(0));
+    assert_eq!(offer(&mut machine, 7, 40), Admission::Upstream);
+    assert_eq!(machine.ready(), 3, "the oldest made room, down to the new bound");
+    machine.retune(&Options { max_queue_length: 10, ..options() });
+    for seq in 8..=14 {
+        offer(&mut machine, seq, 40);
+    }
+    balanced(&machine);
+    let account = machine.statement().account;
+    assert_eq!((account.accepted(), account.delivered(), account.dropped()), (14, 2, 2));
+}
+
+#[test]
+fn with_a_spill_the_bounds_of_the_queue_stay_those_that_its_books_on_disk_speak_of() {
+    let spill = Some(townlet_worker::SpillMode::Overflow);
+    let mut machine = Machine::new(Options { backpressure: Backpressure::Spill, spill, ..options() }, 1);
+    machine.retune(&Options { max_queue_length: 7, max_buffer_bytes: 7, max_batch_size: 0, ..options() });
+    let held = machine.options();
+    assert_eq!((held.max_queue_length, held.max_buffer_bytes, held.spill), (100, 100_000, spill));
+    assert_eq!(held.max_batch_size, 1);
+}
