@@ -69,6 +69,7 @@ mod receipt;
 mod sink;
 mod spooler;
 mod status;
+mod sync;
 mod worker;
 
 pub use backoff::RestartWindow;

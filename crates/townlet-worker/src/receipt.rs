@@ -2,13 +2,14 @@
 
 use std::future::Future;
 use std::pin::Pin;
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use townlet_transport::Level;
 
-use crate::DropReason;
+use crate::sync::{Condvar, Instant, Mutex, MutexGuard, PoisonError};
+use crate::{DropReason, planted};
 
 /// Why a receipt will not come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -137,7 +138,12 @@ impl Receipt {
             change(&mut progress);
             std::mem::take(&mut progress.wakers)
         };
-        self.shared.changed.notify_all();
+        if !planted::is("a thread that waits for a receipt is not told") {
+            self.shared.changed.notify_all();
+        }
+        if planted::is("a task that waits for a receipt is not told") {
+            return;
+        }
         wakers.into_iter().for_each(Waker::wake);
     }
 

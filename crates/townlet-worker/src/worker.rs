@@ -2,15 +2,16 @@
 
 use std::collections::HashMap;
 use std::io;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::thread::JoinHandle;
-use std::time::{Duration, Instant};
+use std::sync::Arc;
+use std::time::Duration;
 
 use townlet_transport::{Frame, Label};
 
 use crate::driver::{self, Bells, Make, Seat};
 use crate::machine::Machine;
+use crate::planted;
 use crate::sink::{Admitted, Route, Sink};
+use crate::sync::{Instant, JoinHandle, Mutex, MutexGuard, PoisonError};
 use crate::{Account, DropReason, Options, Statement, Status};
 
 /// A bounded queue with a thread that delivers what is offered.
@@ -150,7 +151,7 @@ impl Worker {
                 Admitted::Upstream(route) => {
                     let machine = state.sink.machine(route);
                     machine.fill(stream, seq, weight, frame);
-                    if machine.wants_wake() {
+                    if machine.wants_wake() && !planted::is("a batch that is due wakes nobody") {
                         shared.bells(route).ring_work();
                     }
                     // A newcomer in the lane means that the main queue is full, and so due.
@@ -246,7 +247,9 @@ impl Shared {
         state.closed = true;
         let now = self.now();
         state.sink.machines().for_each(|m| m.shutdown(now, deadline));
-        self.ring_all();
+        if !planted::is("nobody is told of the end") {
+            self.ring_all();
+        }
     }
 
     fn ring_all(&self) {

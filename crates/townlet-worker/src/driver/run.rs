@@ -9,6 +9,7 @@ use townlet_transport::{ErrorKind, Frame, FrameEncoder, Outcome, SendError, Tran
 
 use super::{Make, Seat, panic_message};
 use crate::machine::{Action, Machine};
+use crate::planted;
 
 /// The least time between two looks for receipts that found none.
 const LEAST_WAIT: Duration = Duration::from_millis(1);
@@ -87,7 +88,9 @@ impl<S: Seat> Driver<S> {
                 Action::Finish => self.finish(),
                 Action::Exit => {
                     // First: closing may take as long as a send, and nothing depends on it.
-                    self.seat.room().ring_room();
+                    if !planted::is("who waits for the end is not told") {
+                        self.seat.room().ring_room();
+                    }
                     self.close();
                     return;
                 }
@@ -367,8 +370,8 @@ impl<S: Seat> Driver<S> {
             tracing::warn!(sink = self.sink, error = %e.error, "telemetry_flush_failed");
         }
         self.close();
+        // Who waits for the end hears of it with the next action.
         self.with_machine(Machine::finished);
-        self.seat.room().ring_room();
     }
 
     fn close(&mut self) {

@@ -1,13 +1,13 @@
 //! The thread that drives a [`Spooler`].
 
 use std::io;
-use std::sync::{Arc, MutexGuard};
-use std::thread::JoinHandle;
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::Bells;
 use crate::machine::Machine;
 use crate::spooler::{SpoolStatus, Spooler};
+use crate::sync::{Builder, JoinHandle, MutexGuard};
 
 /// A spooler without anything to do looks around this often.
 const IDLE: Duration = Duration::from_millis(50);
@@ -57,7 +57,7 @@ pub trait Depot: Send + Sync + 'static {
 /// # Errors
 /// What the operating system says when it refuses a thread.
 pub fn spawn_spooler<D: Depot>(name: &str, depot: Arc<D>, spooler: Spooler) -> io::Result<JoinHandle<()>> {
-    std::thread::Builder::new().name(format!("telemetry-{name}")).spawn(move || run(depot.as_ref(), spooler))
+    Builder::new().name(format!("telemetry-{name}")).spawn(move || run(depot.as_ref(), spooler))
 }
 
 fn run<D: Depot>(depot: &D, mut spooler: Spooler) {

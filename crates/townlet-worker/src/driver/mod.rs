@@ -1,62 +1,21 @@
 //! The thread that carries out what a [`Machine`] decides.
 
+mod bells;
 mod run;
 mod spool;
 
 use std::any::Any;
 use std::io;
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Condvar, MutexGuard, PoisonError};
-use std::thread::JoinHandle;
+use std::sync::Arc;
 use std::time::Duration;
 
 use townlet_transport::{FrameEncoder, Transport, TransportError};
 
+pub use self::bells::Bells;
 use self::run::Driver;
 pub use self::spool::{Depot, spawn_spooler};
 use crate::machine::Machine;
-
-/// The two places where threads wait: the driver for work, hosts for room.
-#[derive(Debug, Default)]
-pub struct Bells {
-    work: Condvar,
-    room: Condvar,
-    /// Ringing an empty room costs a system call; this count saves it.
-    waiting_for_room: AtomicUsize,
-}
-
-impl Bells {
-    /// Wakes the driver.
-    pub fn ring_work(&self) {
-        self.work.notify_all();
-    }
-
-    /// Wakes the hosts that wait for room.
-    pub fn ring_room(&self) {
-        if self.room_is_awaited() {
-            self.room.notify_all();
-        }
-    }
-
-    /// True where somebody waits for room.
-    pub fn room_is_awaited(&self) -> bool {
-        self.waiting_for_room.load(Ordering::Acquire) > 0
-    }
-
-    /// Waits for room, at most `timeout`.
-    pub fn wait_for_room<'a, S>(&self, guard: MutexGuard<'a, S>, timeout: Duration) -> MutexGuard<'a, S> {
-        // Counted while the lock is held: a ring that follows the unlock sees it.
-        self.waiting_for_room.fetch_add(1, Ordering::AcqRel);
-        let (guard, _) = self.room.wait_timeout(guard, timeout).unwrap_or_else(PoisonError::into_inner);
-        self.waiting_for_room.fetch_sub(1, Ordering::AcqRel);
-        guard
-    }
-
-    /// Waits for work, at most `timeout`.
-    pub fn wait_for_work<'a, S>(&self, guard: MutexGuard<'a, S>, timeout: Duration) -> MutexGuard<'a, S> {
-        self.work.wait_timeout(guard, timeout).unwrap_or_else(PoisonError::into_inner).0
-    }
-}
+use crate::sync::{Builder, JoinHandle, MutexGuard};
 
 /// Where a driver finds its machine. The lock is never held during I/O.
 pub trait Seat: Send + Sync + 'static {
@@ -113,7 +72,7 @@ pub fn spawn<S: Seat>(name: &str, seat: Arc<S>, make: Make) -> io::Result<JoinHa
         return Err(io::Error::new(io::ErrorKind::InvalidInput, format!("the sink's name {name:?} contains a NUL")));
     }
     let sink = name.to_owned();
-    std::thread::Builder::new().name(format!("telemetry-{name}")).spawn(move || Driver::new(sink, seat, make).run())
+    Builder::new().name(format!("telemetry-{name}")).spawn(move || Driver::new(sink, seat, make).run())
 }
 
 /// The text of a panic, where it carries one.
