@@ -2,6 +2,7 @@
 
 use std::error::Error;
 use std::fmt;
+use std::time::Duration;
 
 /// What went wrong, as far as it decides what to do next.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -72,13 +73,18 @@ pub struct TransportError {
     kind: ErrorKind,
     message: String,
     source: Option<Box<dyn Error + Send + Sync>>,
+    retry_after: Option<Duration>,
 }
 
 impl TransportError {
+    /// The longest pause that a peer can ask for. What is asked for beyond it
+    /// is a mistake, or an attempt to silence the sender.
+    pub const LONGEST_PAUSE: Duration = Duration::from_secs(300);
+
     /// An error without a deeper cause. `message` names the peer or path and
     /// what to do; it never quotes payload bytes.
     pub fn new(kind: ErrorKind, message: impl Into<String>) -> Self {
-        Self { kind, message: message.into(), source: None }
+        Self { kind, message: message.into(), source: None, retry_after: None }
     }
 
     /// The same with its cause.
@@ -87,7 +93,7 @@ impl TransportError {
         message: impl Into<String>,
         source: impl Into<Box<dyn Error + Send + Sync>>,
     ) -> Self {
-        Self { kind, message: message.into(), source: Some(source.into()) }
+        Self { kind, message: message.into(), source: Some(source.into()), retry_after: None }
     }
 
     /// Classifies an I/O error; `doing` says what was tried and where, as in
@@ -105,7 +111,20 @@ impl TransportError {
             Io::StorageFull | Io::QuotaExceeded | Io::FileTooLarge => ErrorKind::StorageFull,
             _ => ErrorKind::Io,
         };
-        Self { kind, message: format!("{doing}: {error}"), source: Some(Box::new(error)) }
+        Self { kind, message: format!("{doing}: {error}"), source: Some(Box::new(error)), retry_after: None }
+    }
+
+    /// The same from a peer that asks to be left alone for so long, at most
+    /// [`LONGEST_PAUSE`](Self::LONGEST_PAUSE).
+    #[must_use]
+    pub fn asking_to_wait(mut self, pause: Duration) -> Self {
+        self.retry_after = Some(pause.min(Self::LONGEST_PAUSE));
+        self
+    }
+
+    /// How long the peer asks to be left alone, where it said so.
+    pub fn retry_after(&self) -> Option<Duration> {
+        self.retry_after
     }
 
     /// What to act on.
@@ -131,6 +150,9 @@ impl Error for TransportError {
 pub struct SendError {
     /// Frames at the head of the batch that certainly settled before the failure.
     pub settled: usize,
+    /// How many frames behind those an error [about frames](ErrorKind::is_about_frame)
+    /// is about. They are dropped; at least one is. Of no meaning for other errors.
+    pub refused: usize,
     /// Why the next one did not.
     pub error: TransportError,
 }
@@ -138,13 +160,19 @@ pub struct SendError {
 impl SendError {
     /// A failure after `settled` frames.
     pub fn after(settled: usize, error: TransportError) -> Self {
-        Self { settled, error }
+        Self { settled, refused: 1, error }
+    }
+
+    /// The peer took `settled` frames and refuses the next `refused` for one and
+    /// the same reason.
+    pub fn refusing(settled: usize, refused: usize, error: TransportError) -> Self {
+        Self { settled, refused: refused.max(1), error }
     }
 }
 
 impl From<TransportError> for SendError {
     fn from(error: TransportError) -> Self {
-        Self { settled: 0, error }
+        Self::after(0, error)
     }
 }
 

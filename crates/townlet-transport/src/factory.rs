@@ -50,6 +50,12 @@ pub struct Settings {
     pub rotate_after: Option<Duration>,
     /// `keep_files`: rotated files to keep; absent keeps all.
     pub keep_files: Option<usize>,
+    /// `compression`: of request bodies, or of files once they are rotated.
+    pub compression: Compression,
+    /// `format`: how frames are put into a request.
+    pub format: Format,
+    /// `auth`: what the peer is shown.
+    pub auth: Option<Auth>,
     /// A line that opens each file, so that runs stay apart; made by the pipeline.
     pub run_marker: Option<Bytes>,
 }
@@ -65,6 +71,49 @@ pub enum Fsync {
     OnFlush,
     /// After each batch. Frames settle as `durable`.
     EachBatch,
+}
+
+/// How bytes are made fewer.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Compression {
+    /// Not at all.
+    #[default]
+    None,
+    /// RFC 1952.
+    Gzip,
+}
+
+/// What stands in the body of one request.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Format {
+    /// A batch, one frame a line.
+    #[default]
+    Ndjson,
+    /// One frame, without its line end.
+    Json,
+}
+
+/// What a peer is shown to let us in. It says where secrets are and holds none,
+/// so that it may be printed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Auth {
+    /// A bearer token (RFC 6750).
+    Bearer(SecretSource),
+    /// A user's name, without a colon, and password (RFC 7617).
+    Basic(String, SecretSource),
+}
+
+/// Where a secret is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum SecretSource {
+    /// The content of a file, without the white space around it.
+    File(PathBuf),
+    /// The value of an environment variable.
+    Env(String),
 }
 
 impl Default for Settings {
@@ -89,6 +138,9 @@ impl Default for Settings {
             rotate_bytes: None,
             rotate_after: None,
             keep_files: None,
+            compression: Compression::None,
+            format: Format::Ndjson,
+            auth: None,
             run_marker: None,
         }
     }

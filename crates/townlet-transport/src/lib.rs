@@ -55,6 +55,6 @@ mod state;
 
 pub use contract::{Connected, Level, Outcome, Transport};
 pub use error::{ErrorKind, SendError, TransportError};
-pub use factory::{Factory, Fsync, Settings};
+pub use factory::{Auth, Compression, Factory, Format, Fsync, SecretSource, Settings};
 pub use frame::{Frame, Label, runs};
 pub use state::{FrameEncoder, StateBody};

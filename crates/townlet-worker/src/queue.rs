@@ -388,14 +388,17 @@ impl Queue {
         }
     }
 
-    /// The newest taken frame is dropped.
-    pub(crate) fn drop_last_taken(&mut self, reason: DropReason) {
-        if let Some(taken) = self.taken.pop_back() {
+    /// The `count` newest taken frames are dropped.
+    pub(crate) fn drop_last_taken(&mut self, count: usize, reason: DropReason) {
+        let mut last = None;
+        for _ in 0..count {
+            let Some(taken) = self.taken.pop_back() else { break };
             self.taken_bytes -= taken.bytes;
             self.drop_one(taken.stream, taken.seq, reason);
-            // What was sent before it is settled in order; only the newest can be out of it.
-            self.settled_on_disk(taken.position.filter(|_| self.taken.is_empty()));
+            last = last.max(taken.position);
         }
+        // What was sent before them is settled in order; only the newest can be out of it.
+        self.settled_on_disk(last.filter(|_| self.taken.is_empty()));
     }
 
     /// The newest taken frames, given back in order, wait again at the head.

@@ -192,7 +192,7 @@ impl<S: Seat> Driver<S> {
                 self.with_machine(|m| m.delivered(now, frames, level, newest, now.saturating_sub(started)));
                 self.batch.clear();
             }
-            Ok(Err(SendError { settled, error })) => {
+            Ok(Err(SendError { settled, refused, error })) => {
                 let settled = if self.flight.is_empty() { settled.min(self.batch.len()) } else { 0 };
                 if let Some(tick) = settled.checked_sub(1).map(|n| self.batch[n].tick()) {
                     let took = now.saturating_sub(started);
@@ -204,7 +204,7 @@ impl<S: Seat> Driver<S> {
                     if let Some(encoder) = &mut self.encoder {
                         encoder.withdraw(&self.batch);
                     }
-                    self.report_rejection(&error);
+                    self.report_rejection(refused, &error);
                 } else {
                     self.report_failure(error);
                 }
@@ -272,7 +272,7 @@ impl<S: Seat> Driver<S> {
                 // connection is uncertain, so the others are sent again on another.
                 self.close();
                 self.batch = self.unsettled();
-                self.report_rejection(&e.error);
+                self.report_rejection(1, &e.error);
                 self.seat.room().ring_room();
             }
             Ok(Err(e)) => self.report_failure(e.error),
@@ -334,13 +334,16 @@ impl<S: Seat> Driver<S> {
         self.seat.room().ring_room();
     }
 
-    fn report_rejection(&mut self, error: &TransportError) {
-        let rest = self.batch.split_off(1);
-        let Some(head) = self.batch.pop() else { return };
-        let now = self.seat.now();
-        tracing::warn!(sink = self.sink, stream = head.label().stream(), seq = head.seq(), error = %error,
-            "telemetry_frame_rejected");
-        self.with_machine(|m| m.rejected(now, head.tick(), rest, error));
+    /// The peer will never take the `refused` first frames of the batch, at least one.
+    fn report_rejection(&mut self, refused: usize, error: &TransportError) {
+        let heads = refused.max(1).min(self.batch.len());
+        let rest = self.batch.split_off(heads);
+        let (Some(head), Some(last)) = (self.batch.first(), self.batch.last()) else { return };
+        let (now, newest) = (self.seat.now(), last.tick());
+        tracing::warn!(sink = self.sink, stream = head.label().stream(), seq = head.seq(), frames = heads,
+            error = %error, "telemetry_frame_rejected");
+        self.batch.clear();
+        self.with_machine(|m| m.refused(now, heads, newest, rest, error));
     }
 
     fn report_panic(&mut self, message: &str) {

@@ -86,12 +86,18 @@ impl Machine {
     ///
     /// `rest` are the frames of its batch after it; they wait again at the head.
     pub fn rejected(&mut self, now: Duration, tick: u64, rest: Vec<Frame>, error: &TransportError) {
+        self.refused(now, 1, tick, rest, error);
+    }
+
+    /// As [`rejected`](Self::rejected) for the `heads` first frames of the batch,
+    /// the newest of them of `tick`: the peer refuses them for one reason.
+    pub fn refused(&mut self, now: Duration, heads: usize, tick: u64, rest: Vec<Frame>, error: &TransportError) {
         if self.phase == Phase::Finished {
             return;
         }
         let reason = if error.kind() == ErrorKind::TooLarge { DropReason::Oversize } else { DropReason::Rejected };
         self.put_back(rest);
-        self.queue.drop_last_taken(reason);
+        self.queue.drop_last_taken(heads, reason);
         if self.queue.taken() == 0 {
             self.unacked_since = None;
         }
@@ -122,7 +128,8 @@ impl Machine {
             };
             return None;
         }
-        let pause = self.backoff.next_pause();
+        // Never before the peer's time; the jitter keeps those apart who were told the same one.
+        let pause = self.backoff.next_pause().saturating_add(error.retry_after().unwrap_or_default());
         self.status.down = self.backoff.failures() > self.options.max_attempts;
         self.retry_at = now.saturating_add(pause);
         Some(pause)

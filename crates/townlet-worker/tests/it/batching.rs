@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use townlet_testkit::frame_of_len;
-use townlet_transport::{Connected, ErrorKind, Level};
+use townlet_transport::{Connected, ErrorKind, Level, TransportError};
 use townlet_worker::{Action, Admission, Admitted, Backpressure, DropReason, Machine, Options, Sink};
 
 use crate::fakes::{error, expect_batch, ms, offer, options, seqs, take};
@@ -79,6 +79,35 @@ fn what_follows_a_rejected_frame_is_due_at_once() {
     let rest = batch.split_off(1);
     machine.rejected(ms(1), 1, rest, &error(ErrorKind::Rejected));
     assert_eq!(seqs(&expect_batch(&mut machine, ms(1))), [2, 3, 4, 5, 6, 7, 8]);
+}
+
+#[test]
+fn frames_refused_together_are_dropped_together_and_the_rest_is_due_at_once() {
+    let mut machine = Machine::new(options(), 1);
+    for seq in 1..=8 {
+        offer(&mut machine, seq, 50);
+    }
+    let mut batch = expect_batch(&mut machine, ms(0));
+    let rest = batch.split_off(5);
+    machine.refused(ms(1), 5, 5, rest, &error(ErrorKind::Rejected));
+    assert_eq!(machine.statement().account.dropped_for(DropReason::Rejected), 5);
+    assert_eq!(machine.statement().residual(), 0);
+    assert_eq!(machine.status().send_failures_total, 1, "one answer, one failure");
+    assert_eq!(seqs(&expect_batch(&mut machine, ms(1))), [6, 7, 8]);
+}
+
+#[test]
+fn a_peer_that_asks_for_time_is_left_alone_for_it_and_not_for_ever() {
+    let asked = |pause| error(ErrorKind::Unavailable).asking_to_wait(pause);
+    for (pause, least) in [(ms(7_000), ms(7_000)), (Duration::MAX, TransportError::LONGEST_PAUSE), (ms(0), ms(0))] {
+        let mut machine = Machine::new(options(), 1);
+        offer(&mut machine, 1, 50);
+        let batch = expect_batch(&mut machine, ms(500));
+        let granted = machine.failed(ms(500), batch, &asked(pause)).unwrap();
+        let most = least + options().max_backoff;
+        assert!((least..=most).contains(&granted), "{granted:?} where {pause:?} was asked for");
+        assert_eq!(wait_until(machine.poll(ms(501))), ms(500) + granted);
+    }
 }
 
 #[test]

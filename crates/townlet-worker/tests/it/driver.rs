@@ -107,6 +107,28 @@ fn a_frame_refused_by_its_receipt_is_dropped_alone() {
 }
 
 #[test]
+fn what_a_peer_refuses_as_a_whole_is_asked_once_and_what_it_took_before_is_delivered() {
+    let batches = Arc::new(Mutex::new(Vec::new()));
+    let log = Arc::clone(&batches);
+    let patient = Options { flush_interval: Duration::from_secs(600), max_batch_size: 6, ..options() };
+    let worker = spawn(patient, move || {
+        let log = Arc::clone(&log);
+        Fake::sending(move |batch| {
+            log.lock().unwrap().push(batch.len());
+            Err(SendError::refusing(2, 99, error(ErrorKind::Rejected)))
+        })
+    });
+    for seq in 1..=6 {
+        worker.offer(frame(seq));
+    }
+    eventually("all are settled", || worker.statement().buffered == 0);
+    let books = worker.shutdown(PATIENCE);
+    let refused = books.account.dropped_for(DropReason::Rejected);
+    assert_eq!((books.account.delivered(), refused, books.residual()), (2, 4, 0));
+    assert_eq!(*batches.lock().unwrap(), [6], "no frame is offered again after it was refused");
+}
+
+#[test]
 fn a_transport_that_does_not_wait_for_receipts_does_not_make_the_thread_spin() {
     let calls = Arc::new(AtomicUsize::new(0));
     let count = Arc::clone(&calls);
