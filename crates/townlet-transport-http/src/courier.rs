@@ -1,0 +1,187 @@
+//! The thread that owns the HTTP client.
+//!
+//! The client has a runtime of its own and may be neither made, used nor dropped
+//! inside another one (reqwest issue 1017), and dropping it waits for whatever it
+//! is stuck in, such as a resolver. So it lives and dies on this thread, and
+//! callers wait for answers by their own deadline.
+
+use std::io::Read;
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::sync::Arc;
+use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender, SyncSender};
+use std::time::{Duration, Instant};
+
+use reqwest::blocking::{Client, Response};
+use reqwest::header::{CONTENT_ENCODING, CONTENT_TYPE, DATE, HeaderName, LOCATION, RETRY_AFTER};
+use reqwest::redirect::Policy;
+use rustls::{ClientConfig, RootCertStore};
+use townlet_transport::{ErrorKind, TransportError};
+
+use crate::Target;
+use crate::body::Body;
+use crate::credentials::Pass;
+use crate::failure;
+use crate::verdict::Answer;
+
+/// An unused connection is closed before most servers do (60 s and more), so that
+/// a request rarely meets one that is just being closed.
+const IDLE: Duration = Duration::from_secs(30);
+
+/// The client keeps to its own time limit; only where that fails is it left alone.
+const GRACE: Duration = Duration::from_millis(100);
+
+/// A connection is kept only where the rest of the answer is short.
+const MAX_REST: u64 = 64 * 1024;
+
+/// One request.
+pub(crate) struct Parcel {
+    pub(crate) body: Body,
+    pub(crate) key: String,
+    pub(crate) pass: Option<Pass>,
+    pub(crate) deadline: Instant,
+}
+
+type Reply = Result<Answer, TransportError>;
+
+/// A handle to the thread. The thread ends, and its connections with it, when
+/// this is dropped and the request under way is over.
+#[derive(Debug)]
+pub(crate) struct Courier {
+    parcels: Sender<(Parcel, SyncSender<Reply>)>,
+}
+
+impl Courier {
+    /// Starts the thread. `tls` is none for plaintext.
+    pub(crate) fn start(
+        target: Arc<Target>,
+        tls: Option<Arc<ClientConfig>>,
+        connect_timeout: Duration,
+    ) -> Result<Self, TransportError> {
+        let (parcels, received) = mpsc::channel();
+        std::thread::Builder::new()
+            .name("telemetry-http".into())
+            .spawn(move || run(&target, tls, connect_timeout, &received))
+            .map_err(|error| TransportError::from_io("starting a thread for HTTP", error))?;
+        Ok(Self { parcels })
+    }
+
+    /// Posts one parcel. Returns soon after its deadline, whatever happens; after
+    /// an error of the kind [`ErrorKind::Timeout`] the thread may still be stuck.
+    pub(crate) fn post(&self, parcel: Parcel, target: &Target) -> Reply {
+        let (answer, answered) = mpsc::sync_channel(1);
+        let left = parcel.deadline.saturating_duration_since(Instant::now());
+        let ended = || {
+            let message = format!("the HTTP client for {} ended unexpectedly; it is started again", target.shown());
+            TransportError::new(ErrorKind::Disconnected, message)
+        };
+        self.parcels.send((parcel, answer)).map_err(|_| ended())?;
+        match answered.recv_timeout(left.saturating_add(GRACE)) {
+            Ok(reply) => reply,
+            Err(RecvTimeoutError::Timeout) => Err(failure::overdue(target)),
+            Err(RecvTimeoutError::Disconnected) => Err(ended()),
+        }
+    }
+}
+
+fn run(
+    target: &Target,
+    tls: Option<Arc<ClientConfig>>,
+    connect_timeout: Duration,
+    received: &Receiver<(Parcel, SyncSender<Reply>)>,
+) {
+    let client = client(target, tls, connect_timeout);
+    for (parcel, answer) in received {
+        let deadline = parcel.deadline;
+        let response = match &client {
+            Ok(client) => send(client, target, parcel),
+            Err(message) => Err(TransportError::new(ErrorKind::Misconfigured, message.clone())),
+        };
+        // Where nobody waits any more, the next one will not be sent here either.
+        match response {
+            Ok(response) => {
+                let _ = answer.send(Ok(read(&response)));
+                finish(response, deadline);
+            }
+            Err(error) => {
+                let _ = answer.send(Err(error));
+            }
+        }
+    }
+}
+
+fn client(target: &Target, tls: Option<Arc<ClientConfig>>, connect_timeout: Duration) -> Result<Client, String> {
+    let builder = Client::builder()
+        .user_agent(concat!("townlet-telemetry/", env!("CARGO_PKG_VERSION")))
+        // Followed as a GET, a redirect would look like a success and lose the body.
+        .redirect(Policy::none())
+        .retry(reqwest::retry::never())
+        .referer(false)
+        .http1_only()
+        .connect_timeout(connect_timeout)
+        .pool_idle_timeout(IDLE)
+        .pool_max_idle_per_host(1)
+        .tcp_nodelay(true);
+    let builder = match tls {
+        Some(config) => builder.https_only(true).tls_backend_preconfigured(ClientConfig::clone(&config)),
+        None => {
+            // A proxy would carry the bytes off this machine, and so would a name that leads elsewhere.
+            let port = target.endpoint().port();
+            let here = [SocketAddr::from((Ipv4Addr::LOCALHOST, port)), SocketAddr::from((Ipv6Addr::LOCALHOST, port))];
+            builder
+                .no_proxy()
+                .resolve_to_addrs(&target.endpoint().host().to_ascii_lowercase(), &here)
+                .tls_backend_preconfigured(nobody()?)
+        }
+    };
+    builder.build().map_err(|error| format!("the HTTP client cannot be made: {}", failure::chain(&error.without_url())))
+}
+
+/// Trusts nobody. Without any configuration the client would look for the
+/// process's crypto provider, and panic where there is none.
+fn nobody() -> Result<ClientConfig, String> {
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let builder = ClientConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .map_err(|error| format!("TLS is not available: {error}"))?;
+    Ok(builder.with_root_certificates(RootCertStore::empty()).with_no_client_auth())
+}
+
+fn send(client: &Client, target: &Target, parcel: Parcel) -> Result<Response, TransportError> {
+    let left = parcel.deadline.saturating_duration_since(Instant::now());
+    if left.is_zero() {
+        return Err(failure::overdue(target));
+    }
+    let mut request = client
+        .post(target.url().clone())
+        .timeout(left)
+        .header(CONTENT_TYPE, parcel.body.content_type)
+        // A string of RFC 8941, as the draft of the header asks.
+        .header(HeaderName::from_static("idempotency-key"), format!("\"{}\"", parcel.key));
+    if let Some(encoding) = parcel.body.encoding {
+        request = request.header(CONTENT_ENCODING, encoding);
+    }
+    request = match &parcel.pass {
+        Some(Pass::Bearer(token)) => request.bearer_auth(token.reveal()),
+        Some(Pass::Basic(user, password)) => request.basic_auth(user, Some(password.reveal())),
+        None => request,
+    };
+    request.body(parcel.body.bytes).send().map_err(|error| failure::of(error, target))
+}
+
+fn read(response: &Response) -> Answer {
+    let text = |name| Some(response.headers().get(name)?.to_str().ok()?.to_owned());
+    Answer {
+        status: response.status().as_u16(),
+        retry_after: text(RETRY_AFTER),
+        date: text(DATE),
+        location: text(LOCATION),
+    }
+}
+
+/// Reads what is left of an answer, so that its connection can be used again; a
+/// long or slow one ends with its connection.
+fn finish(response: Response, deadline: Instant) {
+    let mut rest = response.take(MAX_REST);
+    let mut scratch = [0; 4096];
+    while Instant::now() < deadline && matches!(rest.read(&mut scratch), Ok(1..)) {}
+}

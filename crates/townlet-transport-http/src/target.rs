@@ -1,0 +1,110 @@
+//! The URL of the endpoint, checked once.
+
+use reqwest::Url;
+use townlet_tls::Endpoint;
+use townlet_transport::{ErrorKind, TransportError};
+
+/// Where frames are posted to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Target {
+    url: Url,
+    endpoint: Endpoint,
+}
+
+impl Target {
+    /// Parses an `https://` or `http://` URL. A port may be left out.
+    ///
+    /// # Errors
+    /// [`Misconfigured`](ErrorKind::Misconfigured), naming the key `endpoint`, for
+    /// another scheme, a missing host, credentials (which belong in `auth`) or a
+    /// fragment.
+    pub fn parse(text: &str) -> Result<Self, TransportError> {
+        // Never quoted: there may be a password in it.
+        let wrong = |what: &str| TransportError::new(ErrorKind::Misconfigured, format!("endpoint {what}"));
+        let url = Url::parse(text.trim()).map_err(|error| wrong(&format!("is not a URL: {error}")))?;
+        if !matches!(url.scheme(), "http" | "https") {
+            return Err(wrong("must begin with https:// (or http:// on this machine)"));
+        }
+        if !url.username().is_empty() || url.password().is_some() {
+            return Err(wrong("must not contain credentials: use auth"));
+        }
+        if url.fragment().is_some() {
+            return Err(wrong("must not contain a fragment (#)"));
+        }
+        let (host, port) = (url.host_str().unwrap_or_default(), url.port_or_known_default().unwrap_or_default());
+        let endpoint = Endpoint::parse(&format!("{host}:{port}"))
+            .map_err(|error| wrong(&format!("has a host that cannot be used: {error}")))?;
+        Ok(Self { url, endpoint })
+    }
+
+    /// True for `https://`.
+    pub fn is_secure(&self) -> bool {
+        self.url.scheme() == "https"
+    }
+
+    /// Host and port.
+    pub fn endpoint(&self) -> &Endpoint {
+        &self.endpoint
+    }
+
+    /// The URL for logs and messages: without its query, in which some servers
+    /// want a key.
+    pub fn shown(&self) -> String {
+        shown(&self.url)
+    }
+
+    pub(crate) fn url(&self) -> &Url {
+        &self.url
+    }
+
+    /// The place that a `Location` header names, fit for a message.
+    pub(crate) fn resolve(&self, location: &str) -> Option<String> {
+        self.url.join(location).ok().map(|url| shown(&url))
+    }
+}
+
+fn shown(url: &Url) -> String {
+    let mut url = url.clone();
+    url.set_query(None);
+    url.set_fragment(None);
+    // These fail only for URLs that cannot have them.
+    let _ = url.set_username("");
+    let _ = url.set_password(None);
+    url.into()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_shown_has_neither_query_nor_credentials() {
+        let target = Target::parse("https://collector.example/in?key=hunter2").unwrap();
+        assert_eq!(target.shown(), "https://collector.example/in");
+        assert_eq!(target.endpoint().to_string(), "collector.example:443");
+        assert_eq!(target.url().query(), Some("key=hunter2"), "it is sent all the same");
+        let elsewhere = target.resolve("//ann:hunter2@other.example/x?token=hunter2#here").unwrap();
+        assert_eq!(elsewhere, "https://other.example/x");
+        assert_eq!(target.resolve("/v2").unwrap(), "https://collector.example/v2");
+    }
+
+    #[test]
+    fn what_is_no_endpoint_is_refused_without_being_quoted() {
+        for (text, says) in [
+            ("", "not a URL"),
+            ("collector.example:9000", "must begin with https://"),
+            ("ftp://collector.example/", "must begin with https://"),
+            ("https://ann:hunter2@collector.example/", "credentials"),
+            ("https://hunter2@collector.example/", "credentials"),
+            ("https:///", "not a URL"),
+            ("https://collector.example:99999/", "not a URL"),
+            ("https://collector.example/#hunter2", "fragment"),
+        ] {
+            let error = Target::parse(text).unwrap_err().to_string();
+            assert!(error.contains(says) && error.contains("endpoint"), "{text:?}: {error}");
+            assert!(!error.contains("hunter2"), "{error}");
+        }
+        let local = Target::parse("http://[::1]:8080").unwrap();
+        assert!(!local.is_secure() && local.endpoint().is_loopback());
+    }
+}
