@@ -28,13 +28,17 @@ const FOUNDATION: &[(&str, &[&str])] = &[
     ("jsonschema", &["townlet-transform"]),
     ("memchr", &["townlet-transform"]),
     ("granit-parser", &["townlet-policy"]),
-    ("sha2", &["townlet-transform"]),
+    ("sha2", &["townlet-transform", "townlet-transport-http"]),
     ("hmac", &["townlet-transform"]),
     ("rustix", &["townlet-transport-file"]),
     ("socket2", &["townlet-transport-tcp", "townlet-transport-websocket", "townlet-testkit"]),
     ("httparse", &["townlet-transport-websocket"]),
     ("tungstenite", &["townlet-transport-websocket"]),
-    ("rustls", &["townlet-tls", "townlet-transport-tcp", "townlet-testkit"]),
+    ("rustls", &["townlet-tls", "townlet-transport-tcp", "townlet-transport-http", "townlet-testkit"]),
+    ("reqwest", &["townlet-transport-http"]),
+    ("flate2", &["townlet-transport-http"]),
+    ("httpdate", &["townlet-transport-http"]),
+    ("zeroize", &["townlet-transport-http"]),
     ("rustls-pki-types", &["townlet-tls", "townlet-testkit"]),
     ("rustls-platform-verifier", &["townlet-tls"]),
     ("x509-parser", &["townlet-tls"]),
@@ -52,6 +56,10 @@ const LAB: &str = "townlet-lab";
 
 /// Runtimes that a host chooses for itself; floors 0 and 1 bring none, not even through somebody else.
 const RUNTIMES: &[&str] = &["tokio", "async-std", "smol", "async-executor"];
+
+/// Leaves that hide a runtime, with what for. Nothing of it shows in their API, and they run it on a thread of their
+/// own, so that hosts with and without a runtime may use them.
+const HIDES_RUNTIME: &[(&str, &str)] = &[("townlet-transport-http", "reqwest, on the thread of its courier")];
 
 pub(super) fn dependencies_go_strictly_down(workspace: &Workspace) -> Vec<String> {
     let mut found = Vec::new();
@@ -137,7 +145,8 @@ pub(super) fn no_async_runtime_below_floor_two(workspace: &Workspace) -> Vec<Str
         .map(|(name, needed)| (name.as_str(), needed.iter().map(String::as_str).collect()))
         .collect();
     let mut found = Vec::new();
-    for member in workspace.members.iter().filter(|member| member.floor.is_some_and(|floor| floor <= 1)) {
+    let low = workspace.members.iter().filter(|member| member.floor.is_some_and(|floor| floor <= 1));
+    for member in low.filter(|member| HIDES_RUNTIME.iter().all(|(name, _)| *name != member.name)) {
         for needed in reachable(&edges, &format!("{} {}", member.name, member.version)) {
             if RUNTIMES.contains(&needed.split(' ').next().unwrap_or_default()) {
                 found.push(format!("{} brings the async runtime {needed}", member.name));
