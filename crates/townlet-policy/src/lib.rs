@@ -1,8 +1,8 @@
-//! The grammar of release rules: `parse_p95_ms <= +10% for 10m`, read into typed trees.
+//! The grammar of release rules: `parse_p95_ms <= +10% for 10m`, read into typed trees, and evaluated.
 //!
 //! # What it is not
-//! It evaluates nothing, reads no policy file and finds no contradiction between
-//! rules: it reads one rule at a time, for whoever does.
+//! It reads no clock, no metric and no policy file, and finds no contradiction between rules: it reads one rule at a
+//! time, and its [`Evaluator`] is told the samples and the time.
 //!
 //! # Guarantees
 //! - No text makes it panic; a fault names its column, and [`yaml`] gives lines.
@@ -23,6 +23,7 @@
 //! # Ok::<(), expression::ExpressionError>(())
 //! ```
 
+pub mod evaluate;
 pub mod expression;
 mod finding;
 mod metric;
@@ -32,6 +33,7 @@ mod truth;
 mod unit;
 pub mod yaml;
 
+pub use evaluate::{EvaluateError, Evaluator, GapMode, Reason, Settings, State, Status};
 pub use finding::{Code, Finding, Findings, Level, Place};
 pub use metric::{Metric, Worse};
 pub use rule::{Action, Basis, Check, Condition, Form, Limit, MetricId, MinSamples, Op, Rule, Severity, Test, Timing};

@@ -1,4 +1,6 @@
-//! Tests of the grammar and of the YAML reader.
+//! Tests of the grammar, the evaluator and the YAML reader.
 
+mod evaluate;
+mod evaluate_model;
 mod grammar;
 mod yaml;
