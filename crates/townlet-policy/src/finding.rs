@@ -86,6 +86,12 @@ codes! {
     TooLarge = "too_large",
     /// A key or a name stands twice.
     Duplicate = "duplicate",
+    /// A key that has no meaning where it stands.
+    UnknownKey = "unknown_key",
+    /// Something that cannot be left out is.
+    Missing = "missing",
+    /// A value of another kind than its key takes.
+    Value = "value",
     /// A rule that does not follow the grammar.
     Expression = "expression",
     /// A rule names a metric that the policy does not declare.

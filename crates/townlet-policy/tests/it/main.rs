@@ -3,4 +3,5 @@
 mod evaluate;
 mod evaluate_model;
 mod grammar;
+mod policy;
 mod yaml;
