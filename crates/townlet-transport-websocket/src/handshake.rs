@@ -3,12 +3,13 @@
 use std::fmt::Write as _;
 use std::io::{ErrorKind as Io, Read, Write};
 
-use townlet_transport::{ErrorKind, Label, Level, TransportError};
+use townlet_transport::{ErrorKind, Level, TransportError};
 use tungstenite::handshake::{client::generate_key, derive_accept_key};
 
 use crate::failure::from_io;
 use crate::resume::{Have, write_unsettled};
 use crate::socket::Socket;
+use crate::window::Unsettled;
 use crate::{SUBPROTOCOL, Secret, WsUrl};
 
 /// The longest answer that is read.
@@ -21,7 +22,7 @@ pub(crate) struct Request<'a> {
     pub(crate) token: Option<&'a Secret>,
     pub(crate) acks: bool,
     pub(crate) settle_at: Level,
-    pub(crate) unsettled: &'a [(Label, u64)],
+    pub(crate) unsettled: &'a [Unsettled],
 }
 
 /// What the peer agreed to.

@@ -27,8 +27,9 @@
 //! - `Townlet-Resume: run/stream=N, …` says on a new connection from which
 //!   number on the client has no acknowledgement. A server may answer with the
 //!   same header and the numbers up to which it has them all; these lines are
-//!   settled without being sent again. States are always sent again: a diff is
-//!   against what the peer has, and after a reconnect the worker sends a keyframe.
+//!   settled without being sent again, as far as they were sent at all. States are
+//!   always sent again: a diff is against what the peer has, and after a reconnect
+//!   the worker sends a keyframe.
 //!
 //! # Guarantees
 //! - Building a transport reads certificate files and the token; it touches no

@@ -7,14 +7,14 @@ use std::time::{Duration, Instant, SystemTime};
 
 use socket2::{SockRef, TcpKeepalive};
 use townlet_tls::{ClientTls, Reload, dial};
-use townlet_transport::{Connected, ErrorKind, Frame, Label, Outcome, SendError, Transport, TransportError};
+use townlet_transport::{Connected, ErrorKind, Frame, Outcome, SendError, Transport, TransportError};
 
 use crate::failure::{from_tls, logged};
 use crate::handshake::{Request, upgrade};
 use crate::limits::Limits;
 use crate::link::{Link, RefusedForSize, too_large};
 use crate::socket::{Socket, Stream};
-use crate::window::{TooLarge, Window};
+use crate::window::{TooLarge, Unsettled, Window};
 use crate::{Security, WsOptions, resume};
 
 /// No timeout is longer: `Instant` has an end.
@@ -29,7 +29,7 @@ pub struct WsTransport {
     link: Option<Link>,
     limits: Limits,
     /// What the last connection left without an acknowledgement, by stream.
-    unsettled: Vec<(Label, u64)>,
+    unsettled: Vec<Unsettled>,
 }
 
 impl WsTransport {

@@ -38,6 +38,14 @@ pub(crate) enum Fate {
     TooLarge(usize),
 }
 
+/// The lowest and the highest number of a stream that wait to be settled.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Unsettled {
+    pub(crate) label: Label,
+    pub(crate) from: u64,
+    pub(crate) to: u64,
+}
+
 /// The oldest unsettled frame is larger than the peer takes.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct TooLarge(pub(crate) usize);
@@ -104,17 +112,22 @@ impl Window {
         messages.max()
     }
 
-    /// For each stream the lowest number that is not settled, `limit` at most.
-    pub(crate) fn unsettled(&self, limit: usize) -> Vec<(Label, u64)> {
-        let mut lowest: Vec<(Label, u64)> = Vec::new();
-        for entry in self.frames.iter().filter(|entry| entry.resumable) {
-            match lowest.iter().position(|(label, _)| *label == entry.label) {
-                Some(at) => lowest[at].1 = entry.seq.min(lowest[at].1),
-                None if lowest.len() < limit => lowest.push((entry.label.clone(), entry.seq)),
+    /// What is not settled, by stream; `limit` streams at most.
+    pub(crate) fn unsettled(&self, limit: usize) -> Vec<Unsettled> {
+        let mut streams: Vec<Unsettled> = Vec::new();
+        for Entry { label, seq, .. } in self.frames.iter().filter(|entry| entry.resumable) {
+            match streams.iter().position(|known| known.label == *label) {
+                Some(at) => {
+                    let known = &mut streams[at];
+                    (known.from, known.to) = (known.from.min(*seq), known.to.max(*seq));
+                }
+                None if streams.len() < limit => {
+                    streams.push(Unsettled { label: label.clone(), from: *seq, to: *seq });
+                }
                 None => {}
             }
         }
-        lowest
+        streams
     }
 }
 
@@ -199,7 +212,8 @@ mod tests {
         }
         window.push(&Frame::new(Label::new("r", "town"), "diff", 1, 1, "{}\n"), SENT);
         let unsettled = window.unsettled(16);
-        assert_eq!(unsettled, [(Label::new("r", "a"), 7), (Label::new("r", "b"), 3)]);
+        let of = |stream, from, to| Unsettled { label: Label::new("r", stream), from, to };
+        assert_eq!(unsettled, [of("a", 7, 8), of("b", 3, 3)]);
         assert_eq!(window.unsettled(1).len(), 1);
         assert_eq!(window.largest(), Some((10, 2)));
     }

@@ -3,9 +3,18 @@
 
 mod conformance;
 mod delivery;
+mod factory;
+mod handshake;
 mod peer;
+mod pulse;
+mod resume;
+mod serve;
+mod tls;
+
+use std::time::{Duration, Instant};
 
 use townlet_tls::{Plaintext, PlaintextFlags};
+use townlet_transport::Transport as _;
 use townlet_transport_websocket::{Security, WsOptions, WsTransport, WsUrl};
 
 pub(crate) fn plaintext(address: std::net::SocketAddr) -> WsOptions {
@@ -17,4 +26,14 @@ pub(crate) fn plaintext(address: std::net::SocketAddr) -> WsOptions {
 
 pub(crate) fn transport(options: WsOptions) -> WsTransport {
     WsTransport::new(options).unwrap()
+}
+
+/// Waits until so many frames are settled.
+pub(crate) fn collect(sink: &mut WsTransport, count: usize) {
+    let deadline = Instant::now() + Duration::from_secs(10);
+    let mut settled = 0;
+    while settled < count && Instant::now() < deadline {
+        settled += sink.receipts(Duration::from_secs(1)).unwrap();
+    }
+    assert_eq!(settled, count);
 }

@@ -2,24 +2,37 @@
 
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::sync::{Arc, Condvar, Mutex};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use tungstenite::handshake::server::{Request, Response};
-use tungstenite::{Message, WebSocket};
+use townlet_tls::ServerTls;
+
+use crate::serve::{serve, wait_for_the_end};
 
 #[derive(Default)]
 pub(crate) struct Seen {
     pub(crate) lines: Vec<Vec<u8>>,
     pub(crate) openings: usize,
-    pub(crate) resumes: Vec<Option<String>>,
+    /// For each opening handshake that came to its end: its headers of interest.
+    pub(crate) asked: Vec<Asked>,
+    pub(crate) pings: usize,
     up: bool,
     listening: bool,
     open: Vec<TcpStream>,
 }
 
+/// What a client asked for in its handshake.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(crate) struct Asked {
+    pub(crate) resume: Option<String>,
+    pub(crate) settle: Option<String>,
+    pub(crate) authorization: Option<String>,
+}
+
+pub(crate) type Shared = Arc<(Mutex<Seen>, Condvar)>;
+
 pub(crate) struct Peer {
     pub(crate) address: SocketAddr,
-    shared: Arc<(Mutex<Seen>, Condvar)>,
+    shared: Shared,
 }
 
 /// How the peer behaves.
@@ -31,16 +44,37 @@ pub(crate) enum Manner {
     Plain,
     /// As `Acknowledge`, but takes messages of at most so many bytes (code 1009).
     Small(usize),
+    /// As `Acknowledge`, and promises to sync where it is asked to.
+    Durable,
+    /// Picks the subprotocol, acknowledges nothing, and answers pings.
+    NeverAck,
+    /// Picks the subprotocol and then neither reads nor writes: half open.
+    Mute,
+    /// Acknowledges so many lines of the first connection, reads on to the end
+    /// of the message and hangs up. Tells who resumes that it has all up to `has`.
+    Forgetful { acks: usize, has: u64 },
+    /// Accepts the connection and says nothing.
+    Silent,
+    /// Answers the handshake with this, and closes.
+    Answer(&'static str),
 }
 
 impl Peer {
     pub(crate) fn start(manner: Manner) -> Self {
+        Self::run(manner, None)
+    }
+
+    pub(crate) fn secure(manner: Manner, tls: ServerTls) -> Self {
+        Self::run(manner, Some(tls))
+    }
+
+    fn run(manner: Manner, tls: Option<ServerTls>) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap();
         let seen = Seen { up: true, listening: true, ..Seen::default() };
         let shared = Arc::new((Mutex::new(seen), Condvar::new()));
         let accepting = Arc::clone(&shared);
-        std::thread::spawn(move || accept_all(listener, address, &accepting, manner));
+        std::thread::spawn(move || accept_all(listener, address, &accepting, manner, tls.as_ref()));
         Self { address, shared }
     }
 
@@ -76,7 +110,7 @@ impl Peer {
     }
 }
 
-fn accept_all(listener: TcpListener, address: SocketAddr, shared: &Arc<(Mutex<Seen>, Condvar)>, manner: Manner) {
+fn accept_all(listener: TcpListener, address: SocketAddr, shared: &Shared, manner: Manner, tls: Option<&ServerTls>) {
     let mut listener = Some(listener);
     loop {
         let Some(open) = &listener else {
@@ -98,45 +132,23 @@ fn accept_all(listener: TcpListener, address: SocketAddr, shared: &Arc<(Mutex<Se
         seen.openings += 1;
         seen.open.push(socket.try_clone().unwrap());
         drop(seen);
-        let shared = Arc::clone(shared);
-        std::thread::spawn(move || serve(socket, &shared, manner));
+        let (shared, tls) = (Arc::clone(shared), tls.cloned());
+        let end = socket.try_clone().unwrap();
+        std::thread::spawn(move || {
+            treat(socket, &shared, manner, tls.as_ref());
+            // An error means that it is gone already.
+            let _ = end.shutdown(Shutdown::Both);
+        });
     }
 }
 
-fn serve(socket: TcpStream, shared: &(Mutex<Seen>, Condvar), manner: Manner) {
-    #[expect(clippy::result_large_err, reason = "the signature is tungstenite's")]
-    let choose = |request: &Request, mut response: Response| {
-        let resume = request.headers().get("townlet-resume").map(|value| value.to_str().unwrap().to_owned());
-        shared.0.lock().unwrap().resumes.push(resume.clone());
-        if manner != Manner::Plain {
-            response.headers_mut().insert("sec-websocket-protocol", "townlet.v1".parse().unwrap());
-        }
-        Ok(response)
-    };
-    let Ok(mut socket): Result<WebSocket<TcpStream>, _> = tungstenite::accept_hdr(socket, choose) else { return };
-    if let Manner::Small(limit) = manner {
-        socket.set_config(|config| config.max_message_size = Some(limit));
+fn treat(socket: TcpStream, shared: &Shared, manner: Manner, tls: Option<&ServerTls>) {
+    let Some(tls) = tls else { return serve(socket, shared, manner) };
+    if manner == Manner::Silent {
+        return wait_for_the_end(socket);
     }
-    let mut count = 0;
-    loop {
-        let bytes = match socket.read() {
-            Ok(Message::Text(text)) => text.as_bytes().to_vec(),
-            Ok(Message::Binary(bytes)) => bytes.to_vec(),
-            Ok(_) => continue,
-            Err(tungstenite::Error::Capacity(_)) => {
-                let code = tungstenite::protocol::frame::coding::CloseCode::Size;
-                let _ = socket.close(Some(tungstenite::protocol::CloseFrame { code, reason: "".into() }));
-                continue;
-            }
-            Err(_) => return,
-        };
-        let whole = bytes.strip_suffix(b"\n").expect("a message holds whole lines");
-        let lines: Vec<Vec<u8>> = whole.split(|byte| *byte == b'\n').map(<[u8]>::to_vec).collect();
-        count += lines.len();
-        shared.0.lock().unwrap().lines.extend(lines);
-        shared.1.notify_all();
-        if manner != Manner::Plain && socket.send(Message::text(format!("{{\"ack\":{count}}}"))).is_err() {
-            return;
-        }
+    // A client that does not like the certificate is what some tests are about.
+    if let Ok(stream) = tls.handshake(socket, "the client", Instant::now() + Duration::from_secs(10)) {
+        serve(stream, shared, manner);
     }
 }
