@@ -10,6 +10,7 @@ use townlet_worker::{Backpressure, Options, Route, Sink, seed_from};
 
 use crate::dynamic::NamedEvent;
 use crate::error::BuildError;
+use crate::figures::SinkFigures;
 use crate::intake::MAX_SINKS;
 use crate::peer::{Rendering, StateForm};
 use crate::shared::{Fittings, Shared, SinkSeat};
@@ -171,6 +172,7 @@ impl Builder {
         for (index, log) in opened.into_iter().enumerate() {
             log.start(&shared, index)?;
         }
+        let figures = SinkFigures::of(&shared, run_id);
         for (sink, (options, ..)) in self.sinks.into_iter().enumerate() {
             let lanes: &[Route] = match options.backpressure {
                 Backpressure::FanOut => &[Route::Main, Route::Lane],
@@ -179,8 +181,12 @@ impl Builder {
             for route in lanes {
                 let rendering = Rendering { form: forms[sink], redactions: Arc::clone(&redactions) };
                 let seat = Arc::new(SinkSeat { shared: Arc::clone(&shared), sink, route: *route, rendering });
-                let makes = Arc::clone(&shared);
-                let make: Make = Box::new(move || makes.slots[sink].make());
+                let (makes, figures) = (Arc::clone(&shared), Arc::clone(&figures));
+                let make: Make = Box::new(move || {
+                    let mut transport = makes.slots[sink].make()?;
+                    transport.watch(Arc::clone(&figures));
+                    Ok(transport)
+                });
                 let name = match route {
                     Route::Main => options.name.clone(),
                     Route::Lane => format!("{}.lane", options.name),

@@ -57,6 +57,7 @@ mod books;
 mod builder;
 mod dynamic;
 mod error;
+mod figures;
 mod health;
 mod intake;
 mod lane;

@@ -1,9 +1,10 @@
 //! The trait a backend implements.
 
 use std::fmt;
+use std::sync::Arc;
 use std::time::Duration;
 
-use crate::{Frame, SendError, TransportError};
+use crate::{Figures, Frame, SendError, TransportError};
 
 /// How far a frame got. Ordered: a later level includes the earlier ones.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -82,6 +83,13 @@ pub enum Outcome {
 /// Calls come from one thread at a time. Each call ends within the time limits
 /// of the transport's configuration; none retries inside.
 pub trait Transport: Send {
+    /// Where to read the figures of the pipeline that this transport works for.
+    /// Called at most once, before the first [`connect`](Self::connect); a worker
+    /// of its own has none to give. Most transports have no use for them.
+    fn watch(&mut self, figures: Arc<dyn Figures>) {
+        let _ = figures;
+    }
+
     /// Opens the sink where it is not open. Idempotent and cheap when it is.
     ///
     /// The worker calls it before each [`send`](Self::send), so construction
@@ -126,6 +134,9 @@ pub trait Transport: Send {
 }
 
 impl<T: Transport + ?Sized> Transport for Box<T> {
+    fn watch(&mut self, figures: Arc<dyn Figures>) {
+        (**self).watch(figures);
+    }
     fn connect(&mut self) -> Result<Connected, TransportError> {
         (**self).connect()
     }

@@ -10,6 +10,9 @@
 //! of it depends on the peer, so it is rendered ([`FrameEncoder`]) when it is sent:
 //! a transport gets frames with bytes, and no others.
 //!
+//! A transport that publishes what its pipeline does, rather than what goes
+//! through it, is given the [`Figures`] to read ([`Transport::watch`]).
+//!
 //! **What it is not.** It knows no payload type, no JSON and no retry. A schema
 //! change touches nothing here.
 //!
@@ -50,11 +53,13 @@
 mod contract;
 mod error;
 mod factory;
+mod figures;
 mod frame;
 mod state;
 
 pub use contract::{Connected, Level, Outcome, Transport};
 pub use error::{ErrorKind, SendError, TransportError};
 pub use factory::{Auth, Compression, Factory, Format, Fsync, SecretSource, Settings};
+pub use figures::{Durations, Figure, Figures, Reading};
 pub use frame::{Frame, Label, runs};
 pub use state::{FrameEncoder, StateBody};

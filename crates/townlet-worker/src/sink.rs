@@ -160,6 +160,7 @@ impl Sink {
             status.send_failures_total += lane.send_failures_total;
             status.worker_restart_count += lane.worker_restart_count;
             status.keyframes_sent += lane.keyframes_sent;
+            status.flush_durations += &lane.flush_durations;
             status.worker_alive &= lane.worker_alive;
             status.worker_error = status.worker_error.or(lane.worker_error);
         }

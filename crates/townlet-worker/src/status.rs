@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use townlet_transport::{ErrorKind, Level};
+use townlet_transport::{Durations, ErrorKind, Level};
 
 use crate::Statement;
 
@@ -35,6 +35,8 @@ pub struct Status {
     /// Duration of the last successful send, without pauses and without the
     /// wait for receipts.
     pub last_flush_duration: Option<Duration>,
+    /// The durations of all of them.
+    pub flush_durations: Durations,
     /// Events that settled together last: by a send, or by receipts.
     pub last_batch_count: usize,
     /// Their bytes.

@@ -6,6 +6,7 @@ mod books;
 mod determinism;
 mod drops;
 mod fakes;
+mod figures;
 mod getters;
 mod isolation;
 mod names;

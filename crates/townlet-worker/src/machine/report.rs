@@ -45,6 +45,7 @@ impl Machine {
         let bytes = self.queue.deliver(frames, level);
         let status = &mut self.status;
         status.last_flush_duration = Some(took);
+        status.flush_durations.record(took);
         status.last_batch_count = frames;
         status.last_flush_payload_bytes = usize::try_from(bytes).unwrap_or(usize::MAX);
         status.payloads_flushed_total += frames as u64;
