@@ -56,6 +56,16 @@ pub struct Settings {
     pub format: Format,
     /// `auth`: what the peer is shown.
     pub auth: Option<Auth>,
+    /// `scrape_listen`: where to answer those who fetch figures, `127.0.0.1:9464`.
+    pub scrape_listen: Option<String>,
+    /// `scrape_token_file`: the bearer token that they must know.
+    pub scrape_token_file: Option<PathBuf>,
+    /// `export_fields`: paths of numeric payload fields to publish.
+    pub export_fields: Vec<String>,
+    /// `export_max_series`: the most of them.
+    pub export_max_series: usize,
+    /// `labels`: names and values that every published figure carries.
+    pub labels: Vec<(String, String)>,
     /// A line that opens each file, so that runs stay apart; made by the pipeline.
     pub run_marker: Option<Bytes>,
 }
@@ -141,6 +151,11 @@ impl Default for Settings {
             compression: Compression::None,
             format: Format::Ndjson,
             auth: None,
+            scrape_listen: None,
+            scrape_token_file: None,
+            export_fields: Vec::new(),
+            export_max_series: 256,
+            labels: Vec::new(),
             run_marker: None,
         }
     }

@@ -18,8 +18,8 @@ const CLOSED: &[(&str, &[&str], &[&str])] = &[
 /// entry is a decision. Hosts pay for these in build time, audits and version conflicts.
 const FOUNDATION: &[(&str, &[&str])] = &[
     ("bytes", &["*"]),
-    ("serde", &["townlet-schema", "townlet-transform"]),
-    ("serde_json", &["townlet-schema", "townlet-transform"]),
+    ("serde", &["townlet-schema", "townlet-transform", "townlet-transport-prometheus"]),
+    ("serde_json", &["townlet-schema", "townlet-transform", "townlet-transport-prometheus"]),
     ("thiserror", &["*"]),
     ("tracing", &["*"]),
     ("crc32fast", &["townlet-spill"]),
@@ -39,6 +39,8 @@ const FOUNDATION: &[(&str, &[&str])] = &[
     ("flate2", &["townlet-transport-http"]),
     ("httpdate", &["townlet-transport-http"]),
     ("zeroize", &["townlet-transport-http"]),
+    ("prometheus", &["townlet-transport-prometheus"]),
+    ("subtle", &["townlet-transport-prometheus"]),
     ("rustls-pki-types", &["townlet-tls", "townlet-testkit"]),
     ("rustls-platform-verifier", &["townlet-tls"]),
     ("x509-parser", &["townlet-tls"]),
