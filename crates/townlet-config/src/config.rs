@@ -113,6 +113,7 @@ impl PartialEq for SinkConfig {
                 == (b.enable_tls, b.verify_hostname, &b.ca_file, &b.cert_file, &b.key_file)
             && (a.plaintext_acknowledged, a.acks, a.fsync) == (b.plaintext_acknowledged, b.acks, b.fsync)
             && (a.rotate_bytes, a.rotate_after, a.keep_files) == (b.rotate_bytes, b.rotate_after, b.keep_files)
+            && (a.compression, a.format, &a.auth) == (b.compression, b.format, &b.auth)
     }
 }
 

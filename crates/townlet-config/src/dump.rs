@@ -5,7 +5,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use townlet_pipeline::FsyncPolicy;
-use townlet_transport::Fsync;
+use townlet_transport::{Auth, Compression, Format, Fsync, SecretSource, Settings};
 
 use crate::config::{MAIN, Provider, RedactAction, Redaction, SinkConfig, TelemetryConfig, TransformConfig};
 use crate::config::{SpillConfig, ValidationMode, Wire};
@@ -130,8 +130,10 @@ fn transport(sink: &SinkConfig) -> Map {
     map.path("file_path", settings.file_path.as_deref());
     map.seconds("connect_timeout_seconds", settings.connect_timeout);
     map.seconds("send_timeout_seconds", settings.send_timeout);
-    if kind.reads("enable_tls") {
-        map.plain("enable_tls", settings.enable_tls);
+    if kind.reads("ca_file") {
+        if kind.reads("enable_tls") {
+            map.plain("enable_tls", settings.enable_tls);
+        }
         if settings.enable_tls {
             map.plain("verify_hostname", settings.verify_hostname);
             map.path("ca_file", settings.ca_file.as_deref());
@@ -141,7 +143,12 @@ fn transport(sink: &SinkConfig) -> Map {
             map.plain("allow_plaintext", settings.plaintext_acknowledged);
             map.plain("dev_allow_plaintext", settings.plaintext_acknowledged);
         }
-        map.plain("acks", settings.acks);
+        if kind.reads("acks") {
+            map.plain("acks", settings.acks);
+        }
+    }
+    if kind.reads("compression") {
+        request(&mut map, settings);
     }
     if kind.reads("fsync") {
         let fsync = match settings.fsync {
@@ -181,6 +188,26 @@ fn transport(sink: &SinkConfig) -> Map {
     }
     map.put("retry", retry).put("buffer", buffer.done());
     map
+}
+
+fn request(map: &mut Map, settings: &Settings) {
+    map.text("compression", if settings.compression == Compression::Gzip { "gzip" } else { "none" });
+    map.text("format", if settings.format == Format::Json { "json" } else { "ndjson" });
+    let mut auth = Map::default();
+    let source = match &settings.auth {
+        Some(Auth::Bearer(source)) => Some(("bearer", source)),
+        Some(Auth::Basic(user, source)) => {
+            auth.text("user", user);
+            Some(("password", source))
+        }
+        _ => None,
+    };
+    match source {
+        Some((what, SecretSource::File(path))) => auth.path(&format!("{what}_file"), Some(path)),
+        Some((what, SecretSource::Env(name))) => auth.text(&format!("{what}_env"), name),
+        _ => return,
+    };
+    map.put("auth", auth.done());
 }
 
 fn spill(config: &SpillConfig) -> Value {

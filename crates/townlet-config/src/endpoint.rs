@@ -134,9 +134,31 @@ pub(crate) fn url(text: &str, plain: &str, secure: &str) -> Result<(String, bool
     Ok((format!("{}://{rest}", scheme.to_ascii_lowercase()), is_secure))
 }
 
+/// True where the host of a URL that [`url`] took is this machine.
+pub(crate) fn is_loopback_url(url: &str) -> bool {
+    let authority =
+        url.split_once("://").map_or("", |(_, rest)| rest).split(['/', '?', '#']).next().unwrap_or_default();
+    // The port may be left out.
+    [authority.to_owned(), format!("{authority}:1")]
+        .iter()
+        .any(|text| host_port(text).is_ok_and(|peer| peer.is_loopback()))
+}
+
 #[cfg(test)]
 mod tests {
-    use super::{host_port, url};
+    use super::{host_port, is_loopback_url, url};
+
+    #[test]
+    fn a_url_on_this_machine_is_known_by_its_host() {
+        for url in ["http://localhost", "http://127.0.0.1:80/x", "http://[::1]", "http://[::1]:8080/?a#b"] {
+            assert!(is_loopback_url(url), "{url}");
+        }
+        for url in
+            ["http://c.example/localhost", "http://10.0.0.1", "http://localhost.example:80/", "http://[2001:db8::1]/"]
+        {
+            assert!(!is_loopback_url(url), "{url}");
+        }
+    }
 
     #[test]
     fn good_endpoints_are_split() {

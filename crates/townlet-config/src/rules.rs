@@ -48,6 +48,10 @@ impl Type {
             "websocket_url" => &[Self::Websocket],
             "file_path" => &[Self::File, Self::Prometheus],
             "fsync" | "rotate_bytes" | "rotate_seconds" | "keep_files" => &[Self::File],
+            "compression" | "format" | "auth" => &[Self::Http],
+            "ca_file" | "cert_file" | "key_file" | "allow_plaintext" | "dev_allow_plaintext" => {
+                &[Self::Tcp, Self::Http]
+            }
             _ => &[Self::Tcp],
         };
         self == Self::Other || readers.contains(&self)
@@ -58,6 +62,7 @@ impl Type {
 fn home_of(key: &str) -> &'static str {
     match key {
         "websocket_url" => "websocket",
+        "compression" | "format" | "auth" => "http",
         "file_path" | "fsync" | "rotate_bytes" | "rotate_seconds" | "keep_files" => "file",
         _ => "tcp",
     }
@@ -74,7 +79,7 @@ pub(crate) fn apply(ctx: &mut Context<'_>, block: &Block<'_>, kind: Type, type_n
         Type::Stdout => {}
         Type::File | Type::Prometheus => settings.file_path = rules.file_path(true),
         Type::Tcp => rules.tcp(&mut settings),
-        Type::Http => rules.url(&mut settings, "endpoint", &raw.endpoint, "http", "https"),
+        Type::Http => rules.http(&mut settings),
         Type::Websocket => rules.url(&mut settings, "websocket_url", &raw.websocket_url, "ws", "wss"),
         Type::Other => {
             settings.file_path = rules.file_path(false);
@@ -83,6 +88,9 @@ pub(crate) fn apply(ctx: &mut Context<'_>, block: &Block<'_>, kind: Type, type_n
         }
     }
     rules.verify_hostname(&mut settings);
+    settings.compression = raw.compression.as_ref().map_or_else(Default::default, |given| given.value);
+    settings.format = raw.format.as_ref().map_or_else(Default::default, |given| given.value);
+    settings.auth = raw.auth.as_ref().map(|given| given.value.clone());
     settings.acks = raw.acks.as_ref().is_none_or(|given| given.value);
     rules.settle_at(&settings);
     rules.backpressure();
@@ -115,6 +123,9 @@ fn refuse_foreign_keys(ctx: &mut Context<'_>, block: &Block<'_>, kind: Type, typ
         ("rotate_bytes", any(&raw.rotate_bytes)),
         ("rotate_seconds", any(&raw.rotate_seconds)),
         ("keep_files", any(&raw.keep_files)),
+        ("compression", any(&raw.compression)),
+        ("format", any(&raw.format)),
+        ("auth", any(&raw.auth)),
     ];
     for (name, place) in keys {
         let Some(place) = place else { continue };
@@ -222,6 +233,24 @@ impl Rules<'_, '_> {
         }
     }
 
+    /// The scheme decides about TLS; `http://` needs the acknowledgements of plaintext.
+    fn http(&mut self, settings: &mut Settings) {
+        self.url(settings, "endpoint", &self.raw.endpoint, "http", "https");
+        let Some(url) = settings.endpoint.clone() else {
+            // Reported already; do not report what would follow from plaintext.
+            settings.enable_tls = true;
+            return self.security(settings);
+        };
+        self.security(settings);
+        if settings.enable_tls || endpoint::is_loopback_url(&url) {
+            return;
+        }
+        let key = self.block.key("endpoint");
+        let message = format!("{key}: plaintext goes to this machine only");
+        let help = "write https://, or an endpoint on localhost, 127.0.0.1 or [::1]";
+        self.ctx.error(Code::Plaintext, &self.place("endpoint"), &key, message).help(help);
+    }
+
     fn tcp(&mut self, settings: &mut Settings) {
         self.tls(settings);
         let Some(given) = &self.raw.endpoint else {
@@ -246,14 +275,22 @@ impl Rules<'_, '_> {
 
     /// TLS is on unless it is switched off, and plaintext needs two acknowledgements.
     fn tls(&mut self, settings: &mut Settings) {
+        settings.enable_tls = match &self.raw.enable_tls {
+            Some(given) => given.value,
+            // A broken value has been reported; do not report what would follow from `false`.
+            None => {
+                let allow = self.raw.allow_plaintext.as_ref().is_some_and(|given| given.value);
+                self.block.has("enable_tls") || !allow
+            }
+        };
+        self.security(settings);
+    }
+
+    /// What goes with TLS or without, once that is decided.
+    fn security(&mut self, settings: &mut Settings) {
         let raw = self.raw;
         let flag = |given: &Option<Given<bool>>| given.as_ref().is_some_and(|given| given.value);
         let (allow, dev) = (flag(&raw.allow_plaintext), flag(&raw.dev_allow_plaintext));
-        settings.enable_tls = match &raw.enable_tls {
-            Some(given) => given.value,
-            // A broken value has been reported; do not report what would follow from `false`.
-            None => self.block.has("enable_tls") || !allow,
-        };
         settings.plaintext_acknowledged = !settings.enable_tls && allow && dev;
         if settings.enable_tls {
             for (name, given) in
@@ -267,7 +304,7 @@ impl Rules<'_, '_> {
                     self.ctx.warn(Code::NoEffect, &given.place, &key, message);
                 }
             }
-        } else if self.kind == Type::Tcp {
+        } else if matches!(self.kind, Type::Tcp | Type::Http) {
             self.acknowledge("allow_plaintext", allow);
             self.acknowledge("dev_allow_plaintext", dev);
         }
@@ -321,7 +358,7 @@ impl Rules<'_, '_> {
 
     fn verify_hostname(&mut self, settings: &mut Settings) {
         let Some(given) = &self.raw.verify_hostname else { return };
-        if settings.enable_tls && (self.kind == Type::Tcp || self.kind == Type::Other) {
+        if settings.enable_tls && matches!(self.kind, Type::Tcp | Type::Http | Type::Other) {
             settings.verify_hostname = given.value;
         } else if !given.value {
             let key = self.block.key("verify_hostname");

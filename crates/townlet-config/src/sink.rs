@@ -1,8 +1,9 @@
 //! One sink: the keys of `telemetry.transport` and `telemetry.worker`, or of
 //! `telemetry.sinks.<name>`, which has both.
 
-use townlet_transport::{Factory, Fsync, Level};
+use townlet_transport::{Auth, Compression, Factory, Format, Fsync, Level};
 
+use crate::auth;
 use crate::block::Block;
 use crate::config::{Backpressure, BufferConfig, Cadence, RetryConfig, SinkConfig, WorkerConfig};
 use crate::context::Context;
@@ -33,6 +34,9 @@ pub(crate) struct Raw {
     pub(crate) rotate_bytes: Option<Given<u64>>,
     pub(crate) rotate_seconds: Option<Given<u64>>,
     pub(crate) keep_files: Option<Given<u64>>,
+    pub(crate) compression: Option<Given<Compression>>,
+    pub(crate) format: Option<Given<Format>>,
+    pub(crate) auth: Option<Given<Auth>>,
     pub(crate) settle_at: Option<Given<Level>>,
     pub(crate) backpressure: Option<Given<Backpressure>>,
     pub(crate) connect_timeout: std::time::Duration,
@@ -165,6 +169,14 @@ fn read_transport(ctx: &mut Context<'_>, block: &mut Block<'_>, worker: &mut Blo
         rotate_bytes: block.opt_int(ctx, "rotate_bytes", None, 1024..=1 << 40),
         rotate_seconds: block.opt_int(ctx, "rotate_seconds", None, 1..=31_536_000),
         keep_files: block.opt_int(ctx, "keep_files", None, 1..=100_000),
+        compression: block.opt_choice(
+            ctx,
+            "compression",
+            "none",
+            &[("none", Compression::None), ("gzip", Compression::Gzip)],
+        ),
+        format: block.opt_choice(ctx, "format", "ndjson", &[("ndjson", Format::Ndjson), ("json", Format::Json)]),
+        auth: auth::read(ctx, block),
         settle_at: block.opt_choice(ctx, "settle_at", "sent", &levels),
         backpressure: worker.opt_choice(ctx, "backpressure", "drop_oldest", &policies),
     }
@@ -221,7 +233,8 @@ fn read_buffer(ctx: &mut Context<'_>, block: &mut Block<'_>) -> (BufferConfig, s
 fn try_build(ctx: &mut Context<'_>, block: &Block<'_>, factory: &dyn Factory, settings: &townlet_transport::Settings) {
     let Err(error) = factory.build(settings) else { return };
     let text = error.to_string();
-    const NAMED: [&str; 9] = [
+    const NAMED: [&str; 10] = [
+        "auth",
         "ca_file",
         "cert_file",
         "key_file",

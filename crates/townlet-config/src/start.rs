@@ -212,7 +212,7 @@ pub(crate) fn transport(
     let mut settings = sink.settings.clone();
     settings.run_marker = Some(marker.clone());
     let info = SinkInfo::new(sink.transport_type.clone()).security(
-        settings.enable_tls && sink.transport_type == "tcp",
+        settings.enable_tls && matches!(sink.transport_type.as_str(), "tcp" | "http"),
         settings.verify_hostname && settings.enable_tls,
         settings.plaintext_acknowledged,
     );

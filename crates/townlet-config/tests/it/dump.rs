@@ -62,6 +62,8 @@ prop_compose! {
             "type: tcp, endpoint: '[2001:db8::1]:1', acks: false, ca_file: @, cert_file: c.pem, key_file: k.pem",
             "type: tcp, endpoint: '[::1]:9', allow_plaintext: true, dev_allow_plaintext: true",
             "type: http, endpoint: 'HTTPS://c.example/in?x=#y'",
+            "type: http, endpoint: 'https://c', compression: gzip, format: json, auth: {user: ann, password_file: @}",
+            "type: http, endpoint: 'http://[::1]', allow_plaintext: true, dev_allow_plaintext: true, auth: {bearer_env: T}",
             "type: websocket, websocket_url: 'ws://c.example'",
             "type: prometheus, file_path: @",
         ]),

@@ -1,7 +1,7 @@
 //! What the transport's keys mean together.
 
 use townlet_config::{Loader, SinkConfig, load_str};
-use townlet_transport::Level;
+use townlet_transport::{Auth, Level, SecretSource};
 
 use crate::support::{Registered, accept, diagnose, findings, lines, only_error, transport};
 
@@ -37,11 +37,27 @@ fn each_type_refuses_the_keys_of_the_others() {
         "rotate_bytes: 4096",
         "rotate_seconds: 60",
         "keep_files: 3",
+        "compression: gzip",
+        "format: json",
+        "auth: {bearer_env: TOKEN}",
     ];
     for (start, own) in [
         ("type: stdout", &[][..]),
         ("type: file, file_path: logs/y", &["file_path", "fsync", "rotate_bytes", "rotate_seconds", "keep_files"]),
-        ("type: http, endpoint: 'http://localhost/'", &["endpoint"]),
+        (
+            "type: http, endpoint: 'https://localhost/'",
+            &[
+                "endpoint",
+                "ca_file",
+                "cert_file",
+                "key_file",
+                "allow_plaintext",
+                "dev_allow_plaintext",
+                "compression",
+                "format",
+                "auth",
+            ],
+        ),
         ("type: websocket, websocket_url: 'ws://localhost/'", &["websocket_url"]),
         ("type: prometheus, file_path: m.prom", &["file_path"]),
         (
@@ -197,7 +213,11 @@ fn a_sink_path_that_is_a_directory_is_refused() {
 #[test]
 fn the_scheme_of_a_url_decides_about_tls() {
     for (keys, endpoint, tls) in [
-        ("type: http, endpoint: 'HTTP://c.example/in'", "http://c.example/in", false),
+        (
+            "type: http, endpoint: 'HTTP://[::1]/in', allow_plaintext: true, dev_allow_plaintext: true",
+            "http://[::1]/in",
+            false,
+        ),
         ("type: http, endpoint: 'https://c.example/in'", "https://c.example/in", true),
         ("type: websocket, websocket_url: 'wss://c.example/'", "wss://c.example/", true),
         ("type: websocket, websocket_url: 'ws://[::1]:80/'", "ws://[::1]:80/", false),
@@ -212,6 +232,45 @@ fn the_scheme_of_a_url_decides_about_tls() {
     ] {
         assert_eq!(only_error(&transport(keys)).0, format!("endpoint telemetry.transport.{key}"));
     }
+}
+
+#[test]
+fn http_without_tls_needs_both_switches_and_this_machine() {
+    let both = "allow_plaintext: true, dev_allow_plaintext: true";
+    for (keys, key) in [
+        ("endpoint: 'http://localhost/', dev_allow_plaintext: true".to_owned(), "allow_plaintext"),
+        ("endpoint: 'http://localhost/', allow_plaintext: true".to_owned(), "dev_allow_plaintext"),
+        (format!("endpoint: 'http://c.example/', {both}"), "endpoint"),
+    ] {
+        assert_eq!(
+            only_error(&transport(&format!("type: http, {keys}"))).0,
+            format!("plaintext telemetry.transport.{key}")
+        );
+    }
+    let settings = main_of(&transport(&format!("type: http, endpoint: 'http://127.0.0.1:8080/', {both}"))).settings;
+    assert!(!settings.enable_tls && settings.plaintext_acknowledged);
+}
+
+#[test]
+fn credentials_name_the_place_of_a_secret_and_only_one() {
+    let http = |keys: &str| transport(&format!("type: http, endpoint: 'https://c', {keys}"));
+    let auth = |keys: &str| main_of(&http(&format!("auth: {{{keys}}}"))).settings.auth.unwrap();
+    assert_eq!(auth("bearer_env: TOKEN"), Auth::Bearer(SecretSource::Env("TOKEN".into())));
+    assert_eq!(auth("user: ann, password_env: PW"), Auth::Basic("ann".into(), SecretSource::Env("PW".into())));
+    for (keys, error) in [
+        ("", "missing telemetry.transport.auth"),
+        ("user: ann", "missing telemetry.transport.auth"),
+        ("password_env: PW", "missing telemetry.transport.auth"),
+        ("bearer_env: T, user: ann, password_env: PW", "conflict telemetry.transport.auth"),
+        ("bearer_env: T, bearer_file: t", "conflict telemetry.transport.auth.bearer_env"),
+        ("bearer_env: ''", "missing telemetry.transport.auth.bearer_env"),
+        ("user: 'a:b', password_env: PW", "bad_choice telemetry.transport.auth"),
+    ] {
+        assert_eq!(only_error(&http(&format!("auth: {{{keys}}}"))).0, error, "{keys}");
+    }
+    let (error, shown) = only_error(&http("auth: {bearer_env: 'hunter-2'}"));
+    assert_eq!(error, "bad_choice telemetry.transport.auth.bearer_env");
+    assert!(shown.contains("takes the name of an environment variable"), "{shown}");
 }
 
 #[test]
@@ -240,7 +299,7 @@ fn a_level_that_a_type_cannot_reach_is_refused() {
         ("type: stdout, settle_at: sent", Level::Sent),
         ("type: file, file_path: logs/x, fsync: each_batch, settle_at: durable", Level::Durable),
         ("type: tcp, endpoint: 'c:9', settle_at: peer_acked", Level::PeerAcked),
-        ("type: http, endpoint: 'http://c', settle_at: peer_acked", Level::PeerAcked),
+        ("type: http, endpoint: 'https://c', settle_at: peer_acked", Level::PeerAcked),
     ] {
         assert_eq!(main_of(&transport(keys)).settle_at, level, "{keys}");
     }
