@@ -10,6 +10,7 @@ use townlet_schema::{RunId, TransportStatus};
 use townlet_sim::NarrationOptions;
 use townlet_transport::Factory;
 use townlet_transport_file::FileFactory;
+use townlet_transport_http::HttpFactory;
 use townlet_transport_stdout::StdoutFactory;
 use townlet_transport_tcp::TcpFactory;
 
@@ -18,7 +19,12 @@ use crate::out::remark;
 
 /// The transports that this program links.
 pub(crate) fn factories() -> Factories {
-    vec![Arc::new(StdoutFactory) as Arc<dyn Factory>, Arc::new(FileFactory), Arc::new(TcpFactory)]
+    vec![
+        Arc::new(StdoutFactory) as Arc<dyn Factory>,
+        Arc::new(FileFactory),
+        Arc::new(TcpFactory),
+        Arc::new(HttpFactory),
+    ]
 }
 
 /// Loads a configuration file, with the environment and `--set` laid over it.

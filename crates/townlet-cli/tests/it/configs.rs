@@ -1,11 +1,14 @@
 //! The sample configurations, each run.
 
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::{TcpListener, TcpStream};
+
 use tempfile::TempDir;
 
 use crate::support::{Collector, samples, text, townlet, townlet_in};
 
-/// Copies `samples/configs` with certificates beside it, pointing tcp sinks at `port`.
-fn prepared(dir: &TempDir, port: u16) -> Vec<std::path::PathBuf> {
+/// Copies `samples/configs` with certificates beside it, pointing tcp sinks at `port` and http ones at `http`.
+fn prepared(dir: &TempDir, port: u16, http: u16) -> Vec<std::path::PathBuf> {
     let mut files = Vec::new();
     for entry in std::fs::read_dir(samples().join("configs")).unwrap() {
         let path = entry.unwrap().path();
@@ -16,6 +19,9 @@ fn prepared(dir: &TempDir, port: u16) -> Vec<std::path::PathBuf> {
             let yaml: Vec<String> = yaml
                 .lines()
                 .map(|line| match line.split_once("endpoint: ") {
+                    Some((indent, url)) if url.contains("http") => {
+                        format!("{indent}endpoint: http://localhost:{http}/")
+                    }
                     Some((indent, _)) => format!("{indent}endpoint: localhost:{port}"),
                     None => line.to_owned(),
                 })
@@ -28,13 +34,41 @@ fn prepared(dir: &TempDir, port: u16) -> Vec<std::path::PathBuf> {
     files
 }
 
+/// Takes every request on a port of its own, as long as the process lives.
+fn http_server() -> u16 {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let serve = |socket: TcpStream| -> Option<()> {
+        let mut input = BufReader::new(socket.try_clone().ok()?);
+        loop {
+            let mut length = 0;
+            loop {
+                let mut line = String::new();
+                input.read_line(&mut line).ok().filter(|got| *got > 0)?;
+                match line.to_ascii_lowercase().split_once(':') {
+                    Some((name, value)) if name == "content-length" => length = value.trim().parse().ok()?,
+                    Some(_) => {}
+                    None if line.trim().is_empty() => break,
+                    None => {}
+                }
+            }
+            input.read_exact(&mut vec![0; length]).ok()?;
+            (&socket).write_all(b"HTTP/1.1 204 No Content\r\n\r\n").ok()?;
+        }
+    };
+    std::thread::spawn(move || {
+        listener.incoming().flatten().for_each(|socket| drop(std::thread::spawn(move || serve(socket))))
+    });
+    port
+}
+
 #[test]
 fn every_sample_configuration_runs_and_balances() {
     let dir = TempDir::new().unwrap();
     let certs = dir.path().join("tls");
     townlet(&["certs", "--out", text(&certs)]).expect(0);
     let collector = Collector::start(&certs, &dir.path().join("collected"));
-    let files = prepared(&dir, collector.port);
+    let files = prepared(&dir, collector.port, http_server());
     assert!(files.len() >= 4, "{files:?}");
     for file in files {
         let status = dir.path().join("status.json");
