@@ -98,6 +98,20 @@ codes! {
     UnknownMetric = "unknown_metric",
     /// A limit whose unit is not that of the metric.
     Unit = "unit",
+    /// No value makes the rule bad.
+    NeverBad = "never_bad",
+    /// No value makes the rule good.
+    NeverGood = "never_good",
+    /// A rollback is always there before the rule fires.
+    DeadRule = "dead_rule",
+    /// The rule fires only while another one does, which does as much.
+    ShadowedRule = "shadowed_rule",
+    /// Where one of two rules is good, the other is bad.
+    Contradiction = "contradiction",
+    /// A limit with two sides on a metric with one bad direction.
+    TwoSided = "two_sided",
+    /// Limits in `%` and in `pp` of the same baseline.
+    MixedUnits = "mixed_units",
 }
 
 impl fmt::Display for Code {

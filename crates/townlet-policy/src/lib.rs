@@ -1,8 +1,8 @@
 //! The grammar of release rules: `parse_p95_ms <= +10% for 10m`, read into typed trees, and evaluated.
 //!
 //! # What it is not
-//! It reads no clock, no metric and no file, and finds no contradiction between rules: a [`Policy`] is read from a text,
-//! and an [`Evaluator`] is told the samples and the time.
+//! It reads no clock, no metric and no file: a [`Policy`] is read from a text, and an [`Evaluator`] is told the samples
+//! and the time.
 //!
 //! # Guarantees
 //! - No text makes it panic; a fault names its column, and [`yaml`] gives lines.
@@ -26,6 +26,7 @@
 pub mod evaluate;
 pub mod expression;
 mod finding;
+mod lint;
 mod metric;
 mod nearest;
 mod policy;
@@ -37,6 +38,7 @@ pub mod yaml;
 
 pub use evaluate::{EvaluateError, Evaluator, GapMode, Reason, Settings, State, Status};
 pub use finding::{Code, Finding, Findings, Level, Place};
+pub use lint::lint;
 pub use metric::{Metric, Worse};
 pub use policy::Policy;
 pub use rule::{Action, Basis, Check, Condition, Form, Limit, MetricId, MinSamples, Op, Rule, Severity, Test, Timing};

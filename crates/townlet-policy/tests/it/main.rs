@@ -3,5 +3,6 @@
 mod evaluate;
 mod evaluate_model;
 mod grammar;
+mod lint;
 mod policy;
 mod yaml;
