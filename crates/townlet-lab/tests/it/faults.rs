@@ -37,9 +37,21 @@ fn schedules_meet_what_they_are_for() {
 
 #[test]
 fn every_planted_mistake_has_a_name_of_its_own() {
-    let mut names = faults::MISTAKES.to_vec();
+    let mut names: Vec<&str> = faults::MISTAKES.iter().map(|(name, _)| *name).collect();
     names.sort_unstable();
     names.dedup();
     assert_eq!(names.len(), faults::MISTAKES.len());
     assert!(names.len() >= 30, "{} mistakes", names.len());
+}
+
+/// Only where the code can make mistakes: `cargo xtask ci` has a step for it.
+#[cfg(feature = "planted")]
+#[test]
+fn every_planted_mistake_is_found_by_the_seed_that_is_kept_for_it() {
+    let lost: Vec<_> =
+        faults::MISTAKES.iter().filter(|(mistake, seed)| faults::find(mistake, [*seed]).is_none()).collect();
+    assert!(
+        lost.is_empty(),
+        "not found any more: {lost:?}\ncargo xtask faults --planted --seeds 20000 finds new seeds"
+    );
 }

@@ -32,7 +32,6 @@ impl Machine {
             return;
         }
         // What the stage still makes goes there too.
-        self.queue.divert(true);
         self.queue.spool_all();
         self.queue.abandon(DropReason::UnackedAtShutdown, DropReason::UndeliveredAtShutdown);
         self.end();
