@@ -10,10 +10,13 @@ use anyhow::{Context, Result, bail, ensure};
 
 use crate::artifacts::{Artifacts, Build};
 use crate::tidy::model::{Member, Workspace};
-use crate::{process, samples, schema, smoke, tidy};
+use crate::{fuzz, process, samples, schema, smoke, tidy};
 
 /// Above this the run fails: a suite that people stop waiting for is a suite that people stop running.
 const BUDGET: Duration = Duration::from_secs(45 * 60);
+
+/// For each fuzz target, after its seeds; `cargo xtask fuzz` takes longer.
+const FUZZ_SECONDS: u64 = 5;
 
 struct Step {
     name: &'static str,
@@ -60,7 +63,10 @@ pub(crate) fn run(root: &Path) -> Result<()> {
     let cargo = |words: &[&str]| process::run(process::cargo(root).args(words));
     let mut artifacts = None;
 
-    record.step("format", || cargo(&["fmt", "--all", "--check"]));
+    record.step("format", || {
+        cargo(&["fmt", "--all", "--check"])?;
+        cargo(&["fmt", "--manifest-path", "fuzz/Cargo.toml", "--check"])
+    });
     record.step("tidy", || tidy::run(root));
     record.step("clippy", || cargo(&["clippy", "--workspace", "--all-targets", "--", "-D", "warnings"]));
     record.step("each crate alone", || each_crate_alone(root));
@@ -85,6 +91,11 @@ pub(crate) fn run(root: &Path) -> Result<()> {
     record.step("schema", || schema::run(root, built()?, false));
     record.step("samples", || samples::check(root, built()?.townlet()?));
     record.step("smoke", || smoke::run(root, built()?.townlet()?, Path::new("smoke-out")));
+
+    record.step("planted mistakes", || {
+        cargo(&["test", "-p", "townlet-lab", "--features", "planted", "--test", "it", "every_planted_mistake"])
+    });
+    record.step("fuzz", || fuzz::run(root, fuzz::Fuzz::all(FUZZ_SECONDS)));
 
     let (summary, green) = record.summary(BUDGET);
     print!("{summary}");

@@ -39,6 +39,13 @@ pub(crate) struct Fuzz {
     input: Option<PathBuf>,
 }
 
+impl Fuzz {
+    /// Every target, each for so many seconds.
+    pub(crate) fn all(seconds: u64) -> Self {
+        Self { target: Vec::new(), seconds, jobs: None, input: None }
+    }
+}
+
 /// Builds the targets once and runs them.
 pub(crate) fn run(root: &Path, asked: Fuzz) -> Result<()> {
     let targets = chosen(&targets(root)?, &asked.target)?;
