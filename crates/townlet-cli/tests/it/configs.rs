@@ -46,7 +46,7 @@ fn http_server() -> u16 {
                 let mut line = String::new();
                 input.read_line(&mut line).ok().filter(|got| *got > 0)?;
                 match line.to_ascii_lowercase().split_once(':') {
-                    Some((name, value)) if name == "content-length" => length = value.trim().parse().ok()?,
+                    Some(("content-length", value)) => length = value.trim().parse().ok()?,
                     Some(_) => {}
                     None if line.trim().is_empty() => break,
                     None => {}
