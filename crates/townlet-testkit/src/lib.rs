@@ -54,3 +54,8 @@ pub use frames::{event, frame, frame_of_len, frames, seqs_of};
 pub use logs::logged;
 pub use script::{Script, Step};
 pub use scripted::Scripted;
+
+/// The guide for writing a transport, compiled and run.
+#[cfg(doctest)]
+#[doc = include_str!("../../../docs/guides/write-a-transport.md")]
+struct Guide;
