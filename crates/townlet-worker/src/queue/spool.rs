@@ -8,7 +8,7 @@
 //! Order: ready, spilled, appending, spooling. So while anything is spilled or
 //! on its way there, newcomers queue up behind it.
 
-use std::collections::VecDeque;
+use std::collections::{HashSet, VecDeque};
 
 use townlet_spill::Position;
 use townlet_transport::{Frame, Level};
@@ -29,7 +29,7 @@ pub(crate) struct Spool {
     /// Of them, what memory gave back at the end: to the log it is read and not settled.
     given_back: VecDeque<(Position, u32, u64)>,
     /// What will be of them once it is committed.
-    kept_to_the_end: Vec<Position>,
+    kept_to_the_end: HashSet<Position>,
     /// Places kept for what is being read back, by count and bytes.
     reserved: (usize, usize),
     /// Everything below is on disk, as far as the spooler said.
@@ -85,7 +85,7 @@ impl Spool {
             bytes: 0,
             spilled: 0,
             given_back: VecDeque::new(),
-            kept_to_the_end: Vec::new(),
+            kept_to_the_end: HashSet::new(),
             reserved: (0, 0),
             committed: None,
             settled: None,
@@ -231,7 +231,7 @@ impl Queue {
             let answer = match *answer {
                 // Nobody sends it any more: it waits for its commit like the others.
                 Appended::Kept(position) if spool.end != Ending::Open => {
-                    spool.kept_to_the_end.push(position);
+                    spool.kept_to_the_end.insert(position);
                     Appended::Waits(position)
                 }
                 as_it_is => as_it_is,
@@ -314,7 +314,7 @@ impl Queue {
         {
             spool.bytes -= waiting.frame.len();
             spool.spilled += 1;
-            if let Some(position) = waiting.position.filter(|position| spool.kept_to_the_end.contains(position)) {
+            if let Some(position) = waiting.position.filter(|position| spool.kept_to_the_end.remove(position)) {
                 spool.given_back.push_back((position, waiting.stream, waiting.seq));
             }
             if durable && let Some(receipt) = self.watched.get(&(waiting.stream, waiting.seq)) {
