@@ -247,6 +247,14 @@ impl Baseline {
         }
     }
 
+    pub(crate) fn noise(&self) -> &Noise {
+        &self.noise
+    }
+
+    pub(crate) fn reading(&self) -> Reading {
+        self.reading
+    }
+
     /// How far a sample is from that; `None` without a usable value, or without the control that it needs.
     pub fn deviation(&self, sample: &Sample) -> Option<Deviation> {
         let scale = self.reading.scale;
@@ -296,7 +304,7 @@ fn readable(history: &[Sample], reading: Reading) -> Result<(), BaselineError> {
     }
 }
 
-fn step(at_ms: u64, reading: Reading) -> u64 {
+pub(crate) fn step(at_ms: u64, reading: Reading) -> u64 {
     (at_ms + reading.interval_ms / 2) / reading.interval_ms
 }
 

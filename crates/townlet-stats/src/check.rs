@@ -16,6 +16,10 @@ pub enum Assumption {
     Forgetting,
     /// Days are alike enough that a shift can be told from a day.
     DaysAlike,
+    /// The day at hand is of a kind that the history has: 1 if so.
+    KnownDay,
+    /// The samples since the start have few holes.
+    LiveCoverage,
     /// Innovations since the start are as independent as those of the history: their correlation with the one before.
     LiveIndependence,
 }
@@ -27,7 +31,7 @@ pub struct Check {
     pub assumption: Assumption,
     /// What was measured.
     pub found: f64,
-    /// The limit: at least this for [`Assumption::History`] and [`Assumption::HistoryCoverage`], at most this for the others.
+    /// The limit: a least value for what should be large (history, coverage, a known day), else a greatest.
     pub limit: f64,
     /// Whether it holds. Where it does not, small shifts are inconclusive.
     pub holds: bool,
@@ -51,6 +55,8 @@ impl fmt::Display for Assumption {
             Self::Independence => "variance of blocks of innovations over that of independent ones",
             Self::Forgetting => "growth of that from one hour to four",
             Self::DaysAlike => "how far a day may stray from the others",
+            Self::KnownDay => "whether the history has a day of this kind",
+            Self::LiveCoverage => "share of the samples since the start present",
             Self::LiveIndependence => "autocorrelation of innovations since the start",
         })
     }
@@ -58,7 +64,10 @@ impl fmt::Display for Assumption {
 
 impl fmt::Display for Check {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let least = matches!(self.assumption, Assumption::History | Assumption::HistoryCoverage);
+        let least = matches!(
+            self.assumption,
+            Assumption::History | Assumption::HistoryCoverage | Assumption::KnownDay | Assumption::LiveCoverage
+        );
         let word = if least { "at least" } else { "at most" };
         let verdict = if self.holds { "holds" } else { "FAILS" };
         write!(f, "{}: {:.3} ({word} {}): {verdict}", self.assumption, self.found, self.limit)

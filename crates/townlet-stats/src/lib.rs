@@ -1,17 +1,36 @@
 //! Has a metric got worse? What is expected of it, and how far healthy samples stray.
 //!
 //! **What it is.** [`Baseline`]s from the history of a metric, from a control beside it, or as stated, each with the
-//! [`Check`]s of what was assumed.
+//! [`Check`]s of what was assumed; and a [`Detector`] that says after each sample whether the metric got worse, with a
+//! false alarm in at most [`ALPHA`] of healthy rollouts of [`HORIZON`] samples.
 //!
-//! **What it is not.** It has no clock, no randomness and no I/O, and judges nothing.
+//! **What it is not.** It has no clock, no randomness and no I/O, and knows nothing of thresholds that people set.
+//!
+//! **Limits.** The rate holds for metrics that go on as their history did; what the [`Check`]s find broken is
+//! [`State::Inconclusive`]. What a catastrophe is does not depend on them.
+//!
+//! ```
+//! use townlet_stats::{Baseline, Detector, Direction, Reading, Rules, Sample, State, Stated};
+//!
+//! let usual = Stated { level: 200.0, sd: 0.02, memory: 0.0 };
+//! let baseline = Baseline::stated(usual, Reading::default())?;
+//! let mut latency = Detector::new(baseline, Rules::new(Direction::LowerIsBetter));
+//! let mut states = (0..20).map(|minute| latency.push(&Sample::new(minute * 60_000, 220.0)));
+//! assert!(states.any(|state| matches!(state, State::Detected { .. })));
+//! # Ok::<(), townlet_stats::BaselineError>(())
+//! ```
 mod baseline;
 mod check;
+mod detector;
+mod live;
 mod maths;
 mod noise;
 mod profile;
 mod robust;
 mod sample;
+mod sequential;
 
 pub use baseline::{Baseline, BaselineError, Deviation, Reading, Stated};
 pub use check::{Assumption, Check};
-pub use sample::{Counter, Sample, Scale};
+pub use detector::{ALPHA, Detector, HORIZON, Lane, Rules, State};
+pub use sample::{Counter, Direction, Sample, Scale};

@@ -4,10 +4,12 @@
 //! may differ from hour to hour. What the model misses is measured and paid for: the *inflation* is by how much blocks
 //! of up to four hours of the innovations vary more than independent ones would.
 
-use crate::maths::student_quantile;
+use crate::maths::{exp, ln, student_quantile};
 use crate::profile::DAY_MS;
 use crate::robust::{mean, median, spread, variance};
 
+/// The sizes of shift, in standard deviations of one innovation, on which the sequential lane bets in equal parts.
+pub(crate) const BETS: [f64; 6] = [0.05, 0.1, 0.2, 0.4, 0.8, 1.6];
 /// One sample counts for no more than this many standard deviations against a release, and no more than this for it.
 const HIGHEST: f64 = 3.0;
 const LOWEST: f64 = -4.0;
@@ -35,13 +37,18 @@ pub(crate) struct Noise {
     pub(crate) growth: f64,
     /// How far whole days stray from what the others predict, as the distance that one day in 200 exceeds.
     pub(crate) day_band: f64,
+    /// The width at each hour of the day as a multiple of `sd`.
+    hours: [f64; 24],
+    /// What each bet costs, so that it is fair to the history.
+    costs: [f64; 6],
 }
 
 impl Noise {
     /// Of a metric without history.
     pub(crate) fn stated(sd: f64, memory: f64, inflation: f64, day_band: f64) -> Self {
+        let costs = BETS.map(|bet| bet * bet / 2.0);
         let (memory, inflation) = (memory.clamp(0.0, LONGEST_MEMORY), inflation.max(1.0));
-        Self { sd, memory, inflation, growth: 1.0, day_band }
+        Self { sd, memory, inflation, growth: 1.0, day_band, hours: [1.0; 24], costs }
     }
 
     /// Of residuals in the order of time; `floor` is the smallest standard deviation taken for real.
@@ -62,9 +69,37 @@ impl Noise {
             (Some(hour), Some(four)) => four / hour.max(1.0),
             _ => 1.0,
         };
-        let mut noise = Self { sd, memory, inflation, growth, day_band: 0.0 };
+        let costs = BETS.map(|bet| {
+            // Fair to both directions: the bounds differ, and the noise may lean.
+            let fair = |sign: f64| {
+                let bounded = innovations.iter().map(|e| (sign * e / sd).clamp(LOWEST, HIGHEST) / inflation.sqrt());
+                ln(mean(&bounded.map(|w| exp(bet * w)).collect::<Vec<_>>()))
+            };
+            fair(1.0).max(fair(-1.0)).max(bet * bet / 2.0)
+        });
+        let mut noise = Self { sd, memory, inflation, growth, day_band: 0.0, hours, costs };
         noise.day_band = noise.day_band_of(&days, residuals.len());
         noise
+    }
+
+    /// The standard deviation of a sample at this time of day.
+    pub(crate) fn sd_at(&self, local_ms: u64) -> f64 {
+        self.sd * self.hours[hour(local_ms)]
+    }
+
+    /// What is new in a deviation after the one `gap` steps before, in standard deviations, bounded.
+    pub(crate) fn innovation(&self, now: f64, before: Option<(f64, u64)>, local_ms: u64) -> f64 {
+        let (carried, left) = before.map_or((0.0, 0.0), |(before, gap)| {
+            let left = power(self.memory, gap);
+            (before * left, left)
+        });
+        let width = self.sd_at(local_ms) * (1.0 - left * left).sqrt();
+        ((now - carried) / width).clamp(LOWEST, HIGHEST) / self.inflation.sqrt()
+    }
+
+    /// What each bet costs.
+    pub(crate) fn costs(&self) -> &[f64; 6] {
+        &self.costs
     }
 
     /// The day-to-day spread, less what the noise itself gives a day's median, times Student's quantile for the number

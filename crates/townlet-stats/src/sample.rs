@@ -33,6 +33,28 @@ impl Sample {
     }
 }
 
+/// Which way is worse.
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
+pub enum Direction {
+    /// Up is worse: durations, failures.
+    LowerIsBetter,
+    /// Down is worse: throughput, success.
+    HigherIsBetter,
+    /// Both are: sizes, rates that should stay.
+    Band,
+}
+
+impl Direction {
+    /// The signs under which a deviation is adverse.
+    pub(crate) fn signs(self) -> &'static [f64] {
+        match self {
+            Self::LowerIsBetter => &[1.0],
+            Self::HigherIsBetter => &[-1.0],
+            Self::Band => &[1.0, -1.0],
+        }
+    }
+}
+
 /// How a value is compared with what was expected.
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
 pub enum Scale {
@@ -63,7 +85,15 @@ impl Scale {
         }
     }
 
-    /// +10 % or a difference as a distance in the coordinate.
+    /// A deviation in the coordinate as people say it: 0.1 for +10 %, or the difference.
+    pub(crate) fn said(self, deviation: f64) -> f64 {
+        match self {
+            Self::Ratio => crate::maths::exp(deviation) - 1.0,
+            Self::Difference => deviation,
+        }
+    }
+
+    /// The other way: +10 % or a difference as a distance in the coordinate.
     pub(crate) fn distance(self, said: f64) -> f64 {
         match self {
             Self::Ratio => crate::maths::ln(1.0 + said),

@@ -1,4 +1,8 @@
-//! Baselines as their users see them.
+//! Baselines and detectors as their users see them.
+#![expect(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
+
+mod detector;
+mod traces;
 
 use townlet_stats::{Baseline, Reading, Sample};
 

@@ -1,0 +1,202 @@
+//! The promises of the detector: how rarely it is wrong, how soon it is right, and when it says neither.
+
+use townlet_stats::{Assumption, Baseline, Detector, Direction, Lane, Reading, Rules, Sample, Scale, State, Stated};
+
+use crate::traces::{KINDS, Kind, delay, trace, watch};
+
+const TRACES: u64 = 100;
+
+fn stated(direction: Direction, tolerance: f64) -> Detector {
+    let baseline = Baseline::stated(Stated { level: 200.0, sd: 0.02, memory: 0.0 }, Reading::default()).unwrap();
+    Detector::new(baseline, Rules { direction, tolerance })
+}
+
+fn fed(detector: &mut Detector, from: u64, values: &[f64]) -> Vec<State> {
+    let sample = |(minute, value): (u64, &f64)| Sample::new(minute * 60_000, *value);
+    (from..).zip(values).map(|at| detector.push(&sample(at))).collect()
+}
+
+#[track_caller]
+fn seldom_wrong(kind: Kind) {
+    let (mut alarms, mut inconclusive) = (0, 0);
+    for seed in 0..TRACES {
+        let (mut detector, samples) = watch(&trace(kind, seed, 0.02));
+        for sample in &samples {
+            detector.push(sample);
+        }
+        alarms += u32::from(matches!(detector.state(), State::Detected { .. }));
+        inconclusive += u32::from(matches!(detector.state(), State::Inconclusive { .. }));
+    }
+    assert!(alarms <= 1, "{kind:?}: {alarms} false alarms in {TRACES}");
+    // A detector that never answers is never wrong either.
+    assert!(inconclusive <= 5, "{kind:?}: {inconclusive} of {TRACES} inconclusive");
+}
+
+#[test]
+fn a_stationary_metric_raises_an_alarm_in_at_most_one_of_a_hundred_rollouts_of_48_hours() {
+    seldom_wrong(Kind::Stationary);
+}
+
+#[test]
+fn an_autocorrelated_metric_raises_an_alarm_in_at_most_one_of_a_hundred_rollouts_of_48_hours() {
+    seldom_wrong(Kind::Autocorrelated);
+}
+
+#[test]
+fn a_metric_with_day_and_night_raises_an_alarm_in_at_most_one_of_a_hundred_rollouts_of_48_hours() {
+    seldom_wrong(Kind::Diurnal);
+}
+
+#[test]
+fn ten_percent_at_a_noise_of_two_percent_is_found_within_119_minutes_at_the_median() {
+    for kind in KINDS {
+        let mut delays: Vec<usize> =
+            (0..21).map(|seed| delay(&trace(kind, 1_000 + seed, 0.02), 300, 1.1).unwrap_or(usize::MAX)).collect();
+        delays.sort_unstable();
+        println!("{kind:?}: median {} of {delays:?}", delays[10]);
+        assert!(delays[10] <= 119, "{kind:?}: {delays:?}");
+    }
+}
+
+#[test]
+fn two_percent_at_a_noise_of_two_percent_is_found_within_119_minutes_at_the_median() {
+    let mut delays: Vec<usize> = (0..21)
+        .map(|seed| delay(&trace(Kind::Stationary, 2_000 + seed, 0.02), 300, 1.02).unwrap_or(usize::MAX))
+        .collect();
+    delays.sort_unstable();
+    assert!(delays[10] <= 119, "{delays:?}");
+}
+
+#[test]
+fn three_times_as_much_is_found_within_two_samples() {
+    for kind in KINDS {
+        for seed in 0..20 {
+            let found = delay(&trace(kind, 3_000 + seed, 0.05), 700, 3.0);
+            assert!(found.is_some_and(|samples| samples <= 2), "{kind:?}, seed {seed}: {found:?}");
+        }
+    }
+}
+
+#[test]
+fn two_absent_samples_are_an_absence_and_one_is_a_suspicion() {
+    let mut detector = stated(Direction::LowerIsBetter, 0.0);
+    fed(&mut detector, 0, &[200.0]);
+    assert_eq!(detector.push(&Sample::missing(60_000)), State::Suspect { since_ms: 60_000 });
+    fed(&mut detector, 2, &[200.0]);
+    assert_eq!(detector.push(&Sample::missing(180_000)), State::Suspect { since_ms: 180_000 });
+    let absent = State::Detected { since_ms: 180_000, at_ms: 240_000, lane: Lane::Absence, size: None };
+    assert_eq!(detector.push(&Sample::new(240_000, f64::NAN)), absent);
+    assert_eq!(fed(&mut detector, 5, &[200.0]), [absent], "what was found stays found");
+}
+
+#[test]
+fn a_single_spike_is_no_catastrophe() {
+    let mut detector = stated(Direction::LowerIsBetter, 0.0);
+    let states = fed(&mut detector, 0, &[200.0, 200.0, 900.0, 200.0, 200.0, 900.0, 200.0]);
+    assert!(states.iter().all(|state| !matches!(state, State::Detected { .. })), "{states:?}");
+}
+
+#[test]
+fn a_detection_says_by_which_lane_since_when_and_by_how_much() {
+    let mut detector = stated(Direction::LowerIsBetter, 0.0);
+    fed(&mut detector, 0, &[200.0; 100]);
+    let last = *fed(&mut detector, 100, &[210.0; 60]).last().unwrap();
+    let State::Detected { since_ms, lane, size: Some(size), .. } = last else { panic!("{last:?}") };
+    assert_eq!((since_ms, lane), (6_000_000, Lane::Sequential));
+    assert!((size - 0.05).abs() < 0.005, "{size}");
+}
+
+#[test]
+fn the_better_direction_and_what_is_tolerated_are_no_detection() {
+    for (direction, tolerance, value, found) in [
+        (Direction::LowerIsBetter, 0.0, 190.0, false),
+        (Direction::HigherIsBetter, 0.0, 190.0, true),
+        (Direction::Band, 0.0, 190.0, true),
+        (Direction::Band, 0.0, 210.0, true),
+        (Direction::LowerIsBetter, 0.06, 210.0, false),
+        (Direction::LowerIsBetter, 0.02, 210.0, true),
+    ] {
+        let mut detector = stated(direction, tolerance);
+        fed(&mut detector, 0, &[value; 500]);
+        let detected = matches!(detector.state(), State::Detected { .. });
+        assert_eq!(detected, found, "{direction:?}, {tolerance}, {value}");
+    }
+}
+
+#[test]
+fn a_short_history_is_inconclusive_about_small_shifts_and_still_sees_catastrophes() {
+    let trace = trace(Kind::Stationary, 7, 0.02);
+    let baseline = Baseline::from_history(&trace[..1440], Reading::default()).unwrap();
+    let mut detector = Detector::new(baseline, Rules::new(Direction::LowerIsBetter));
+    for sample in &trace[1440..1940] {
+        let state = detector.push(&Sample { value: sample.value.map(|value| value * 1.3), ..*sample });
+        let State::Inconclusive { why } = state else { panic!("{state:?}") };
+        assert_eq!(why.assumption, Assumption::History);
+    }
+    let mut last = detector.state();
+    for sample in &trace[1940..1942] {
+        last = detector.push(&Sample { value: sample.value.map(|value| value * 3.0), ..*sample });
+    }
+    assert!(matches!(last, State::Detected { lane: Lane::Catastrophe, .. }), "{last:?}");
+}
+
+#[test]
+fn noise_that_remembers_more_than_was_stated_is_inconclusive_and_no_alarm() {
+    // Slow waves of ±1 standard deviation, stated to be independent.
+    let mut detector = stated(Direction::LowerIsBetter, 0.05);
+    let wave = |minute: u64| 200.0 * (1.0 + 0.02 * (minute as f64 / 12.0).sin());
+    fed(&mut detector, 0, &(0..600).map(wave).collect::<Vec<_>>());
+    let State::Inconclusive { why } = detector.state() else { panic!("{:?}", detector.state()) };
+    assert_eq!(why.assumption, Assumption::LiveIndependence);
+    assert!(detector.checks().contains(&why));
+}
+
+#[test]
+fn a_metric_full_of_holes_is_inconclusive() {
+    let mut detector = stated(Direction::LowerIsBetter, 0.0);
+    for minute in 0..120 {
+        let at_ms = minute * 60_000;
+        detector.push(&if minute % 2 == 0 { Sample::new(at_ms, 200.0) } else { Sample::missing(at_ms) });
+    }
+    let State::Inconclusive { why } = detector.state() else { panic!("{:?}", detector.state()) };
+    assert_eq!(why.assumption, Assumption::LiveCoverage);
+}
+
+#[test]
+fn what_a_control_does_as_well_is_not_detected_and_what_it_does_not_is() {
+    let calm = |minute: u64| 200.0 + ((minute * 7919) % 101) as f64 / 10.0;
+    let pair = |minute: u64, own: f64, both: f64| {
+        Sample::new(minute * 60_000, calm(minute) * own * both).beside(calm(minute + 17) * both)
+    };
+    let history: Vec<Sample> = (0..5 * 1440).map(|minute| pair(minute, 1.0, 1.0)).collect();
+    for (own, both, found) in [(1.0, 1.5, false), (1.1, 1.0, true), (1.1, 1.05, true)] {
+        let baseline = Baseline::from_control(&history, Reading::default()).unwrap();
+        let mut detector = Detector::new(baseline, Rules::new(Direction::LowerIsBetter));
+        for minute in 7200..7400 {
+            detector.push(&pair(minute, own, both));
+        }
+        let state = detector.state();
+        assert_eq!(matches!(state, State::Detected { .. }), found, "{own}, {both}: {state:?}");
+    }
+}
+
+#[test]
+fn a_share_that_falls_to_a_third_or_triples_is_a_catastrophe_as_well() {
+    let reading = Reading { scale: Scale::Difference, ..Reading::default() };
+    for (level, value, direction) in [(98.0, 32.0, Direction::HigherIsBetter), (1.0, 3.0, Direction::LowerIsBetter)] {
+        let baseline = Baseline::stated(Stated { level, sd: 0.1, memory: 0.0 }, reading).unwrap();
+        let mut detector = Detector::new(baseline, Rules::new(direction));
+        let states = fed(&mut detector, 0, &[level, value, value]);
+        assert!(matches!(states[2], State::Detected { .. }), "{states:?}");
+    }
+}
+
+#[test]
+fn a_sample_that_comes_again_or_late_changes_nothing() {
+    let mut detector = stated(Direction::LowerIsBetter, 0.0);
+    fed(&mut detector, 5, &[200.0]);
+    for _ in 0..50 {
+        assert_eq!(detector.push(&Sample::new(300_000, 600.0)), State::Quiet);
+        assert_eq!(detector.push(&Sample::missing(60_000)), State::Quiet);
+    }
+}
