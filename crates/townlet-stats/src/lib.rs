@@ -2,7 +2,8 @@
 //!
 //! **What it is.** [`Baseline`]s from the history of a metric, from a control beside it, or as stated, each with the
 //! [`Check`]s of what was assumed; and a [`Detector`] that says after each sample whether the metric got worse, with a
-//! false alarm in at most [`ALPHA`] of healthy rollouts of [`HORIZON`] samples.
+//! false alarm in at most [`ALPHA`] of healthy rollouts of [`HORIZON`] samples. Of rare events,
+//! [`chance_of_so_many`] is the exact test.
 //!
 //! **What it is not.** It has no clock, no randomness and no I/O, and knows nothing of thresholds that people set.
 //!
@@ -21,6 +22,7 @@
 //! ```
 mod baseline;
 mod check;
+mod counts;
 mod detector;
 mod live;
 mod maths;
@@ -32,5 +34,6 @@ mod sequential;
 
 pub use baseline::{Baseline, BaselineError, Deviation, Reading, Stated};
 pub use check::{Assumption, Check};
+pub use counts::{Count, chance_of_so_many};
 pub use detector::{ALPHA, Detector, HORIZON, Lane, Rules, State};
 pub use sample::{Counter, Direction, Sample, Scale};

@@ -69,9 +69,11 @@ pub(crate) fn beta_below(a: f64, b: f64, x: f64) -> f64 {
     if x >= 1.0 {
         return 1.0;
     }
-    if x > (a + 1.0) / (a + b + 2.0) {
-        return 1.0 - beta_below(b, a, 1.0 - x);
-    }
+    if x > (a + 1.0) / (a + b + 2.0) { 1.0 - beta_fraction(b, a, 1.0 - x) } else { beta_fraction(a, b, x) }
+}
+
+/// The same by a continued fraction, which is fast for `x` up to about the mean.
+fn beta_fraction(a: f64, b: f64, x: f64) -> f64 {
     let front = exp(ln_gamma(a + b) - ln_gamma(a) - ln_gamma(b) + a * ln(x) + b * ln(1.0 - x)) / a;
     let step = |k: u32| {
         let half = f64::from(k / 2);

@@ -1,6 +1,7 @@
 //! Baselines and detectors as their users see them.
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
 
+mod counts;
 mod detector;
 mod traces;
 
