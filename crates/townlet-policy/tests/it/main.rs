@@ -5,4 +5,5 @@ mod evaluate_model;
 mod grammar;
 mod lint;
 mod policy;
+mod promtool;
 mod yaml;
