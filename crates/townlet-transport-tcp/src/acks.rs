@@ -64,9 +64,10 @@ impl Acks {
 
 /// `{"ack":N}`, with white space where JSON allows it.
 fn parse(line: &[u8]) -> Option<u64> {
-    let text = str::from_utf8(line).ok()?.trim_matches([' ', '\t', '\r', '\n']);
-    let inner = text.strip_prefix('{')?.strip_suffix('}')?.trim_matches([' ', '\t', '\r', '\n']);
-    let number = inner.strip_prefix("\"ack\"")?.trim_start().strip_prefix(':')?.trim_start();
+    // Not `trim`: Unicode knows more of it.
+    let trim = |text| str::trim_matches(text, [' ', '\t', '\r', '\n']);
+    let inner = trim(trim(str::from_utf8(line).ok()?).strip_prefix('{')?.strip_suffix('}')?);
+    let number = trim(trim(inner.strip_prefix("\"ack\"")?).strip_prefix(':')?);
     let canonical = number.bytes().all(|b| b.is_ascii_digit()) && (number.len() == 1 || !number.starts_with('0'));
     if canonical { number.parse().ok() } else { None }
 }
@@ -101,6 +102,12 @@ mod tests {
         for junk in ["\n", "{}\n", "{\"ack\":-1}\n", "{\"ack\":01}\n", "{\"ack\":}\n", "{\"ack\":1,\"x\":2}\n", "ok\n"]
         {
             assert!(hear(5, junk.as_bytes()).is_err(), "{junk:?}");
+        }
+        for foreign in ["\u{b}", "\u{a0}", "\u{2003}"] {
+            for line in ["{S\"ack\":3}\n", "{\"ack\"S:3}\n", "{\"ack\":S3}\n", "{\"ack\":3S}\n", "{\"ack\":3}S\n"] {
+                let line = line.replace('S', foreign);
+                assert!(hear(5, line.as_bytes()).is_err(), "{line:?} has white space that is none in JSON");
+            }
         }
         assert!(hear(5, &[b'x'; 100]).is_err(), "a line without an end is not collected for ever");
         assert!(hear(5, b"{\"ack\":99999999999999999999999}\n").is_err());

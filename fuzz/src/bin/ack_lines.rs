@@ -54,14 +54,10 @@ fn acknowledgements(sent: usize, bytes: &[u8], pattern: &[u8]) {
     let mut last = 0;
     let whole = bytes.split_inclusive(|byte| *byte == b'\n').filter(|line| line.ends_with(b"\n"));
     for line in whole {
-        let ack = std::str::from_utf8(line).ok().and_then(|line| {
-            // The reader takes every white space of Unicode where JSON takes four.
-            let spaced: String = line.chars().map(|c| if c.is_whitespace() { ' ' } else { c }).collect();
-            match Reference::parse(spaced.as_bytes()) {
-                Ok(Reference::Members(members)) if members.len() == 1 => members.get("ack").and_then(Reference::as_u64),
-                _ => None,
-            }
-        });
+        let ack = match Reference::parse(line) {
+            Ok(Reference::Members(members)) if members.len() == 1 => members.get("ack").and_then(Reference::as_u64),
+            _ => None,
+        };
         let acceptable = ack.filter(|count| line.len() <= 65 && (last..=sent as u64).contains(count));
         match acceptable {
             Some(count) => last = count,
