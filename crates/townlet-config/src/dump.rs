@@ -130,10 +130,10 @@ fn transport(sink: &SinkConfig) -> Map {
     map.path("file_path", settings.file_path.as_deref());
     map.seconds("connect_timeout_seconds", settings.connect_timeout);
     map.seconds("send_timeout_seconds", settings.send_timeout);
+    if kind.reads("enable_tls") {
+        map.plain("enable_tls", settings.enable_tls);
+    }
     if kind.reads("ca_file") {
-        if kind.reads("enable_tls") {
-            map.plain("enable_tls", settings.enable_tls);
-        }
         if settings.enable_tls {
             map.plain("verify_hostname", settings.verify_hostname);
             map.path("ca_file", settings.ca_file.as_deref());
@@ -149,6 +149,9 @@ fn transport(sink: &SinkConfig) -> Map {
     }
     if kind.reads("compression") {
         request(&mut map, settings);
+    }
+    if kind.reads("auth") {
+        auth(&mut map, settings);
     }
     if kind.reads("fsync") {
         let fsync = match settings.fsync {
@@ -193,6 +196,9 @@ fn transport(sink: &SinkConfig) -> Map {
 fn request(map: &mut Map, settings: &Settings) {
     map.text("compression", if settings.compression == Compression::Gzip { "gzip" } else { "none" });
     map.text("format", if settings.format == Format::Json { "json" } else { "ndjson" });
+}
+
+fn auth(map: &mut Map, settings: &Settings) {
     let mut auth = Map::default();
     let source = match &settings.auth {
         Some(Auth::Bearer(source)) => Some(("bearer", source)),

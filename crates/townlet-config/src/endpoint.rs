@@ -102,10 +102,18 @@ fn check_host(host: &str) -> Result<(), Wrong> {
     Ok(())
 }
 
-/// A URL with one of two schemes, plain and secure; returns it with the scheme
-/// in lower case (RFC 3986 section 3.1: schemes are case-insensitive) and
-/// whether it is the secure one.
-pub(crate) fn url(text: &str, plain: &str, secure: &str) -> Result<(String, bool), Wrong> {
+/// A URL that was checked.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Url {
+    /// The scheme in lower case (RFC 3986 section 3.1: schemes are case-insensitive).
+    pub(crate) text: String,
+    pub(crate) is_secure: bool,
+    pub(crate) host: String,
+    pub(crate) is_loopback: bool,
+}
+
+/// A URL with one of two schemes, plain and secure.
+pub(crate) fn url(text: &str, plain: &str, secure: &str) -> Result<Url, Wrong> {
     let shape = format!("write {plain}://host/path or {secure}://host/path");
     let Some((scheme, rest)) = text.split_once("://") else {
         return Err(wrong(format!("does not start with {plain}:// or {secure}://"), shape));
@@ -126,37 +134,30 @@ pub(crate) fn url(text: &str, plain: &str, secure: &str) -> Result<(String, bool
         Some((_, after)) => !after.contains(']'),
         None => false,
     };
-    if has_port {
-        host_port(authority)?;
-    } else {
-        host_port(&format!("{authority}:1"))?;
-    }
-    Ok((format!("{}://{rest}", scheme.to_ascii_lowercase()), is_secure))
-}
-
-/// True where the host of a URL that [`url`] took is this machine.
-pub(crate) fn is_loopback_url(url: &str) -> bool {
-    let authority =
-        url.split_once("://").map_or("", |(_, rest)| rest).split(['/', '?', '#']).next().unwrap_or_default();
-    // The port may be left out.
-    [authority.to_owned(), format!("{authority}:1")]
-        .iter()
-        .any(|text| host_port(text).is_ok_and(|peer| peer.is_loopback()))
+    let with_port = if has_port { authority.to_owned() } else { format!("{authority}:1") };
+    let peer = host_port(&with_port)?;
+    Ok(Url {
+        text: format!("{}://{rest}", scheme.to_ascii_lowercase()),
+        is_secure,
+        host: peer.host.to_owned(),
+        is_loopback: peer.is_loopback(),
+    })
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{host_port, is_loopback_url, url};
+    use super::{Url, host_port, url};
 
     #[test]
     fn a_url_on_this_machine_is_known_by_its_host() {
+        let is_near = |text: &str| url(text, "http", "https").is_ok_and(|url| url.is_loopback);
         for url in ["http://localhost", "http://127.0.0.1:80/x", "http://[::1]", "http://[::1]:8080/?a#b"] {
-            assert!(is_loopback_url(url), "{url}");
+            assert!(is_near(url), "{url}");
         }
         for url in
             ["http://c.example/localhost", "http://10.0.0.1", "http://localhost.example:80/", "http://[2001:db8::1]/"]
         {
-            assert!(!is_loopback_url(url), "{url}");
+            assert!(!is_near(url), "{url}");
         }
     }
 
@@ -179,8 +180,21 @@ mod tests {
 
     #[test]
     fn urls_keep_everything_but_the_case_of_the_scheme() {
-        assert_eq!(url("HTTPS://a.example/In?x=1", "http", "https"), Ok(("https://a.example/In?x=1".into(), true)));
-        assert_eq!(url("http://[::1]:80/", "http", "https"), Ok(("http://[::1]:80/".into(), false)));
+        for (text, out, is_secure, host, is_loopback) in [
+            ("HTTPS://a.example/In?x=1", "https://a.example/In?x=1", true, "a.example", false),
+            ("http://[::1]:80/", "http://[::1]:80/", false, "::1", true),
+            ("http://localhost", "http://localhost", false, "localhost", true),
+            (
+                "http://localhost.evil.example?@localhost",
+                "http://localhost.evil.example?@localhost",
+                false,
+                "localhost.evil.example",
+                false,
+            ),
+        ] {
+            let expected = Url { text: out.into(), is_secure, host: host.into(), is_loopback };
+            assert_eq!(url(text, "http", "https"), Ok(expected), "{text}");
+        }
         for bad in ["ftp://a", "http://", "http://a b", "http://user:pw@a/", "http://a:0/", "a.example", "http://:80"] {
             assert!(url(bad, "http", "https").is_err(), "{bad}");
         }

@@ -11,7 +11,7 @@ use crate::config::Backpressure;
 use crate::context::Context;
 use crate::correct::Fix;
 use crate::diagnostic::{Code, quote};
-use crate::endpoint::{self, Wrong};
+use crate::endpoint::{self, Url, Wrong};
 use crate::origin::{Given, Place};
 use crate::paths::{check_readable, resolve};
 use crate::sink::Raw;
@@ -48,11 +48,11 @@ impl Type {
             "websocket_url" => &[Self::Websocket],
             "file_path" => &[Self::File, Self::Prometheus],
             "fsync" | "rotate_bytes" | "rotate_seconds" | "keep_files" => &[Self::File],
-            "compression" | "format" | "auth" => &[Self::Http],
-            "ca_file" | "cert_file" | "key_file" | "allow_plaintext" | "dev_allow_plaintext" => {
-                &[Self::Tcp, Self::Http]
-            }
-            _ => &[Self::Tcp],
+            "enable_tls" => &[Self::Tcp],
+            "compression" | "format" => &[Self::Http],
+            "auth" => &[Self::Http, Self::Websocket],
+            "acks" => &[Self::Tcp, Self::Websocket],
+            _ => &[Self::Tcp, Self::Http, Self::Websocket],
         };
         self == Self::Other || readers.contains(&self)
     }
@@ -79,8 +79,8 @@ pub(crate) fn apply(ctx: &mut Context<'_>, block: &Block<'_>, kind: Type, type_n
         Type::Stdout => {}
         Type::File | Type::Prometheus => settings.file_path = rules.file_path(true),
         Type::Tcp => rules.tcp(&mut settings),
-        Type::Http => rules.http(&mut settings),
-        Type::Websocket => rules.url(&mut settings, "websocket_url", &raw.websocket_url, "ws", "wss"),
+        Type::Http => rules.web(&mut settings, "endpoint", &raw.endpoint, "http", "https"),
+        Type::Websocket => rules.web(&mut settings, "websocket_url", &raw.websocket_url, "ws", "wss"),
         Type::Other => {
             settings.file_path = rules.file_path(false);
             settings.endpoint = raw.endpoint.as_ref().or(raw.websocket_url.as_ref()).map(|given| given.value.clone());
@@ -92,6 +92,7 @@ pub(crate) fn apply(ctx: &mut Context<'_>, block: &Block<'_>, kind: Type, type_n
     settings.format = raw.format.as_ref().map_or_else(Default::default, |given| given.value);
     settings.auth = raw.auth.as_ref().map(|given| given.value.clone());
     settings.acks = raw.acks.as_ref().is_none_or(|given| given.value);
+    settings.settle_at = raw.settle_at.as_ref().map_or(Level::Sent, |given| given.value);
     rules.settle_at(&settings);
     rules.backpressure();
     settings
@@ -220,35 +221,31 @@ impl Rules<'_, '_> {
         self.ctx.error(Code::Endpoint, &given.place, &key, message).help(wrong.help);
     }
 
-    fn url(&mut self, settings: &mut Settings, name: &str, given: &Option<Given<String>>, plain: &str, secure: &str) {
+    fn url(
+        &mut self,
+        settings: &mut Settings,
+        name: &str,
+        given: &Option<Given<String>>,
+        plain: &str,
+        secure: &str,
+    ) -> Option<Url> {
         let Some(given) = given else {
-            return self.required(name, &format!("add '{name}: {secure}://host/path'"));
+            self.required(name, &format!("add '{name}: {secure}://host/path'"));
+            return None;
         };
         if self.blank(name, given) {
-            return;
+            return None;
         }
         match endpoint::url(&given.value, plain, secure) {
-            Ok((url, is_secure)) => (settings.endpoint, settings.enable_tls) = (Some(url), is_secure),
-            Err(wrong) => self.endpoint_error(name, given, wrong),
+            Ok(url) => {
+                (settings.endpoint, settings.enable_tls) = (Some(url.text.clone()), url.is_secure);
+                Some(url)
+            }
+            Err(wrong) => {
+                self.endpoint_error(name, given, wrong);
+                None
+            }
         }
-    }
-
-    /// The scheme decides about TLS; `http://` needs the acknowledgements of plaintext.
-    fn http(&mut self, settings: &mut Settings) {
-        self.url(settings, "endpoint", &self.raw.endpoint, "http", "https");
-        let Some(url) = settings.endpoint.clone() else {
-            // Reported already; do not report what would follow from plaintext.
-            settings.enable_tls = true;
-            return self.security(settings);
-        };
-        self.security(settings);
-        if settings.enable_tls || endpoint::is_loopback_url(&url) {
-            return;
-        }
-        let key = self.block.key("endpoint");
-        let message = format!("{key}: plaintext goes to this machine only");
-        let help = "write https://, or an endpoint on localhost, 127.0.0.1 or [::1]";
-        self.ctx.error(Code::Plaintext, &self.place("endpoint"), &key, message).help(help);
     }
 
     fn tcp(&mut self, settings: &mut Settings) {
@@ -262,10 +259,7 @@ impl Rules<'_, '_> {
         match endpoint::host_port(&given.value) {
             Ok(peer) => {
                 if !settings.enable_tls && !peer.is_loopback() {
-                    let key = self.block.key("endpoint");
-                    let message = format!("{key}: plaintext goes to this machine only, not to {}", quote(peer.host));
-                    let help = "use TLS, or an endpoint on localhost, 127.0.0.1 or [::1]";
-                    self.ctx.error(Code::Plaintext, &given.place, &key, message).help(help);
+                    self.too_far("endpoint", given, peer.host);
                 }
                 settings.endpoint = Some(given.value.clone());
             }
@@ -273,15 +267,33 @@ impl Rules<'_, '_> {
         }
     }
 
+    fn too_far(&mut self, name: &str, given: &Given<String>, host: &str) {
+        let key = self.block.key(name);
+        let message = format!("{key}: plaintext goes to this machine only, not to {}", quote(host));
+        let help = "use TLS, or an endpoint on localhost, 127.0.0.1 or [::1]";
+        self.ctx.error(Code::Plaintext, &given.place, &key, message).help(help);
+    }
+
+    /// The scheme decides about TLS; `http://` and `ws://` need the acknowledgements of plaintext.
+    fn web(&mut self, settings: &mut Settings, name: &str, given: &Option<Given<String>>, plain: &str, secure: &str) {
+        // Of a URL that is missing or wrong only that is reported, and not what
+        // would follow from plaintext.
+        settings.enable_tls = true;
+        if let Some(url) = self.url(settings, name, given, plain, secure)
+            && let (Some(given), false, false) = (given, url.is_secure, url.is_loopback)
+        {
+            self.too_far(name, given, &url.host);
+        }
+        self.security(settings);
+    }
+
     /// TLS is on unless it is switched off, and plaintext needs two acknowledgements.
     fn tls(&mut self, settings: &mut Settings) {
+        let allow = self.raw.allow_plaintext.as_ref().is_some_and(|given| given.value);
         settings.enable_tls = match &self.raw.enable_tls {
             Some(given) => given.value,
             // A broken value has been reported; do not report what would follow from `false`.
-            None => {
-                let allow = self.raw.allow_plaintext.as_ref().is_some_and(|given| given.value);
-                self.block.has("enable_tls") || !allow
-            }
+            None => self.block.has("enable_tls") || !allow,
         };
         self.security(settings);
     }
@@ -304,7 +316,7 @@ impl Rules<'_, '_> {
                     self.ctx.warn(Code::NoEffect, &given.place, &key, message);
                 }
             }
-        } else if matches!(self.kind, Type::Tcp | Type::Http) {
+        } else if matches!(self.kind, Type::Tcp | Type::Http | Type::Websocket) {
             self.acknowledge("allow_plaintext", allow);
             self.acknowledge("dev_allow_plaintext", dev);
         }
@@ -320,7 +332,8 @@ impl Rules<'_, '_> {
             return;
         }
         let key = self.block.key(name);
-        let place = match self.block.entry(name).or_else(|| self.block.entry("enable_tls")) {
+        let decided = self.block.entry("enable_tls").or_else(|| self.block.entry("websocket_url"));
+        let place = match self.block.entry(name).or(decided) {
             Some(entry) => entry.place.clone(),
             None => self.place(name),
         };
@@ -358,7 +371,7 @@ impl Rules<'_, '_> {
 
     fn verify_hostname(&mut self, settings: &mut Settings) {
         let Some(given) = &self.raw.verify_hostname else { return };
-        if settings.enable_tls && matches!(self.kind, Type::Tcp | Type::Http | Type::Other) {
+        if settings.enable_tls && self.kind.reads("ca_file") {
             settings.verify_hostname = given.value;
         } else if !given.value {
             let key = self.block.key("verify_hostname");
@@ -376,6 +389,8 @@ impl Rules<'_, '_> {
             (Type::File, Level::Durable) => "set 'fsync: each_batch'",
             (Type::Tcp, Level::PeerAcked) if settings.enable_tls && settings.acks => return,
             (Type::Tcp, Level::PeerAcked) => "acknowledgements need TLS and 'acks: true'",
+            (Type::Websocket, _) if settings.acks => return,
+            (Type::Websocket, _) => "acknowledgements need 'acks: true'",
             (Type::Tcp | Type::Http, _) => "use 'peer_acked' or 'sent'",
             _ => "use 'sent'",
         };

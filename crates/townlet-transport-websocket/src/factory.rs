@@ -1,7 +1,7 @@
 //! Building the transport from configuration.
 
 use townlet_tls::{ClientOptions, Plaintext, PlaintextFlags};
-use townlet_transport::{ErrorKind, Factory, Settings, Transport, TransportError};
+use townlet_transport::{Auth, ErrorKind, Factory, SecretSource, Settings, Transport, TransportError};
 
 use crate::{Security, Token, WsOptions, WsTransport, WsUrl};
 
@@ -35,13 +35,14 @@ impl WsFactory {
                 .map_err(|refused| wrong(format!("telemetry.transport.websocket_url is ws://: {refused}")))?;
             Security::Plaintext(leave)
         };
-        let token = match (&settings.bearer_token_file, &settings.bearer_token_env) {
-            (Some(_), Some(_)) => {
-                return Err(wrong("bearer_token_file and bearer_token_env are both set: keep one".into()));
+        let token = match &settings.auth {
+            None => None,
+            Some(Auth::Bearer(SecretSource::File(path))) => Some(Token::File(path.clone())),
+            Some(Auth::Bearer(SecretSource::Env(name))) => Some(Token::Environment(name.clone())),
+            Some(_) => {
+                let what = "telemetry.transport.auth: a WebSocket peer is shown a token; set bearer_file or bearer_env";
+                return Err(wrong(what.into()));
             }
-            (Some(path), None) => Some(Token::File(path.clone())),
-            (None, Some(name)) => Some(Token::Environment(name.clone())),
-            (None, None) => None,
         };
         Ok(WsOptions {
             connect_timeout: settings.connect_timeout,

@@ -143,9 +143,9 @@ impl Request<'_> {
         let (kind, what) = match code {
             300..=399 => (ErrorKind::Misconfigured, "a redirect, which is not followed: write the final URL"),
             401 | 403 if self.token.is_some() => {
-                (ErrorKind::Misconfigured, "it does not accept our token: look into bearer_token_file")
+                (ErrorKind::Misconfigured, "it does not accept our token: look into auth.bearer_file")
             }
-            401 | 403 => (ErrorKind::Misconfigured, "it wants a token: set bearer_token_file"),
+            401 | 403 => (ErrorKind::Misconfigured, "it wants a token: set auth.bearer_file"),
             404 | 405 => (ErrorKind::Misconfigured, "there is no WebSocket at this path"),
             408 | 429 | 500..=599 => (ErrorKind::Unavailable, "it cannot take a connection now"),
             _ => (ErrorKind::Misconfigured, "it does not take a WebSocket here: is the URL right?"),

@@ -28,12 +28,12 @@ impl Token {
         let (text, place) = match self {
             Self::Given(secret) => return Ok(secret.clone()),
             Self::File(path) => {
-                let place = format!("bearer_token_file {}", path.display());
+                let place = format!("auth.bearer_file {}", path.display());
                 let text = std::fs::read_to_string(path);
                 (text.map_err(|error| wrong(format!("{place} cannot be read: {error}")))?, place)
             }
             Self::Environment(name) => {
-                let place = format!("bearer_token_env {name}");
+                let place = format!("auth.bearer_env {name}");
                 let text = std::env::var(name);
                 (text.map_err(|_| wrong(format!("{place} is not set, or is no text")))?, place)
             }

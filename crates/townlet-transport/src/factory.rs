@@ -38,10 +38,6 @@ pub struct Settings {
     /// `settle_at`: the level that the sink asks for; a backend whose peer can be
     /// asked passes it on.
     pub settle_at: Level,
-    /// `bearer_token_file`: a file with the token that is shown to the peer.
-    pub bearer_token_file: Option<PathBuf>,
-    /// `bearer_token_env`: the environment variable that holds it.
-    pub bearer_token_env: Option<String>,
     /// `fsync`: how eagerly a file is synced.
     pub fsync: Fsync,
     /// `rotate_bytes`: start a new file above this size.
@@ -142,8 +138,6 @@ impl Default for Settings {
             plaintext_acknowledged: false,
             acks: true,
             settle_at: Level::Sent,
-            bearer_token_file: None,
-            bearer_token_env: None,
             fsync: Fsync::Never,
             rotate_bytes: None,
             rotate_after: None,

@@ -64,7 +64,9 @@ prop_compose! {
             "type: http, endpoint: 'HTTPS://c.example/in?x=#y'",
             "type: http, endpoint: 'https://c', compression: gzip, format: json, auth: {user: ann, password_file: @}",
             "type: http, endpoint: 'http://[::1]', allow_plaintext: true, dev_allow_plaintext: true, auth: {bearer_env: T}",
-            "type: websocket, websocket_url: 'ws://c.example'",
+            "type: websocket, websocket_url: 'wss://c.example', verify_hostname: false, auth: {bearer_env: TOKEN_OF_TOWN}",
+            "type: websocket, websocket_url: 'WSS://c.example/x?y', acks: false, ca_file: @, auth: {bearer_file: @}",
+            "type: websocket, websocket_url: 'ws://[::1]', allow_plaintext: true, dev_allow_plaintext: true, settle_at: durable",
             "type: prometheus, file_path: @",
         ]),
         spill in prop::option::of(prop::sample::select(vec![

@@ -16,4 +16,5 @@ mod seed;
 mod spill;
 mod support;
 mod transforms;
+mod websocket;
 mod yaml;

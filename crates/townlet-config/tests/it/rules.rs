@@ -45,6 +45,19 @@ fn each_type_refuses_the_keys_of_the_others() {
         ("type: stdout", &[][..]),
         ("type: file, file_path: logs/y", &["file_path", "fsync", "rotate_bytes", "rotate_seconds", "keep_files"]),
         (
+            "type: websocket, websocket_url: 'wss://localhost/'",
+            &[
+                "websocket_url",
+                "ca_file",
+                "cert_file",
+                "key_file",
+                "allow_plaintext",
+                "dev_allow_plaintext",
+                "acks",
+                "auth",
+            ],
+        ),
+        (
             "type: http, endpoint: 'https://localhost/'",
             &[
                 "endpoint",
@@ -58,7 +71,6 @@ fn each_type_refuses_the_keys_of_the_others() {
                 "auth",
             ],
         ),
-        ("type: websocket, websocket_url: 'ws://localhost/'", &["websocket_url"]),
         ("type: prometheus, file_path: m.prom", &["file_path"]),
         (
             "type: tcp, endpoint: 'localhost:9'",
@@ -220,7 +232,11 @@ fn the_scheme_of_a_url_decides_about_tls() {
         ),
         ("type: http, endpoint: 'https://c.example/in'", "https://c.example/in", true),
         ("type: websocket, websocket_url: 'wss://c.example/'", "wss://c.example/", true),
-        ("type: websocket, websocket_url: 'ws://[::1]:80/'", "ws://[::1]:80/", false),
+        (
+            "type: websocket, websocket_url: 'ws://[::1]:80/', allow_plaintext: true, dev_allow_plaintext: true",
+            "ws://[::1]:80/",
+            false,
+        ),
     ] {
         let settings = main_of(&transport(keys)).settings;
         assert_eq!((settings.endpoint.as_deref(), settings.enable_tls), (Some(endpoint), tls));
@@ -300,8 +316,11 @@ fn a_level_that_a_type_cannot_reach_is_refused() {
         ("type: file, file_path: logs/x, fsync: each_batch, settle_at: durable", Level::Durable),
         ("type: tcp, endpoint: 'c:9', settle_at: peer_acked", Level::PeerAcked),
         ("type: http, endpoint: 'https://c', settle_at: peer_acked", Level::PeerAcked),
+        ("type: websocket, websocket_url: 'wss://c', settle_at: peer_acked", Level::PeerAcked),
+        ("type: websocket, websocket_url: 'wss://c', settle_at: durable", Level::Durable),
     ] {
-        assert_eq!(main_of(&transport(keys)).settle_at, level, "{keys}");
+        let sink = main_of(&transport(keys));
+        assert_eq!((sink.settle_at, sink.settings.settle_at), (level, level), "{keys}");
     }
     for keys in [
         "type: stdout, settle_at: durable",
@@ -309,6 +328,8 @@ fn a_level_that_a_type_cannot_reach_is_refused() {
         "type: file, file_path: logs/x, settle_at: peer_acked",
         "type: tcp, endpoint: 'c:9', acks: false, settle_at: peer_acked",
         "type: tcp, endpoint: 'c:9', settle_at: durable",
+        "type: websocket, websocket_url: 'wss://c', acks: false, settle_at: peer_acked",
+        "type: websocket, websocket_url: 'wss://c', acks: false, settle_at: durable",
         "type: tcp, endpoint: 'localhost:9', allow_plaintext: true, dev_allow_plaintext: true, settle_at: peer_acked",
     ] {
         assert_eq!(only_error(&transport(keys)).0, "conflict telemetry.transport.settle_at", "{keys}");

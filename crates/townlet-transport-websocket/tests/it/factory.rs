@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use townlet_testkit::certs::Pki;
 use townlet_testkit::frames;
-use townlet_transport::{ErrorKind, Factory, Level, Settings};
+use townlet_transport::{Auth, ErrorKind, Factory, Level, SecretSource, Settings};
 use townlet_transport_websocket::{Security, Token, WsFactory};
 
 use crate::peer::{Manner, Peer};
@@ -44,7 +44,7 @@ fn each_setting_reaches_its_option() {
     settings.verify_hostname = false;
     settings.ca_file = Some("ca.pem".into());
     (settings.cert_file, settings.key_file) = (Some("own.pem".into()), Some("own.key".into()));
-    settings.bearer_token_env = Some("TOKEN_OF_TOWN".into());
+    settings.auth = Some(Auth::Bearer(SecretSource::Env("TOKEN_OF_TOWN".into())));
     let options = WsFactory::options(&settings).unwrap();
     assert_eq!((options.connect_timeout, options.send_timeout), (Duration::from_secs(7), Duration::from_secs(8)));
     assert_eq!(options.token, Some(Token::Environment("TOKEN_OF_TOWN".into())));
@@ -65,13 +65,13 @@ fn what_cannot_work_names_its_key() {
     assert!(fault(&far).contains("websocket_url is ws://"), "plaintext stays on this machine");
     let mut wrong = settings("wss://localhost/");
     wrong.ca_file = Some(folder.ca_file().into());
-    wrong.bearer_token_file = Some(folder.dir().join("none"));
-    assert!(fault(&wrong).contains("bearer_token_file"));
-    wrong.bearer_token_env = Some("ALSO".into());
-    assert!(fault(&wrong).contains("keep one"));
-    wrong.bearer_token_file = None;
-    assert!(fault(&wrong).contains("bearer_token_env ALSO"), "the variable is not set");
-    wrong.bearer_token_env = None;
+    wrong.auth = Some(Auth::Bearer(SecretSource::File(folder.dir().join("none"))));
+    assert!(fault(&wrong).contains("auth.bearer_file"));
+    wrong.auth = Some(Auth::Bearer(SecretSource::Env("ALSO".into())));
+    assert!(fault(&wrong).contains("auth.bearer_env ALSO"), "the variable is not set");
+    wrong.auth = Some(Auth::Basic("ann".into(), SecretSource::Env("ALSO".into())));
+    assert!(fault(&wrong).contains("set bearer_file"), "there is no password in this protocol");
+    wrong.auth = None;
     wrong.ca_file = Some(folder.dir().join("no.pem"));
     assert!(fault(&wrong).contains("no.pem"));
 }

@@ -23,7 +23,7 @@ fn each_answer_has_its_kind_and_says_what_to_do() {
     for (status, kind, hint) in [
         ("301 Moved Permanently", Misconfigured, "write the final URL"),
         ("307 Temporary Redirect", Misconfigured, "write the final URL"),
-        ("401 Unauthorized", Misconfigured, "set bearer_token_file"),
+        ("401 Unauthorized", Misconfigured, "set auth.bearer_file"),
         ("404 Not Found", Misconfigured, "no WebSocket at this path"),
         ("200 OK", Misconfigured, "does not take a WebSocket here"),
         ("429 Too Many Requests", Unavailable, "cannot take a connection now"),
@@ -97,5 +97,5 @@ fn the_token_is_shown_and_read_anew_for_each_connection() {
     std::fs::write(&file, "two words").unwrap();
     let error = sink.connect().unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Misconfigured);
-    assert!(error.to_string().contains("bearer_token_file") && !error.to_string().contains("words"), "{error}");
+    assert!(error.to_string().contains("auth.bearer_file") && !error.to_string().contains("words"), "{error}");
 }
