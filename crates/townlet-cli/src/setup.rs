@@ -13,6 +13,7 @@ use townlet_transport_file::FileFactory;
 use townlet_transport_http::HttpFactory;
 use townlet_transport_stdout::StdoutFactory;
 use townlet_transport_tcp::TcpFactory;
+use townlet_transport_websocket::WsFactory;
 
 use crate::exit::Failure;
 use crate::out::remark;
@@ -24,6 +25,7 @@ pub(crate) fn factories() -> Factories {
         Arc::new(FileFactory),
         Arc::new(TcpFactory),
         Arc::new(HttpFactory),
+        Arc::new(WsFactory),
     ]
 }
 

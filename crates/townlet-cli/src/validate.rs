@@ -49,7 +49,7 @@ fn connect(sink: &SinkConfig) -> anyhow::Result<bool> {
     let block = sink.block();
     let settings = &sink.settings;
     if sink.transport_type != "tcp" {
-        say!("{block}: type {} has no endpoint to connect to", sink.transport_type)?;
+        say!("{block}: type {} is not connected to here", sink.transport_type)?;
         return Ok(true);
     }
     let endpoint = Endpoint::parse(settings.endpoint.as_deref().unwrap_or_default())?;

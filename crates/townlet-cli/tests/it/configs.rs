@@ -6,9 +6,11 @@ use std::net::{TcpListener, TcpStream};
 use tempfile::TempDir;
 
 use crate::support::{Collector, samples, text, townlet, townlet_in};
+use crate::websocket::WsServer;
 
-/// Copies `samples/configs` with certificates beside it, pointing tcp sinks at `port` and http ones at `http`.
-fn prepared(dir: &TempDir, port: u16, http: u16) -> Vec<std::path::PathBuf> {
+/// Copies `samples/configs` with certificates beside it, pointing tcp sinks at `tcp`,
+/// HTTP ones at `http` and WebSocket ones at `ws`.
+fn prepared(dir: &TempDir, tcp: u16, http: u16, ws: u16) -> Vec<std::path::PathBuf> {
     let mut files = Vec::new();
     for entry in std::fs::read_dir(samples().join("configs")).unwrap() {
         let path = entry.unwrap().path();
@@ -18,12 +20,13 @@ fn prepared(dir: &TempDir, port: u16, http: u16) -> Vec<std::path::PathBuf> {
             let yaml = std::fs::read_to_string(&path).unwrap();
             let yaml: Vec<String> = yaml
                 .lines()
-                .map(|line| match line.split_once("endpoint: ") {
-                    Some((indent, url)) if url.contains("http") => {
+                .map(|line| match (line.split_once("endpoint: "), line.split_once("websocket_url: ")) {
+                    (Some((indent, url)), _) if url.contains("http") => {
                         format!("{indent}endpoint: http://localhost:{http}/")
                     }
-                    Some((indent, _)) => format!("{indent}endpoint: localhost:{port}"),
-                    None => line.to_owned(),
+                    (Some((indent, _)), _) => format!("{indent}endpoint: localhost:{tcp}"),
+                    (_, Some((indent, _))) => format!("{indent}websocket_url: wss://localhost:{ws}/ws"),
+                    _ => line.to_owned(),
                 })
                 .collect();
             std::fs::write(&copy, yaml.join("\n") + "\n").unwrap();
@@ -68,8 +71,9 @@ fn every_sample_configuration_runs_and_balances() {
     let certs = dir.path().join("tls");
     townlet(&["certs", "--out", text(&certs)]).expect(0);
     let collector = Collector::start(&certs, &dir.path().join("collected"));
-    let files = prepared(&dir, collector.port, http_server());
-    assert!(files.len() >= 4, "{files:?}");
+    let server = WsServer::start(&certs);
+    let files = prepared(&dir, collector.port, http_server(), server.port);
+    assert!(files.len() >= 7, "{files:?}");
     for file in files {
         let status = dir.path().join("status.json");
         townlet_in(

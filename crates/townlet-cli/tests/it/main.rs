@@ -15,3 +15,4 @@ mod spill;
 mod support;
 mod tap;
 mod validate;
+mod websocket;

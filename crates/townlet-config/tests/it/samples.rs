@@ -9,7 +9,7 @@ use crate::support::Registered;
 #[test]
 fn every_shipped_configuration_loads_without_a_warning() {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../samples/configs");
-    let built_in = [Registered("stdout"), Registered("file"), Registered("tcp"), Registered("http")];
+    let built_in = ["stdout", "file", "tcp", "http", "websocket"].map(Registered);
     let loader = built_in.iter().fold(Loader::new(), |loader, factory| loader.factory(factory));
     let mut seen = Vec::new();
     for entry in std::fs::read_dir(folder).unwrap() {
@@ -29,7 +29,9 @@ fn every_shipped_configuration_loads_without_a_warning() {
         seen.push(path.file_name().unwrap().to_string_lossy().into_owned());
     }
     seen.sort();
-    assert_eq!(seen, ["file.yaml", "http.yaml", "hybrid.yaml", "spill.yaml", "stdout.yaml", "tls_demo.yaml"]);
+    let expected =
+        ["file.yaml", "http.yaml", "hybrid.yaml", "spill.yaml", "stdout.yaml", "tls_demo.yaml", "websocket.yaml"];
+    assert_eq!(seen, expected);
 }
 
 #[test]
