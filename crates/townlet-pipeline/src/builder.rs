@@ -172,7 +172,7 @@ impl Builder {
         for (index, log) in opened.into_iter().enumerate() {
             log.start(&shared, index)?;
         }
-        let figures = SinkFigures::of(&shared, run_id);
+        let figures = SinkFigures::of(&shared);
         for (sink, (options, ..)) in self.sinks.into_iter().enumerate() {
             let lanes: &[Route] = match options.backpressure {
                 Backpressure::FanOut => &[Route::Main, Route::Lane],

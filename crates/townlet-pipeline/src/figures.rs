@@ -3,7 +3,6 @@
 
 use std::sync::{Arc, Weak};
 
-use townlet_schema::RunId;
 use townlet_transport::{Figure, Figures, Level, Reading};
 use townlet_worker::{DropReason, Sink, Status};
 
@@ -12,12 +11,12 @@ use crate::shared::Shared;
 /// Does not keep the pipeline alive: whoever reads may outlive it.
 pub(crate) struct SinkFigures {
     shared: Weak<Shared>,
-    run_id: RunId,
+    epoch: String,
 }
 
 impl SinkFigures {
-    pub(crate) fn of(shared: &Arc<Shared>, run_id: RunId) -> Arc<dyn Figures> {
-        Arc::new(Self { shared: Arc::downgrade(shared), run_id })
+    pub(crate) fn of(shared: &Arc<Shared>) -> Arc<dyn Figures> {
+        Arc::new(Self { shared: Arc::downgrade(shared), epoch: uuid::Uuid::now_v7().to_string() })
     }
 }
 
@@ -65,8 +64,8 @@ fn flag(set: bool) -> Reading<'static> {
 }
 
 impl Figures for SinkFigures {
-    fn run_id(&self) -> &str {
-        self.run_id.as_str()
+    fn epoch(&self) -> &str {
+        &self.epoch
     }
 
     fn read(&self, show: &mut dyn FnMut(Figure<'_>)) {

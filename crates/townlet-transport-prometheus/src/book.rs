@@ -9,7 +9,7 @@ use townlet_transport::{Durations, Figures, Frame, Reading, TransportError};
 use crate::exposition;
 use crate::families::{Family, Histogram, Labels, Sample, push};
 use crate::fields::Fields;
-use crate::last::{BEFORE, Counts, Last, PREFIX, RUN};
+use crate::last::{BEFORE, Counts, EPOCH, Last, PREFIX};
 use crate::options::PrometheusOptions;
 
 /// What this transport itself has counted.
@@ -52,9 +52,9 @@ impl Book {
 
     /// Goes on where an earlier file ended.
     pub(crate) fn resume(&mut self, last: Last) {
-        let same_run = self.figures.as_ref().is_some_and(|figures| last.run.as_deref() == Some(figures.run_id()));
+        let same_books = self.figures.as_ref().is_some_and(|figures| last.epoch.as_deref() == Some(figures.epoch()));
         // The counters of a run that goes on contain what that file says of it.
-        self.run_before = if same_run { last.before } else { last.counts.clone() };
+        self.run_before = if same_books { last.before } else { last.counts.clone() };
         self.own_before = last.counts;
     }
 
@@ -105,7 +105,7 @@ impl Book {
                 };
                 push(&mut families, &name, figure.help, sample);
             });
-            let _ = writeln!(out, "{RUN}{}", figures.run_id());
+            let _ = writeln!(out, "{EPOCH}{}", figures.epoch());
             out.push_str(&before);
         }
         self.payload_fields(&mut families);

@@ -7,10 +7,10 @@ use crate::families::Labels;
 /// What every name of ours begins with.
 pub(crate) const PREFIX: &str = "townlet_telemetry_";
 
-/// The comment that names the run which wrote a file.
-pub(crate) const RUN: &str = "# townlet run ";
+/// The comment that names the books which a file was written from.
+pub(crate) const EPOCH: &str = "# townlet books ";
 
-/// The comment that keeps what a counter stood at before that run.
+/// The comment that keeps what a counter stood at before them.
 pub(crate) const BEFORE: &str = "# townlet before ";
 
 /// Counters, by name and labels.
@@ -19,9 +19,9 @@ pub(crate) type Counts = BTreeMap<(String, Labels), f64>;
 /// The content of a file.
 #[derive(Debug, Default, PartialEq)]
 pub(crate) struct Last {
-    /// The run that wrote it; none in a file of the predecessor.
-    pub(crate) run: Option<String>,
-    /// What the counters stood at before that run.
+    /// The books that it was written from; none in a file of the predecessor.
+    pub(crate) epoch: Option<String>,
+    /// What the counters stood at before them.
     pub(crate) before: Counts,
     /// What they stand at.
     pub(crate) counts: Counts,
@@ -38,8 +38,8 @@ impl Last {
         // By name, whether it is published as something that only grows.
         let mut growing: BTreeMap<&str, bool> = BTreeMap::new();
         for line in text.lines().filter(|line| !line.trim().is_empty()) {
-            if let Some(run) = line.strip_prefix(RUN) {
-                last.run = Some(run.trim().to_owned());
+            if let Some(epoch) = line.strip_prefix(EPOCH) {
+                last.epoch = Some(epoch.trim().to_owned());
             } else if let Some(rest) = line.strip_prefix(BEFORE) {
                 match sample(rest) {
                     Some((key, value)) => {
@@ -72,7 +72,7 @@ impl Last {
 
     /// True where the file is none of ours, and must not be written over.
     pub(crate) fn is_foreign(&self) -> bool {
-        self.foreign > 0 || (self.run.is_none() && self.counts.is_empty() && self.damaged > 0)
+        self.foreign > 0 || (self.epoch.is_none() && self.counts.is_empty() && self.damaged > 0)
     }
 }
 
@@ -128,13 +128,13 @@ mod tests {
 
     #[test]
     fn counters_and_their_beginnings_are_read_back_and_gauges_are_not() {
-        let text = "# townlet run r-1\n# townlet before townlet_telemetry_a_total{sink=\"m\"} 4\n\
+        let text = "# townlet books r-1\n# townlet before townlet_telemetry_a_total{sink=\"m\"} 4\n\
              # HELP townlet_telemetry_a_total A.\n# TYPE townlet_telemetry_a_total counter\n\
              townlet_telemetry_a_total{sink=\"m\"} 7\n# TYPE townlet_telemetry_g gauge\ntownlet_telemetry_g 3\n\
              # TYPE townlet_telemetry_h_seconds histogram\ntownlet_telemetry_h_seconds_bucket{le=\"+Inf\",sink=\"m\"} 2\n\
              townlet_telemetry_h_seconds_sum{sink=\"m\"} 0.25\n";
         let last = Last::read(text);
-        assert_eq!(last.run.as_deref(), Some("r-1"));
+        assert_eq!(last.epoch.as_deref(), Some("r-1"));
         assert_eq!(last.before, Counts::from([(key("townlet_telemetry_a_total", &[("sink", "m")]), 4.0)]));
         assert_eq!(last.counts.len(), 3, "{last:?}");
         assert_eq!(last.counts[&key("townlet_telemetry_h_seconds_sum", &[("sink", "m")])], 0.25);
@@ -158,7 +158,7 @@ mod tests {
         let last = Last::read(line);
         assert_eq!(last.counts[&key("townlet_telemetry_a_total", &[("a", "}"), ("b", "x\"y\\z\nw")])], 1.0);
         let last = Last::read(
-            "# townlet run r\ntownlet_telemetry_a_total 1\ntownlet_telemetry_b_total{x=\"1} 2\n\
+            "# townlet books r\ntownlet_telemetry_a_total 1\ntownlet_telemetry_b_total{x=\"1} 2\n\
              townlet_telemetry_c_total NaN\n# townlet before rubbish\n",
         );
         assert_eq!((last.counts.len(), last.damaged, last.is_foreign()), (1, 3, false));

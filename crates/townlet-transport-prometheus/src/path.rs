@@ -13,7 +13,7 @@ const LONGEST: usize = 256;
 const DEEPEST: usize = 16;
 
 /// Where a numeric field stands in a line: names of object keys with `.` between
-/// them, each of which may be `*` for any name, as in `stability.latest_metrics.*`.
+/// them, each of which may be `*` for any name, as in `stability.metrics.*`.
 ///
 /// Objects alone are entered, not arrays; a key with a `.` in it cannot be named.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -228,8 +228,8 @@ mod tests {
 
     #[test]
     fn numbers_at_the_paths_are_found_and_nothing_else() {
-        let paths = paths(&["tick", "stability.latest_metrics.*", "agents.*.needs.hunger", "stability.*.rate"]);
-        let line = br#"{"tick":7,"other":[{"tick":9}],"stability":{"latest_metrics":{"a":1.5,"b":-2,"c":"x","d":[3],
+        let paths = paths(&["tick", "stability.metrics.*", "agents.*.needs.hunger", "stability.*.rate"]);
+        let line = br#"{"tick":7,"other":[{"tick":9}],"stability":{"metrics":{"a":1.5,"b":-2,"c":"x","d":[3],
             "e":null,"f":true,"rate":4,"g":{"h":5}}},"agents":{"bob.1":{"needs":{"hunger":0.5}},"al":{"needs":3}}}"#;
         let found = find(&paths, line).unwrap();
         let fields: Vec<(usize, &str, f64)> = found.fields.iter().map(|(n, at, v)| (*n, at.as_str(), *v)).collect();
@@ -237,14 +237,14 @@ mod tests {
             fields,
             [
                 (0, "tick", 7.0),
-                (1, "stability.latest_metrics.a", 1.5),
-                (1, "stability.latest_metrics.b", -2.0),
-                (1, "stability.latest_metrics.rate", 4.0),
+                (1, "stability.metrics.a", 1.5),
+                (1, "stability.metrics.b", -2.0),
+                (1, "stability.metrics.rate", 4.0),
                 (2, "agents.bob.1.needs.hunger", 0.5),
             ]
         );
         assert_eq!(found.seen, [true, true, true, true]);
-        let without = find(&paths, br#"{"tick":8,"stability":{"latest_metrics":{}}}"#).unwrap();
+        let without = find(&paths, br#"{"tick":8,"stability":{"metrics":{}}}"#).unwrap();
         assert_eq!(without.seen, [true, true, false, true], "there are no metrics any more; of agents nothing is said");
     }
 

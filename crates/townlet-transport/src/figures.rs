@@ -12,8 +12,9 @@ use std::time::Duration;
 /// emitting hosts need, for as long as it takes to copy some hundred numbers:
 /// some times in a second are nothing, thousands are felt.
 pub trait Figures: Send + Sync {
-    /// The process run that counts: counters begin at 0 with it.
-    fn run_id(&self) -> &str;
+    /// Names these books: one word, another for each pipeline that is started,
+    /// also where a seed repeats the run id. Counters begin at 0 with it.
+    fn epoch(&self) -> &str;
 
     /// Shows every figure, all of one instant. Those of one name follow each
     /// other, with the same help and the same kind of reading. Nothing is shown

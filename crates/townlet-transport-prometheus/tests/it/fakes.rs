@@ -28,7 +28,7 @@ impl Pipeline {
 }
 
 impl Figures for Pipeline {
-    fn run_id(&self) -> &str {
+    fn epoch(&self) -> &str {
         &self.run
     }
 

@@ -12,18 +12,18 @@ fn state(seq: u64, line: &str) -> Frame {
 fn numeric_fields_are_published_by_path_up_to_the_bound_and_the_rest_is_counted() {
     let folder = TempDir::new().unwrap();
     let path = folder.path().join("town.prom");
-    let fields = vec!["stability.latest_metrics.*".parse().unwrap()];
+    let fields = vec!["stability.metrics.*".parse().unwrap()];
     let mut sink = open(PrometheusOptions { fields, max_series: 2, ..PrometheusOptions::file(&path) });
     sink.connect().unwrap();
     sink.send(&[
-        state(1, r#"{"stability":{"alerts":["x"],"latest_metrics":{"lateness":0.25,"hunger":3}}}"#),
-        state(2, r#"{"stability":{"latest_metrics":{"added":1,"lateness":0.5,"hunger":-4,"name":"x"}}}"#),
+        state(1, r#"{"stability":{"alerts":["x"],"metrics":{"lateness":0.25,"hunger":3}}}"#),
+        state(2, r#"{"stability":{"metrics":{"added":1,"lateness":0.5,"hunger":-4,"name":"x"}}}"#),
         state(3, "not json"),
     ])
     .unwrap();
     let text = read(&path);
     let field = |name: &str| {
-        sample(&text, &format!("townlet_telemetry_field{{path=\"stability.latest_metrics.{name}\",stream=\"town\"}}"))
+        sample(&text, &format!("townlet_telemetry_field{{path=\"stability.metrics.{name}\",stream=\"town\"}}"))
     };
     assert_eq!(
         (field("lateness"), field("hunger"), field("added"), field("name")),
