@@ -112,6 +112,8 @@ impl PartialEq for SinkConfig {
             && (a.enable_tls, a.verify_hostname, &a.ca_file, &a.cert_file, &a.key_file)
                 == (b.enable_tls, b.verify_hostname, &b.ca_file, &b.cert_file, &b.key_file)
             && (a.plaintext_acknowledged, a.acks, a.fsync) == (b.plaintext_acknowledged, b.acks, b.fsync)
+            && (&a.scrape_listen, &a.scrape_token_file, &a.export_fields, a.export_max_series, &a.labels)
+                == (&b.scrape_listen, &b.scrape_token_file, &b.export_fields, b.export_max_series, &b.labels)
             && (a.rotate_bytes, a.rotate_after, a.keep_files) == (b.rotate_bytes, b.rotate_after, b.keep_files)
             && (a.compression, a.format, &a.auth) == (b.compression, b.format, &b.auth)
     }

@@ -170,6 +170,9 @@ fn transport(sink: &SinkConfig) -> Map {
             map.plain("keep_files", keep);
         }
     }
+    if kind.reads("scrape_listen") {
+        publishing(settings, &mut map);
+    }
     map.plain("keyframe_every", sink.keyframes.keyframe_every);
     map.plain("keyframe_bytes", sink.keyframes.keyframe_bytes);
     map.text("settle_at", sink.settle_at.as_str());
@@ -214,6 +217,24 @@ fn auth(map: &mut Map, settings: &Settings) {
         _ => return,
     };
     map.put("auth", auth.done());
+}
+
+/// Only what was set: without an endpoint there is no use for a token.
+fn publishing(settings: &Settings, map: &mut Map) {
+    if let Some(listen) = &settings.scrape_listen {
+        map.text("scrape_listen", listen);
+    }
+    map.path("scrape_token_file", settings.scrape_token_file.as_deref());
+    if !settings.export_fields.is_empty() {
+        map.names("export_fields", &settings.export_fields).plain("export_max_series", settings.export_max_series);
+    }
+    if !settings.labels.is_empty() {
+        let mut labels = Map::default();
+        for (name, value) in &settings.labels {
+            labels.text(name, value);
+        }
+        map.put("labels", labels.done());
+    }
 }
 
 fn spill(config: &SpillConfig) -> Value {

@@ -86,6 +86,7 @@ mod layer;
 mod load;
 mod origin;
 mod paths;
+mod publishing;
 mod reload;
 mod rules;
 mod sections;

@@ -14,6 +14,7 @@ use crate::diagnostic::{Code, quote};
 use crate::endpoint::{self, Url, Wrong};
 use crate::origin::{Given, Place};
 use crate::paths::{check_readable, resolve};
+use crate::publishing;
 use crate::sink::Raw;
 
 /// The transport types that have rules; a type that only the program knows has none.
@@ -47,6 +48,7 @@ impl Type {
             "endpoint" => &[Self::Tcp, Self::Http],
             "websocket_url" => &[Self::Websocket],
             "file_path" => &[Self::File, Self::Prometheus],
+            key if publishing::has(key) => &[Self::Prometheus],
             "fsync" | "rotate_bytes" | "rotate_seconds" | "keep_files" => &[Self::File],
             "enable_tls" => &[Self::Tcp],
             "compression" | "format" => &[Self::Http],
@@ -63,6 +65,7 @@ fn home_of(key: &str) -> &'static str {
     match key {
         "websocket_url" => "websocket",
         "compression" | "format" | "auth" => "http",
+        key if publishing::has(key) => "prometheus",
         "file_path" | "fsync" | "rotate_bytes" | "rotate_seconds" | "keep_files" => "file",
         _ => "tcp",
     }
@@ -77,7 +80,11 @@ pub(crate) fn apply(ctx: &mut Context<'_>, block: &Block<'_>, kind: Type, type_n
     settings.enable_tls = false;
     match kind {
         Type::Stdout => {}
-        Type::File | Type::Prometheus => settings.file_path = rules.file_path(true),
+        Type::File => settings.file_path = rules.file_path(true),
+        Type::Prometheus => {
+            settings.file_path = rules.file_path(raw.publishing.scrape_listen.is_none());
+            rules.ends_in_prom(&settings);
+        }
         Type::Tcp => rules.tcp(&mut settings),
         Type::Http => rules.web(&mut settings, "endpoint", &raw.endpoint, "http", "https"),
         Type::Websocket => rules.web(&mut settings, "websocket_url", &raw.websocket_url, "ws", "wss"),
@@ -91,6 +98,9 @@ pub(crate) fn apply(ctx: &mut Context<'_>, block: &Block<'_>, kind: Type, type_n
     settings.compression = raw.compression.as_ref().map_or_else(Default::default, |given| given.value);
     settings.format = raw.format.as_ref().map_or_else(Default::default, |given| given.value);
     settings.auth = raw.auth.as_ref().map(|given| given.value.clone());
+    if kind.reads("scrape_listen") {
+        publishing::apply(rules.ctx, block, &raw.publishing, &mut settings);
+    }
     settings.acks = raw.acks.as_ref().is_none_or(|given| given.value);
     settings.settle_at = raw.settle_at.as_ref().map_or(Level::Sent, |given| given.value);
     rules.settle_at(&settings);
@@ -128,7 +138,7 @@ fn refuse_foreign_keys(ctx: &mut Context<'_>, block: &Block<'_>, kind: Type, typ
         ("format", any(&raw.format)),
         ("auth", any(&raw.auth)),
     ];
-    for (name, place) in keys {
+    for (name, place) in keys.into_iter().chain(raw.publishing.given()) {
         let Some(place) = place else { continue };
         if kind.reads(name) {
             continue;
@@ -199,7 +209,11 @@ impl Rules<'_, '_> {
     fn file_path(&mut self, required: bool) -> Option<PathBuf> {
         let Some(given) = &self.raw.file_path else {
             if required {
-                self.required("file_path", "add 'file_path: logs/telemetry.jsonl'");
+                let help = match self.kind {
+                    Type::Prometheus => "add 'file_path: textfile/town.prom', or 'scrape_listen: 127.0.0.1:9464'",
+                    _ => "add 'file_path: logs/telemetry.jsonl'",
+                };
+                self.required("file_path", help);
             }
             return None;
         };
@@ -213,6 +227,16 @@ impl Rules<'_, '_> {
             self.ctx.error(Code::File, &given.place, &key, message).help("name a file in it");
         }
         Some(path)
+    }
+
+    fn ends_in_prom(&mut self, settings: &Settings) {
+        let (Some(path), Some(given)) = (&settings.file_path, &self.raw.file_path) else { return };
+        if path.extension().is_none_or(|ending| ending != "prom") {
+            let key = self.block.key("file_path");
+            let message = format!("{key}: node_exporter reads files whose names end in .prom, and no others");
+            let help = format!("write {}", quote(&format!("{}.prom", given.value)));
+            self.ctx.warn(Code::NoEffect, &given.place, &key, message).help(help);
+        }
     }
 
     fn endpoint_error(&mut self, name: &str, given: &Given<String>, wrong: Wrong) {

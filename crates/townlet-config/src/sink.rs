@@ -11,6 +11,7 @@ use crate::correct::Fix;
 use crate::diagnostic::{Code, quote};
 use crate::keys::nearest;
 use crate::origin::{Given, Place};
+use crate::publishing;
 use crate::rules::{self, Type};
 use crate::spill;
 
@@ -37,6 +38,7 @@ pub(crate) struct Raw {
     pub(crate) compression: Option<Given<Compression>>,
     pub(crate) format: Option<Given<Format>>,
     pub(crate) auth: Option<Given<Auth>>,
+    pub(crate) publishing: publishing::Raw,
     pub(crate) settle_at: Option<Given<Level>>,
     pub(crate) backpressure: Option<Given<Backpressure>>,
     pub(crate) connect_timeout: std::time::Duration,
@@ -177,6 +179,7 @@ fn read_transport(ctx: &mut Context<'_>, block: &mut Block<'_>, worker: &mut Blo
         ),
         format: block.opt_choice(ctx, "format", "ndjson", &[("ndjson", Format::Ndjson), ("json", Format::Json)]),
         auth: auth::read(ctx, block),
+        publishing: publishing::read(ctx, block),
         settle_at: block.opt_choice(ctx, "settle_at", "sent", &levels),
         backpressure: worker.opt_choice(ctx, "backpressure", "drop_oldest", &policies),
     }
@@ -233,7 +236,7 @@ fn read_buffer(ctx: &mut Context<'_>, block: &mut Block<'_>) -> (BufferConfig, s
 fn try_build(ctx: &mut Context<'_>, block: &Block<'_>, factory: &dyn Factory, settings: &townlet_transport::Settings) {
     let Err(error) = factory.build(settings) else { return };
     let text = error.to_string();
-    const NAMED: [&str; 10] = [
+    const NAMED: [&str; 14] = [
         "auth",
         "ca_file",
         "cert_file",
@@ -244,6 +247,10 @@ fn try_build(ctx: &mut Context<'_>, block: &Block<'_>, factory: &dyn Factory, se
         "enable_tls",
         "verify_hostname",
         "fsync",
+        "scrape_listen",
+        "scrape_token_file",
+        "export_fields",
+        "labels",
     ];
     // The earliest name in the message is the one it is about.
     let named = NAMED
@@ -263,16 +270,18 @@ pub(crate) fn check_distinct(ctx: &mut Context<'_>, sinks: &[SinkConfig]) {
         for earlier in &sinks[..i] {
             let same_path = sink.settings.file_path.is_some() && sink.settings.file_path == earlier.settings.file_path;
             let both_stdout = sink.transport_type == "stdout" && earlier.transport_type == "stdout";
-            let name = match (same_path, both_stdout) {
-                (true, _) => "file_path",
-                (_, true) => "type",
+            let listen = &sink.settings.scrape_listen;
+            let same_listen = listen.is_some() && *listen == earlier.settings.scrape_listen;
+            let (name, what) = match (same_path, both_stdout, same_listen) {
+                (true, ..) => ("file_path", "writes to this file"),
+                (_, true, _) => ("type", "writes to the standard output"),
+                (.., true) => ("scrape_listen", "listens there"),
                 _ => continue,
             };
             let key = format!("{}.{name}", sink.block());
             let place = ctx.places.get(&key).cloned().unwrap_or_else(Place::top);
             let other = quote(&earlier.name);
-            let what = if same_path { "this file" } else { "the standard output" };
-            let message = format!("{key}: the sink {other} already writes to {what}");
+            let message = format!("{key}: the sink {other} already {what}");
             ctx.error(Code::Conflict, &place, &key, message);
         }
     }

@@ -13,6 +13,7 @@ use townlet_worker::Options;
 use crate::config::{
     Provider, RedactAction, Redaction, SinkConfig, TelemetryConfig, TransformConfig, ValidationMode, Wire,
 };
+use crate::rules::Type;
 
 /// The largest line that a buffer can hold, and who it is.
 const LARGEST_RECORD: u32 = (16 << 20) + (64 << 10);
@@ -178,6 +179,10 @@ pub fn start(config: &TelemetryConfig, factories: &Factories, identity: &Identit
 
 /// The form in which a sink gets states.
 fn state_form(config: &TelemetryConfig, sink: &SinkConfig) -> StateForm {
+    // It delivers figures, not lines: a diff would only hide fields from it.
+    if Type::named(&sink.transport_type) == Type::Prometheus {
+        return StateForm::Whole;
+    }
     match config.wire {
         Wire::Legacy => StateForm::Legacy(sink.keyframes),
         Wire::Current if config.diff_enabled => StateForm::Diffs(sink.keyframes),

@@ -68,6 +68,8 @@ prop_compose! {
             "type: websocket, websocket_url: 'WSS://c.example/x?y', acks: false, ca_file: @, auth: {bearer_file: @}",
             "type: websocket, websocket_url: 'ws://[::1]', allow_plaintext: true, dev_allow_plaintext: true, settle_at: durable",
             "type: prometheus, file_path: @",
+            "type: prometheus, scrape_listen: '127.0.0.1:9464', scrape_token_file: t, labels: {b: '7', a: \"x'y\"}",
+            "type: prometheus, file_path: m.prom, export_fields: [a.*, tick], export_max_series: 9",
         ]),
         spill in prop::option::of(prop::sample::select(vec![
             "path: spool/@",

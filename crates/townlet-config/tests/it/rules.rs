@@ -40,6 +40,11 @@ fn each_type_refuses_the_keys_of_the_others() {
         "compression: gzip",
         "format: json",
         "auth: {bearer_env: TOKEN}",
+        "scrape_listen: '127.0.0.1:9464'",
+        "scrape_token_file: t",
+        "export_fields: [tick]",
+        "export_max_series: 9",
+        "labels: {shard: a}",
     ];
     for (start, own) in [
         ("type: stdout", &[][..]),
@@ -71,7 +76,10 @@ fn each_type_refuses_the_keys_of_the_others() {
                 "auth",
             ],
         ),
-        ("type: prometheus, file_path: m.prom", &["file_path"]),
+        (
+            "type: prometheus, file_path: m.prom",
+            &["file_path", "scrape_listen", "scrape_token_file", "export_fields", "export_max_series", "labels"],
+        ),
         (
             "type: tcp, endpoint: 'localhost:9'",
             &[
@@ -408,6 +416,10 @@ fn sinks_that_would_collide_are_refused() {
         (
             "{a: {type: file, file_path: x}, b: {type: prometheus, file_path: x}}",
             "conflict telemetry.sinks.b.file_path",
+        ),
+        (
+            "{a: {type: prometheus, scrape_listen: '[::1]:9'}, b: {type: prometheus, scrape_listen: '[::1]:9'}}",
+            "conflict telemetry.sinks.b.scrape_listen",
         ),
         ("{a: 7}", "wrong_type telemetry.sinks.a"),
     ] {
