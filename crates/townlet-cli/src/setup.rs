@@ -11,6 +11,7 @@ use townlet_sim::NarrationOptions;
 use townlet_transport::Factory;
 use townlet_transport_file::FileFactory;
 use townlet_transport_http::HttpFactory;
+use townlet_transport_prometheus::PrometheusFactory;
 use townlet_transport_stdout::StdoutFactory;
 use townlet_transport_tcp::TcpFactory;
 use townlet_transport_websocket::WsFactory;
@@ -26,6 +27,7 @@ pub(crate) fn factories() -> Factories {
         Arc::new(TcpFactory),
         Arc::new(HttpFactory),
         Arc::new(WsFactory),
+        Arc::new(PrometheusFactory),
     ]
 }
 

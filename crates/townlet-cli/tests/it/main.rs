@@ -7,6 +7,7 @@ mod demo;
 mod host;
 mod inspect;
 mod kills;
+mod prometheus;
 mod reload;
 mod replay;
 mod signals;
