@@ -165,13 +165,20 @@ impl Pki {
     /// The same with a name of the caller's choice.
     pub fn named(name: &str) -> Self {
         let dir = TempDir::new().expect("the temporary folder is writable");
-        let mut params = CertificateParams::new(Vec::new()).expect("no names to be wrong");
-        params.distinguished_name = rcgen::DistinguishedName::new();
-        params.distinguished_name.push(DnType::CommonName, name);
-        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-        params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
+        let params = authority(name);
         let key = KeyPair::generate().expect("a P-256 key can be made");
         let certificate = params.self_signed(&key).expect("the authority can sign itself");
+        let ca_file = write(dir.path(), "ca.pem", certificate.pem());
+        Self { issuer: Issuer::new(params, key), ca_file, dir }
+    }
+
+    /// An authority that this one vouches for: an intermediate. Its `ca_file` is
+    /// the certificate that a server has to send along.
+    pub fn subordinate(&self, name: &str) -> Self {
+        let dir = TempDir::new().expect("the temporary folder is writable");
+        let params = authority(name);
+        let key = KeyPair::generate().expect("a P-256 key can be made");
+        let certificate = params.signed_by(&key, &self.issuer).expect("the authority can sign");
         let ca_file = write(dir.path(), "ca.pem", certificate.pem());
         Self { issuer: Issuer::new(params, key), ca_file, dir }
     }
@@ -211,6 +218,15 @@ impl Pki {
             key_file: write(self.dir(), &format!("{stem}.key"), key.serialize_pem()),
         }
     }
+}
+
+fn authority(name: &str) -> CertificateParams {
+    let mut params = CertificateParams::new(Vec::new()).expect("no names to be wrong");
+    params.distinguished_name = rcgen::DistinguishedName::new();
+    params.distinguished_name.push(DnType::CommonName, name);
+    params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
+    params
 }
 
 fn write(dir: &Path, name: &str, content: String) -> PathBuf {
