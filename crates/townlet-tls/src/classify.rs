@@ -67,7 +67,8 @@ fn certificate_error(peer: &str, error: &CertificateError) -> (Kind, String) {
         E::NotValidForName | E::NotValidForNameContext { .. } => {
             let names = match error {
                 E::NotValidForNameContext { presented, .. } if !presented.is_empty() => {
-                    format!(" (it is for {})", presented.join(", "))
+                    let names: Vec<&str> = presented.iter().map(|name| bare(name)).collect();
+                    format!(" (it is for {})", names.join(", "))
                 }
                 _ => String::new(),
             };
@@ -78,7 +79,10 @@ fn certificate_error(peer: &str, error: &CertificateError) -> (Kind, String) {
         }
         E::UnknownIssuer => (
             Kind::UnknownCa,
-            format!("the certificate of {peer} comes from an authority that is not trusted: set ca_file to its CA"),
+            format!(
+                "the certificate of {peer} comes from an authority that is not trusted: set ca_file (client_ca_file on a \
+                 server) to its CA, or let the peer send its intermediate certificates along"
+            ),
         ),
         E::BadSignature => (
             Kind::BadSignature,
@@ -96,6 +100,12 @@ fn certificate_error(peer: &str, error: &CertificateError) -> (Kind, String) {
         ),
         _ => (Kind::BadCertificate, format!("the certificate of {peer} is not acceptable: {error}")),
     }
+}
+
+/// A name of a certificate as rustls shows it, `DnsName("a.example")`, without the shell.
+fn bare(shown: &str) -> &str {
+    let inner = shown.split_once('(').and_then(|(_, inner)| inner.strip_suffix(')'));
+    inner.map_or(shown, |inner| inner.trim_matches('"'))
 }
 
 fn days(seconds: u64) -> String {

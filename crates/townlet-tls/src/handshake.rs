@@ -117,7 +117,7 @@ fn is_timeout(error: &io::Error) -> bool {
 fn io_error(peer: &str, heard: usize, error: io::Error) -> TlsError {
     if is_timeout(&error) {
         let message = if heard == 0 {
-            format!("{peer} accepted the connection but did not answer the TLS handshake in time: is it a TLS port?")
+            format!("{peer} is connected but said nothing of a TLS handshake in time: does it speak TLS there?")
         } else {
             format!("{peer} did not finish the TLS handshake in time ({heard} bytes came): it is stalled or very slow")
         };
