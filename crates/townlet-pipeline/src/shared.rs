@@ -282,6 +282,11 @@ impl Shared {
         state
     }
 
+    /// The spill of a sink.
+    pub(crate) fn spill_of(&self, sink: usize) -> Option<usize> {
+        self.spooler_of[sink]
+    }
+
     /// The sinks of a spill.
     pub(crate) fn sinks_of(&self, spill: usize) -> impl Iterator<Item = usize> {
         self.spooler_of.iter().enumerate().filter(move |(_, of)| **of == Some(spill)).map(|(sink, _)| sink)

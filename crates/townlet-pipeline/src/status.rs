@@ -7,6 +7,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use townlet_schema::TransportStatus;
 use townlet_worker::{Sink, Status};
 
+use crate::slots::Slot;
 use crate::stub::STUB;
 use crate::telemetry::Telemetry;
 
@@ -46,9 +47,15 @@ impl Telemetry {
         let mut all: Vec<(String, TransportStatus)> = {
             let state = inner.shared.lock();
             let now = (inner.shared.now(), SystemTime::now());
-            let slots = inner.shared.slots.iter();
-            let name = |sink: &Sink| sink.main().options().name.clone();
-            state.sinks.iter().zip(slots).map(|(s, slot)| (name(s), describe(s, &slot.info(), now))).collect()
+            let describe = |(n, (sink, slot)): (usize, (&Sink, &Slot))| {
+                let mut status = describe(sink, &slot.info(), now);
+                if let Some(spill) = inner.shared.spill_of(n).and_then(|spill| state.spools.get(spill)) {
+                    status.spill_error.clone_from(&spill.error);
+                    status.spill_damaged_total = Some(spill.damaged_total);
+                }
+                (sink.main().options().name.clone(), status)
+            };
+            state.sinks.iter().zip(&inner.shared.slots).enumerate().map(describe).collect()
         };
         let main = all.iter().position(|(name, _)| name == "main").unwrap_or(0);
         let (_, mut status) = all.remove(main);
@@ -108,7 +115,19 @@ fn describe(sink: &Sink, info: &SinkInfo, now: (Duration, SystemTime)) -> Transp
         spilled: s.statement.spilled,
         residual: i64::try_from(s.statement.residual()).unwrap_or(i64::MAX),
         keyframes_sent: s.keyframes_sent,
+        certificate_days_left: s.certificate_until.map(|until| days_left(until, now.1)),
+        spill_error: None,
+        spill_damaged_total: None,
         sinks: BTreeMap::new(),
+    }
+}
+
+/// Whole days from `now`; an hour past the end is a day too late, not zero days left.
+fn days_left(until: SystemTime, now: SystemTime) -> i64 {
+    let days = |span: Duration| i64::try_from(span.as_secs() / 86_400).unwrap_or(i64::MAX);
+    match until.duration_since(now) {
+        Ok(left) => days(left),
+        Err(past) => -days(past.duration()) - 1,
     }
 }
 
@@ -120,4 +139,19 @@ pub(crate) fn millis(duration: Duration) -> f64 {
 fn wall_millis(at: Duration, (now, wall): (Duration, SystemTime)) -> Option<u64> {
     let wall = wall.checked_sub(now.saturating_sub(at))?;
     u64::try_from(wall.duration_since(UNIX_EPOCH).ok()?.as_millis()).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Duration, SystemTime, days_left};
+
+    #[test]
+    fn the_days_of_a_certificate_count_down_and_below_zero_at_once() {
+        let until = SystemTime::UNIX_EPOCH + Duration::from_hours(24 * 1000);
+        let hours = |n: u64| Duration::from_hours(n);
+        assert_eq!(days_left(until, until - hours(25)), 1);
+        assert_eq!(days_left(until, until), 0);
+        assert_eq!(days_left(until, until + hours(1)), -1);
+        assert_eq!(days_left(until, until + hours(47)), -2);
+    }
 }

@@ -97,6 +97,17 @@ pub struct TransportStatus {
     pub residual: i64,
     /// Keyframes sent. Not frames of the ledger.
     pub keyframes_sent: u64,
+    /// Whole days until the certificate that we show to the peer ends, negative once
+    /// it has; none where we show none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub certificate_days_left: Option<i64>,
+    /// Why the disk of the sink's spill takes nothing at present.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub spill_error: Option<String>,
+    /// Events that damage to the spill has cost, as far as known. A spill that several
+    /// sinks share says the same on each.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub spill_damaged_total: Option<u64>,
     /// The other sinks, by name; empty on each of them.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub sinks: BTreeMap<String, TransportStatus>,
@@ -112,5 +123,6 @@ heap_of!(TransportStatus {
     peer,
     settle_at,
     dropped,
+    spill_error,
     sinks,
 });

@@ -26,8 +26,12 @@ impl Origin {
     /// Whole days until our own certificate expires, negative once it has;
     /// `None` where there is none or its dates cannot be read.
     pub(crate) fn days_to_expiry(&self, now: SystemTime) -> Option<i64> {
-        let validity = self.own.as_ref()?.validity.as_ref()?;
-        Some(days_between(now, validity.not_after))
+        Some(days_between(now, self.good_until()?))
+    }
+
+    /// When the first certificate of our own chain ends.
+    pub(crate) fn good_until(&self) -> Option<SystemTime> {
+        Some(self.own.as_ref()?.validity.as_ref()?.not_after)
     }
 }
 

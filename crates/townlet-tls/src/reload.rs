@@ -159,6 +159,12 @@ impl<T> Reload<T> {
         &self.status
     }
 
+    /// Until when our own certificate in use (or the first of its chain to end) is
+    /// good; `None` where there is none, or its dates cannot be read.
+    pub fn good_until(&self) -> Option<SystemTime> {
+        (self.origin)(&self.current).good_until()
+    }
+
     /// Whole days until our own certificate expires, negative once it has;
     /// `None` where there is none or its dates cannot be read.
     pub fn days_to_expiry(&self, now: SystemTime) -> Option<i64> {

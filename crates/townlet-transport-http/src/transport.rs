@@ -194,10 +194,11 @@ impl Transport for HttpTransport {
         self.start()?;
         let (peer, tls) = (self.target.shown(), self.tls.is_some());
         let reused = std::mem::replace(&mut self.open, true);
-        Ok(match reused {
+        let connected = match reused {
             true => Connected::reused(peer, Level::PeerAcked, tls),
             false => Connected::fresh(peer, Level::PeerAcked, tls),
-        })
+        };
+        Ok(connected.showing(self.certificates().and_then(Reload::good_until)))
     }
 
     fn send(&mut self, batch: &[Frame]) -> Result<Outcome, SendError> {

@@ -103,10 +103,12 @@ impl Transport for TcpTransport {
         }
         let peer = self.options.endpoint.to_string();
         if let Some(link) = &self.link {
-            return Ok(Connected::reused(peer, link.level(), link.is_tls()));
+            return Ok(Connected::reused(peer, link.level(), link.is_tls())
+                .showing(self.certificates().and_then(Reload::good_until)));
         }
         let link = self.open()?;
-        let connected = Connected::fresh(peer, link.level(), link.is_tls());
+        let connected = Connected::fresh(peer, link.level(), link.is_tls())
+            .showing(self.certificates().and_then(Reload::good_until));
         self.link = Some(link);
         Ok(connected)
     }

@@ -149,13 +149,18 @@ impl Transport for WsTransport {
         let wait = self.options.connect_timeout.min(LONGEST);
         if self.link.is_some() {
             match self.with_link(|link| link.prove_alive(wait).map(|()| (link.level(), link.is_tls()))) {
-                Ok((level, tls)) => return Ok(Connected::reused(peer, level, tls)),
+                Ok((level, tls)) => {
+                    return Ok(
+                        Connected::reused(peer, level, tls).showing(self.certificates().and_then(Reload::good_until))
+                    );
+                }
                 // Whatever was under way is sent again on the new connection.
                 Err(error) => tracing::info!(%error, "telemetry_websocket_reopened"),
             }
         }
         let link = self.open()?;
-        let connected = Connected::fresh(peer, link.level(), link.is_tls());
+        let connected = Connected::fresh(peer, link.level(), link.is_tls())
+            .showing(self.certificates().and_then(Reload::good_until));
         self.unsettled.clear();
         self.link = Some(link);
         Ok(connected)

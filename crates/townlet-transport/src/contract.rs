@@ -2,7 +2,7 @@
 
 use std::fmt;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use crate::{Figures, Frame, SendError, TransportError};
 
@@ -48,17 +48,27 @@ pub struct Connected {
     pub peer: String,
     /// True where the bytes travel under TLS.
     pub tls: bool,
+    /// Until when the certificate that we show to the peer is good; none where we
+    /// show none.
+    pub certificate_until: Option<SystemTime>,
 }
 
 impl Connected {
     /// A connection that has just been opened to `peer`.
     pub fn fresh(peer: impl Into<String>, level: Level, tls: bool) -> Self {
-        Self { fresh: true, level, peer: peer.into(), tls }
+        Self { fresh: true, level, peer: peer.into(), tls, certificate_until: None }
     }
 
     /// The connection of an earlier call, still open.
     pub fn reused(peer: impl Into<String>, level: Level, tls: bool) -> Self {
-        Self { fresh: false, level, peer: peer.into(), tls }
+        Self { fresh: false, level, peer: peer.into(), tls, certificate_until: None }
+    }
+
+    /// The same with the end of the certificate that we show to the peer.
+    #[must_use]
+    pub fn showing(mut self, certificate_until: Option<SystemTime>) -> Self {
+        self.certificate_until = certificate_until;
+        self
     }
 
     /// A sink inside this process: nothing to open, settles at [`Level::Sent`].

@@ -1,6 +1,6 @@
 //! What a worker says about itself.
 
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use townlet_transport::{Durations, ErrorKind, Level};
 
@@ -20,6 +20,8 @@ pub struct Status {
     pub peer: Option<String>,
     /// True where that connection is under TLS.
     pub tls: bool,
+    /// Until when the certificate that we show there is good; none where we show none.
+    pub certificate_until: Option<SystemTime>,
     /// The level at which that connection settles frames.
     pub level: Option<Level>,
     /// Events held: waiting and in flight.

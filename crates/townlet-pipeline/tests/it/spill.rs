@@ -157,6 +157,7 @@ fn a_spill_is_named_with_its_sinks_and_a_disk_that_takes_nothing_turns_health_re
         (1, folder.path(), &["main".to_owned()][..])
     );
     assert_eq!((&spills[0].error, spills[0].damaged_total), (&None, 0));
+    assert_eq!(telemetry.latest_transport_status().spill_error, None);
     telemetry.tick_health(1, &TickHealth::default()).unwrap();
     assert_eq!(telemetry.latest_health_status().unwrap().status, "ok");
     // The folder goes away under it.
@@ -165,6 +166,9 @@ fn a_spill_is_named_with_its_sinks_and_a_disk_that_takes_nothing_turns_health_re
     script.fail_next_connects(1 << 20, ErrorKind::Unavailable);
     emit(&telemetry, 10..40);
     eventually("the error is shown", || telemetry.spills()[0].error.is_some());
+    let status = telemetry.latest_transport_status();
+    assert!(status.spill_error.is_some_and(|why| !why.is_empty()));
+    assert_eq!(status.spill_damaged_total, Some(0));
     telemetry.tick_health(2, &TickHealth::default()).unwrap();
     assert_eq!(telemetry.latest_health_status().unwrap().status, "spill_error");
     assert_eq!(telemetry.shutdown(ms(20)).residual(), 0);

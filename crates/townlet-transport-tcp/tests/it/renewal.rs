@@ -36,9 +36,12 @@ fn a_renewed_client_certificate_is_used_by_the_next_connection_and_the_open_one_
     };
     let options = TcpOptions { security: Security::Tls(client), ..tls(&before.localhost(), &pki) };
     let mut sink = transport(options);
-    assert!(sink.connect().unwrap().fresh);
+    let connected = sink.connect().unwrap();
+    assert!(connected.fresh);
     sink.send(&frames(1..=1)).unwrap();
     assert_eq!(sink.certificates().unwrap().days_to_expiry(SystemTime::now()), Some(89));
+    let left = connected.certificate_until.unwrap().duration_since(SystemTime::now()).unwrap();
+    assert_eq!(left.as_secs() / 86_400, 89, "and the status can say so");
 
     // Certificates of another authority, which this peer would refuse.
     let renewed = Instant::now();

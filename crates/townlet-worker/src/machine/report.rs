@@ -32,6 +32,7 @@ impl Machine {
         self.status.connected = true;
         self.status.peer = Some(connection.peer.clone());
         self.status.tls = connection.tls;
+        self.status.certificate_until = connection.certificate_until;
         self.status.level = Some(connection.level);
         Ok(())
     }
