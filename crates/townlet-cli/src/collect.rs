@@ -5,7 +5,7 @@ use std::time::Duration;
 use anyhow::Context;
 use signal_hook::consts::{SIGINT, SIGTERM};
 use townlet_collector::store::{Settle, StoreOptions};
-use townlet_collector::{ACK_PROTOCOL, Collector, CollectorOptions, Security};
+use townlet_collector::{Collector, CollectorOptions, Security};
 use townlet_tls::{ServerOptions, ServerTls};
 
 use crate::args::Collect;
@@ -20,7 +20,7 @@ pub(crate) fn run(args: &Collect) -> anyhow::Result<Exit> {
         (Some(cert), Some(key)) => {
             let mut options = ServerOptions::new(cert, key);
             options.client_ca_file.clone_from(&args.client_ca);
-            options.alpn = vec![ACK_PROTOCOL.to_vec()];
+            options.alpn = townlet_collector::protocols();
             Security::Tls(ServerTls::load(&options).map_err(Failure::usage)?)
         }
         _ => Security::PlaintextOnLoopback,

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::Context;
 use townlet_collector::store::StoreOptions;
-use townlet_collector::{ACK_PROTOCOL, Collector, CollectorOptions, CollectorReport, Security};
+use townlet_collector::{Collector, CollectorOptions, CollectorReport, Security};
 use townlet_pipeline::{FinalStatement, Telemetry};
 use townlet_sim::{Host, World, WorldOptions};
 use townlet_tls::{ServerOptions, ServerTls};
@@ -31,7 +31,7 @@ pub(crate) fn run(args: &Demo) -> anyhow::Result<Exit> {
     certs::write_all(&certificates)?;
 
     let mut tls = ServerOptions::new(certificates.join("server.pem"), certificates.join("server.key"));
-    tls.alpn = vec![ACK_PROTOCOL.to_vec()];
+    tls.alpn = townlet_collector::protocols();
     let options = CollectorOptions::new("127.0.0.1:0".parse()?, Security::Tls(ServerTls::load(&tls)?));
     let collector = Collector::bind(options.with_store(StoreOptions::new(&collected)))?;
 

@@ -4,7 +4,9 @@ use std::time::SystemTime;
 
 use townlet_config::SinkConfig;
 use townlet_tls::{ClientOptions, ClientTls, Endpoint, probe};
-use townlet_transport_tcp::ACK_PROTOCOL;
+use townlet_transport_http::{self as http, HttpFactory};
+use townlet_transport_tcp::{self as tcp, TcpFactory};
+use townlet_transport_websocket::{self as websocket, WsFactory};
 
 use crate::args::Validate;
 use crate::exit::Exit;
@@ -44,33 +46,65 @@ pub(crate) fn run(args: &Validate) -> anyhow::Result<Exit> {
     Ok(exit)
 }
 
+/// Whom a sink talks to, and how: none for one that has no peer.
+struct Peer {
+    endpoint: Endpoint,
+    /// None in the open.
+    tls: Option<ClientOptions>,
+}
+
+impl Peer {
+    fn of(sink: &SinkConfig) -> anyhow::Result<Option<Self>> {
+        let settings = &sink.settings;
+        Ok(Some(match sink.transport_type.as_str() {
+            "tcp" => {
+                let options = TcpFactory::options(settings)?;
+                let alpn = options.protocols().iter().map(|protocol| protocol.to_vec()).collect();
+                let tls = match options.security {
+                    tcp::Security::Tls(client) => Some(ClientOptions { alpn, ..client }),
+                    tcp::Security::Plaintext(_) => None,
+                };
+                Self { endpoint: options.endpoint, tls }
+            }
+            "http" => {
+                let options = HttpFactory::options(settings)?;
+                let tls = match options.security {
+                    http::Security::Tls(client) => Some(client),
+                    http::Security::Plaintext(_) => None,
+                };
+                Self { endpoint: options.target.endpoint().clone(), tls }
+            }
+            "websocket" => {
+                let options = WsFactory::options(settings)?;
+                let tls = match options.security {
+                    websocket::Security::Tls(client) => Some(client),
+                    websocket::Security::Plaintext(_) => None,
+                };
+                Self { endpoint: options.url.endpoint().clone(), tls }
+            }
+            _ => return Ok(None),
+        }))
+    }
+}
+
 /// Performs the handshake that this sink would, and prints what it found.
 fn connect(sink: &SinkConfig) -> anyhow::Result<bool> {
     let block = sink.block();
-    let settings = &sink.settings;
-    if sink.transport_type != "tcp" {
-        say!("{block}: type {} is not connected to here", sink.transport_type)?;
+    let Some(Peer { endpoint, tls }) = Peer::of(sink)? else {
+        say!("{block}: type {} has no peer to connect to", sink.transport_type)?;
         return Ok(true);
-    }
-    let endpoint = Endpoint::parse(settings.endpoint.as_deref().unwrap_or_default())?;
-    if !settings.enable_tls {
-        let deadline = std::time::Instant::now() + settings.connect_timeout;
-        let reached = townlet_tls::dial(&endpoint, deadline);
+    };
+    let timeout = sink.settings.connect_timeout;
+    let Some(options) = tls else {
+        let reached = townlet_tls::dial(&endpoint, std::time::Instant::now() + timeout);
         match &reached {
             Ok(_) => say!("{block}: {endpoint} answers, in plaintext")?,
             Err(error) => say!("{block}: {endpoint}: {error}")?,
         }
         return Ok(reached.is_ok());
-    }
-    let options = ClientOptions {
-        ca_file: settings.ca_file.clone(),
-        cert_file: settings.cert_file.clone(),
-        key_file: settings.key_file.clone(),
-        verify_hostname: settings.verify_hostname,
-        alpn: if settings.acks { vec![ACK_PROTOCOL.to_vec()] } else { Vec::new() },
     };
     let client = ClientTls::load(&options)?;
-    let report = match probe(&endpoint, &client, settings.connect_timeout, SystemTime::now()) {
+    let report = match probe(&endpoint, &client, timeout, SystemTime::now()) {
         Ok(report) => report,
         Err(error) => {
             say!("{block}: {endpoint}: {error}")?;

@@ -148,7 +148,15 @@ fn transport(sink: &SinkConfig) -> Map {
         }
     }
     if kind.reads("compression") {
-        request(&mut map, settings);
+        let name = match settings.compression {
+            Compression::Gzip => "gzip",
+            Compression::Deflate => "deflate",
+            _ => "none",
+        };
+        map.text("compression", name);
+    }
+    if kind.reads("format") {
+        map.text("format", if settings.format == Format::Json { "json" } else { "ndjson" });
     }
     if kind.reads("auth") {
         auth(&mut map, settings);
@@ -194,11 +202,6 @@ fn transport(sink: &SinkConfig) -> Map {
     }
     map.put("retry", retry).put("buffer", buffer.done());
     map
-}
-
-fn request(map: &mut Map, settings: &Settings) {
-    map.text("compression", if settings.compression == Compression::Gzip { "gzip" } else { "none" });
-    map.text("format", if settings.format == Format::Json { "json" } else { "ndjson" });
 }
 
 fn auth(map: &mut Map, settings: &Settings) {

@@ -72,6 +72,7 @@
 //! # Ok::<(), townlet_config::Diagnostics>(())
 //! ```
 
+mod abilities;
 mod auth;
 mod block;
 mod cadence;

@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use townlet_transport::{Fsync, Level, Settings};
 
+use crate::abilities;
 use crate::block::Block;
-use crate::config::Backpressure;
 use crate::context::Context;
 use crate::correct::Fix;
 use crate::diagnostic::{Code, quote};
@@ -51,7 +51,8 @@ impl Type {
             key if publishing::has(key) => &[Self::Prometheus],
             "fsync" | "rotate_bytes" | "rotate_seconds" | "keep_files" => &[Self::File],
             "enable_tls" => &[Self::Tcp],
-            "compression" | "format" => &[Self::Http],
+            "format" => &[Self::Http],
+            "compression" => &[Self::Tcp, Self::Http],
             "auth" => &[Self::Http, Self::Websocket],
             "acks" => &[Self::Tcp, Self::Websocket],
             _ => &[Self::Tcp, Self::Http, Self::Websocket],
@@ -103,8 +104,7 @@ pub(crate) fn apply(ctx: &mut Context<'_>, block: &Block<'_>, kind: Type, type_n
     }
     settings.acks = raw.acks.as_ref().is_none_or(|given| given.value);
     settings.settle_at = raw.settle_at.as_ref().map_or(Level::Sent, |given| given.value);
-    rules.settle_at(&settings);
-    rules.backpressure();
+    abilities::check(ctx, block, kind, type_name, raw, &settings);
     settings
 }
 
@@ -402,40 +402,5 @@ impl Rules<'_, '_> {
             let message = format!("{key} has no effect: there is no certificate to check");
             self.ctx.warn(Code::NoEffect, &given.place, &key, message);
         }
-    }
-
-    /// A level that the transport can never reach would leave every frame unsettled.
-    fn settle_at(&mut self, settings: &Settings) {
-        let Some(given) = &self.raw.settle_at else { return };
-        let help = match (self.kind, given.value) {
-            (_, Level::Sent) | (Type::Other, _) | (Type::Http, Level::PeerAcked) => return,
-            (Type::File, Level::Durable) if settings.fsync == Fsync::EachBatch => return,
-            (Type::File, Level::Durable) => "set 'fsync: each_batch'",
-            (Type::Tcp, Level::PeerAcked) if settings.enable_tls && settings.acks => return,
-            (Type::Tcp, Level::PeerAcked) => "acknowledgements need TLS and 'acks: true'",
-            (Type::Websocket, _) if settings.acks => return,
-            (Type::Websocket, _) => "acknowledgements need 'acks: true'",
-            (Type::Tcp | Type::Http, _) => "use 'peer_acked' or 'sent'",
-            _ => "use 'sent'",
-        };
-        let key = self.block.key("settle_at");
-        let message = format!("{key}: type '{}' cannot settle as '{}' here", self.type_name, given.value);
-        self.ctx.error(Code::Conflict, &given.place, &key, message).help(help);
-    }
-
-    /// A second lane needs a second connection, which these types cannot have.
-    fn backpressure(&mut self) {
-        let Some(given) = &self.raw.backpressure else { return };
-        if given.value != Backpressure::FanOut || !matches!(self.kind, Type::Stdout | Type::File | Type::Prometheus) {
-            return;
-        }
-        let worker = if self.block.path() == "telemetry.transport" { "telemetry.worker" } else { "" };
-        let key = match worker {
-            "" => self.block.key("worker.backpressure"),
-            worker => format!("{worker}.backpressure"),
-        };
-        let message =
-            format!("{key}: 'fan_out' needs a second connection, which type '{}' cannot have", self.type_name);
-        self.ctx.error(Code::NotForType, &given.place, &key, message).help("use 'drop_oldest' or 'block'");
     }
 }

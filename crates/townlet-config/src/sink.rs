@@ -175,7 +175,7 @@ fn read_transport(ctx: &mut Context<'_>, block: &mut Block<'_>, worker: &mut Blo
             ctx,
             "compression",
             "none",
-            &[("none", Compression::None), ("gzip", Compression::Gzip)],
+            &[("none", Compression::None), ("gzip", Compression::Gzip), ("deflate", Compression::Deflate)],
         ),
         format: block.opt_choice(ctx, "format", "ndjson", &[("ndjson", Format::Ndjson), ("json", Format::Json)]),
         auth: auth::read(ctx, block),

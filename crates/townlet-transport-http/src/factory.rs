@@ -1,7 +1,7 @@
 //! Building the transport from configuration.
 
 use townlet_tls::{ClientOptions, PlaintextFlags};
-use townlet_transport::{ErrorKind, Factory, Settings, Transport, TransportError};
+use townlet_transport::{Compression, ErrorKind, Factory, Settings, Transport, TransportError};
 
 use crate::{HttpOptions, HttpTransport, Security, Target};
 
@@ -21,6 +21,10 @@ impl HttpFactory {
             TransportError::new(ErrorKind::Misconfigured, message)
         })?;
         let target = Target::parse(text)?;
+        if settings.compression == Compression::Deflate {
+            let message = "telemetry.transport.compression of type 'http' is none or gzip: a request stands by itself";
+            return Err(TransportError::new(ErrorKind::Misconfigured, message));
+        }
         let options = if target.is_secure() {
             let client = ClientOptions {
                 ca_file: settings.ca_file.clone(),

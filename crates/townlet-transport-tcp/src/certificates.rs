@@ -4,7 +4,6 @@ use std::time::SystemTime;
 
 use townlet_tls::{ClientTls, Reload, TlsError};
 
-use crate::acks::ACK_PROTOCOL;
 use crate::{Security, TcpOptions};
 
 /// What the next handshake uses.
@@ -19,7 +18,7 @@ impl Certificates {
     pub(crate) fn load(options: &TcpOptions) -> Result<Option<Self>, TlsError> {
         let Security::Tls(client) = &options.security else { return Ok(None) };
         let mut client = client.clone();
-        client.alpn = if options.acks { vec![ACK_PROTOCOL.to_vec()] } else { Vec::new() };
+        client.alpn = options.protocols().iter().map(|protocol| protocol.to_vec()).collect();
         let reload = Reload::client(ClientTls::load(&client)?);
         Ok(Some(Self { reload, doubted: false }))
     }

@@ -1,7 +1,7 @@
 //! Building the transport from configuration.
 
 use townlet_tls::{ClientOptions, Endpoint, Plaintext, PlaintextFlags};
-use townlet_transport::{ErrorKind, Factory, Settings, Transport, TransportError};
+use townlet_transport::{Compression, ErrorKind, Factory, Settings, Transport, TransportError};
 
 use crate::{Security, TcpOptions, TcpTransport};
 
@@ -37,7 +37,18 @@ impl TcpFactory {
                 .map_err(|refused| wrong(format!("telemetry.transport.enable_tls is false: {refused}")))?;
             Security::Plaintext(leave)
         };
+        let deflate = match settings.compression {
+            Compression::None => false,
+            Compression::Deflate if settings.enable_tls && settings.acks => true,
+            Compression::Deflate => {
+                let what =
+                    "telemetry.transport.compression: both sides agree on it under TLS with acks, and one is off";
+                return Err(wrong(what.into()));
+            }
+            _ => return Err(wrong("telemetry.transport.compression of type 'tcp' is none or deflate".into())),
+        };
         Ok(TcpOptions {
+            deflate,
             connect_timeout: settings.connect_timeout,
             send_timeout: settings.send_timeout,
             acks: settings.acks,

@@ -14,6 +14,14 @@
 //! that knows no ALPN (rsyslog, Vector, Fluent Bit, `socat`) gets plain lines,
 //! and frames settle as `sent`. Over plaintext there are no acknowledgements.
 //!
+//! # Compression
+//! Where it is asked for, the transport offers `townlet-ack-deflate/1` first: lines
+//! then travel as one zlib stream (RFC 1950), flushed after each batch, so that a
+//! batch is as readable as without. A peer that does not know it gets plain lines.
+//! It needs TLS and acknowledgements, since both sides agree on it by ALPN. The
+//! length of what is encrypted then depends on its content: where an attacker can
+//! both put text into a stream and watch the network, leave it off.
+//!
 //! # Guarantees
 //! - Building a transport reads certificate files and touches no network.
 //! - `connect` takes at most the connect timeout for name resolution, connect
@@ -64,6 +72,7 @@
 
 mod acks;
 mod certificates;
+mod deflate;
 mod factory;
 mod failure;
 mod link;
@@ -71,6 +80,7 @@ mod options;
 mod transport;
 
 pub use acks::ACK_PROTOCOL;
+pub use deflate::{ACK_DEFLATE_PROTOCOL, DEFLATE_LEVEL};
 pub use factory::TcpFactory;
 pub use options::{Security, TcpOptions};
 pub use transport::TcpTransport;

@@ -8,6 +8,7 @@ use townlet_tls::{ClientStream, Endpoint, classify};
 use townlet_transport::{ErrorKind, Level, TransportError};
 
 use crate::acks::{ACK_PROTOCOL, Acks};
+use crate::deflate::{ACK_DEFLATE_PROTOCOL, Deflater};
 use crate::failure::logged;
 
 /// What TLS encrypts at a time: four full records.
@@ -20,6 +21,8 @@ pub(crate) struct Link {
     stream: Stream,
     /// Present where the peer acknowledges.
     acks: Option<Acks>,
+    /// Present where lines travel compressed.
+    deflater: Option<Box<Deflater>>,
     /// Why the connection ended, where acknowledgements came first.
     late: Option<TransportError>,
 }
@@ -31,12 +34,14 @@ enum Stream {
 
 impl Link {
     pub(crate) fn plain(endpoint: Endpoint, socket: TcpStream) -> Self {
-        Self { endpoint, stream: Stream::Plain(socket), acks: None, late: None }
+        Self { endpoint, stream: Stream::Plain(socket), acks: None, deflater: None, late: None }
     }
 
     pub(crate) fn tls(endpoint: Endpoint, stream: ClientStream) -> Self {
-        let acks = (stream.conn.alpn_protocol() == Some(ACK_PROTOCOL)).then(Acks::default);
-        Self { endpoint, stream: Stream::Tls(Box::new(stream)), acks, late: None }
+        let agreed = stream.conn.alpn_protocol();
+        let deflater = (agreed == Some(ACK_DEFLATE_PROTOCOL)).then(|| Box::new(Deflater::new()));
+        let acks = (agreed == Some(ACK_PROTOCOL) || deflater.is_some()).then(Acks::default);
+        Self { endpoint, stream: Stream::Tls(Box::new(stream)), acks, deflater, late: None }
     }
 
     pub(crate) fn level(&self) -> Level {
@@ -55,22 +60,34 @@ impl Link {
         self.acks.is_some()
     }
 
-    /// Writes all of `bytes` before `deadline`.
+    /// Writes all of `bytes` before `deadline`; where lines travel compressed, some of
+    /// them only with [`flush`](Self::flush).
     pub(crate) fn write(&mut self, bytes: &[u8], deadline: Instant) -> Result<(), TransportError> {
-        let result = match &mut self.stream {
-            Stream::Plain(socket) => write_plain(socket, bytes, deadline),
-            Stream::Tls(stream) => write_tls(stream, bytes, deadline),
+        let stream = &mut self.stream;
+        let result = match &mut self.deflater {
+            Some(deflater) => deflater.put(bytes, |bytes| stream.write(bytes, deadline)),
+            None => stream.write(bytes, deadline),
         };
-        let Err(error) = result else { return Ok(()) };
+        result.map_err(|error| self.not_taken(error))
+    }
+
+    /// Writes what compression still holds back of a batch.
+    pub(crate) fn flush(&mut self, deadline: Instant) -> Result<(), TransportError> {
+        let stream = &mut self.stream;
+        let Some(deflater) = &mut self.deflater else { return Ok(()) };
+        deflater.flush(|bytes| stream.write(bytes, deadline)).map_err(|error| self.not_taken(error))
+    }
+
+    fn not_taken(&mut self, error: io::Error) -> TransportError {
         if matches!(error.kind(), Io::TimedOut | Io::WouldBlock) {
             let message =
                 format!("{} did not take a batch within the send timeout: it is slow or stuck", self.endpoint);
-            return Err(TransportError::with_source(ErrorKind::Timeout, message, error));
+            return TransportError::with_source(ErrorKind::Timeout, message, error);
         }
         // A peer that refuses us says why before it resets the connection.
         match self.hear() {
-            Err(said) if said.kind() == ErrorKind::Tls => Err(said),
-            _ => Err(self.broken("sending to", error)),
+            Err(said) if said.kind() == ErrorKind::Tls => said,
+            _ => self.broken("sending to", error),
         }
     }
 
@@ -190,6 +207,15 @@ impl Link {
 
     fn broken(&self, doing: &str, error: io::Error) -> TransportError {
         TransportError::from_io(format_args!("{doing} {}", self.endpoint), error)
+    }
+}
+
+impl Stream {
+    fn write(&mut self, bytes: &[u8], deadline: Instant) -> io::Result<()> {
+        match self {
+            Self::Plain(socket) => write_plain(socket, bytes, deadline),
+            Self::Tls(stream) => write_tls(stream, bytes, deadline),
+        }
     }
 }
 

@@ -4,6 +4,9 @@ use std::time::Duration;
 
 use townlet_tls::{ClientOptions, Endpoint, Plaintext};
 
+use crate::acks::ACK_PROTOCOL;
+use crate::deflate::ACK_DEFLATE_PROTOCOL;
+
 /// Whether bytes are encrypted on the way.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Security {
@@ -26,6 +29,8 @@ pub struct TcpOptions {
     pub send_timeout: Duration,
     /// Whether to offer acknowledgements. Without effect over plaintext.
     pub acks: bool,
+    /// Whether to offer compression. Without effect over plaintext and without `acks`.
+    pub deflate: bool,
 }
 
 impl TcpOptions {
@@ -38,6 +43,16 @@ impl TcpOptions {
             connect_timeout: Duration::from_secs(5),
             send_timeout: Duration::from_secs(1),
             acks: true,
+            deflate: false,
+        }
+    }
+
+    /// What is offered by ALPN, the preferred first.
+    pub fn protocols(&self) -> &'static [&'static [u8]] {
+        match (self.acks, self.deflate) {
+            (true, true) => &[ACK_DEFLATE_PROTOCOL, ACK_PROTOCOL],
+            (true, false) => &[ACK_PROTOCOL],
+            (false, _) => &[],
         }
     }
 

@@ -92,7 +92,10 @@ impl TcpTransport {
                 buffer.extend_from_slice(piece);
             }
         }
-        if buffer.is_empty() { Ok(()) } else { link.write(buffer, deadline) }
+        if !buffer.is_empty() {
+            link.write(buffer, deadline)?;
+        }
+        link.flush(deadline)
     }
 }
 

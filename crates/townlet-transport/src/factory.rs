@@ -46,7 +46,7 @@ pub struct Settings {
     pub rotate_after: Option<Duration>,
     /// `keep_files`: rotated files to keep; absent keeps all.
     pub keep_files: Option<usize>,
-    /// `compression`: of request bodies, or of files once they are rotated.
+    /// `compression`: of request bodies, or of a connection.
     pub compression: Compression,
     /// `format`: how frames are put into a request.
     pub format: Format,
@@ -86,8 +86,10 @@ pub enum Compression {
     /// Not at all.
     #[default]
     None,
-    /// RFC 1952.
+    /// Each request by itself (RFC 1952).
     Gzip,
+    /// A connection as one stream, flushed after each batch (RFC 1950).
+    Deflate,
 }
 
 /// What stands in the body of one request.

@@ -36,7 +36,7 @@ const FOUNDATION: &[(&str, &[&str])] = &[
     ("tungstenite", &["townlet-transport-websocket"]),
     ("rustls", &["townlet-tls", "townlet-transport-tcp", "townlet-transport-http", "townlet-testkit"]),
     ("reqwest", &["townlet-transport-http"]),
-    ("flate2", &["townlet-transport-http"]),
+    ("flate2", &["townlet-transport-http", "townlet-transport-tcp"]),
     ("httpdate", &["townlet-transport-http"]),
     ("zeroize", &["townlet-transport-http"]),
     ("prometheus", &["townlet-transport-prometheus"]),

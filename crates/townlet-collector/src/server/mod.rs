@@ -4,6 +4,7 @@ mod certificates;
 mod connection;
 mod directory;
 mod foreign;
+mod inflate;
 mod intake;
 mod options;
 mod rejected;

@@ -7,13 +7,16 @@ use std::time::{Duration, Instant};
 use rustls::ServerConnection;
 use townlet_tls::{ServerTls, TlsError};
 
-use crate::ACK_PROTOCOL;
+use super::inflate::Inflating;
 use crate::lines::CHUNK;
+use crate::{ACK_DEFLATE_PROTOCOL, ACK_PROTOCOL};
 
 /// An accepted connection.
 pub(super) enum Wire {
     Plain(TcpStream),
     Tls(Box<TlsWire>),
+    /// Under TLS and compressed.
+    Deflated(Box<Inflating<TlsWire>>),
 }
 
 /// A TLS session over a socket that is read in large pieces: rustls itself asks
@@ -59,16 +62,24 @@ impl Wire {
         let stream = tls.handshake(socket, &peer.to_string(), deadline)?;
         let (session, socket) = stream.into_parts();
         let buf = vec![0; CHUNK].into_boxed_slice();
-        Ok(Self::Tls(Box::new(TlsWire { session, socket: Ahead { socket, buf, start: 0, end: 0 }, postponed: None })))
+        let wire = TlsWire { session, socket: Ahead { socket, buf, start: 0, end: 0 }, postponed: None };
+        Ok(match wire.session.alpn_protocol() == Some(ACK_DEFLATE_PROTOCOL) {
+            true => Self::Deflated(Box::new(Inflating::new(wire))),
+            false => Self::Tls(Box::new(wire)),
+        })
     }
 
     /// True where the client asked for acknowledgements and got them.
     pub(super) fn wants_acks(&self) -> bool {
-        matches!(self, Self::Tls(wire) if wire.session.alpn_protocol() == Some(ACK_PROTOCOL))
+        match self {
+            Self::Plain(_) => false,
+            Self::Tls(wire) => wire.session.alpn_protocol() == Some(ACK_PROTOCOL),
+            Self::Deflated(_) => true,
+        }
     }
 
     pub(super) fn is_tls(&self) -> bool {
-        matches!(self, Self::Tls(_))
+        !matches!(self, Self::Plain(_))
     }
 
     /// How long the next reads and writes may take.
@@ -76,6 +87,7 @@ impl Wire {
         match self {
             Self::Plain(socket) => set_timeouts(socket, read, write),
             Self::Tls(wire) => wire.set_timeouts(read, write),
+            Self::Deflated(wire) => wire.source().set_timeouts(read, write),
         }
     }
 
@@ -83,10 +95,8 @@ impl Wire {
     pub(super) fn send(&mut self, bytes: &[u8]) -> io::Result<()> {
         match self {
             Self::Plain(socket) => socket.write_all(bytes),
-            Self::Tls(wire) => {
-                wire.session.writer().write_all(bytes)?;
-                wire.write_out()
-            }
+            Self::Tls(wire) => wire.send(bytes),
+            Self::Deflated(wire) => wire.source_mut().send(bytes),
         }
     }
 
@@ -96,11 +106,8 @@ impl Wire {
             Self::Plain(socket) => {
                 let _ = socket.shutdown(std::net::Shutdown::Write);
             }
-            Self::Tls(wire) => {
-                wire.session.send_close_notify();
-                let _ = wire.write_out();
-                let _ = wire.socket.socket.shutdown(std::net::Shutdown::Write);
-            }
+            Self::Tls(wire) => wire.close(),
+            Self::Deflated(wire) => wire.source_mut().close(),
         }
     }
 }
@@ -112,11 +119,12 @@ impl Read for Wire {
         match self {
             Self::Plain(socket) => socket.read(out),
             Self::Tls(wire) => wire.read(out),
+            Self::Deflated(wire) => wire.read(out),
         }
     }
 }
 
-impl TlsWire {
+impl Read for TlsWire {
     fn read(&mut self, out: &mut [u8]) -> io::Result<usize> {
         if let Some(error) = self.postponed.take() {
             return Err(error);
@@ -145,13 +153,26 @@ impl TlsWire {
         }
         Ok(filled)
     }
+}
 
+impl TlsWire {
     /// Brings more bytes to the session. At the end of the bytes `read_tls` takes
     /// in 0, and after that the session's reader says how it ended.
     fn receive(&mut self) -> io::Result<()> {
         self.session.read_tls(&mut self.socket)?;
         self.process()?;
         self.write_out()
+    }
+
+    fn send(&mut self, bytes: &[u8]) -> io::Result<()> {
+        self.session.writer().write_all(bytes)?;
+        self.write_out()
+    }
+
+    fn close(&mut self) {
+        self.session.send_close_notify();
+        let _ = self.write_out();
+        let _ = self.socket.socket.shutdown(std::net::Shutdown::Write);
     }
 
     fn process(&mut self) -> io::Result<()> {

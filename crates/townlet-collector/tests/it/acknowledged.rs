@@ -44,14 +44,14 @@ fn default_worker(address: SocketAddr, pki: &Pki) -> Worker {
     worker(address, pki, |_| {})
 }
 
-fn offer(worker: &Worker, seqs: impl IntoIterator<Item = u64>) {
+pub(crate) fn offer(worker: &Worker, seqs: impl IntoIterator<Item = u64>) {
     for seq in seqs {
         assert_eq!(worker.offer(event(STREAM, seq)), Offer::Accepted);
     }
 }
 
 /// Waits until the worker has so many lines acknowledged.
-fn delivered(worker: &Worker, count: u64) -> Statement {
+pub(crate) fn delivered(worker: &Worker, count: u64) -> Statement {
     let deadline = Instant::now() + PATIENCE;
     loop {
         let statement = worker.statement();

@@ -5,6 +5,7 @@
 mod acknowledged;
 mod acks;
 mod bad_input;
+mod compressed;
 mod drift;
 mod gaps;
 mod inspect_files;

@@ -25,6 +25,8 @@ struct State {
     swallow_replies: bool,
     /// Bytes that still pass to the collector; none is no limit.
     budget: Option<usize>,
+    /// Bytes that came for the collector.
+    passed_up: u64,
     open: Vec<TcpStream>,
     stop: bool,
 }
@@ -35,7 +37,8 @@ impl Relay {
         let listener = TcpListener::bind(anywhere()).unwrap();
         let address = listener.local_addr().unwrap();
         let targets = targets.iter().copied().collect();
-        let state = State { targets, swallow_replies: false, budget: None, open: Vec::new(), stop: false };
+        let state =
+            State { targets, swallow_replies: false, budget: None, passed_up: 0, open: Vec::new(), stop: false };
         let shared = Arc::new(Shared { state: Mutex::new(state), changed: Condvar::new() });
         let accepting = Arc::clone(&shared);
         spawn(move || {
@@ -61,6 +64,11 @@ impl Relay {
     /// So many bytes still reach the collector, then the network stands still.
     pub(crate) fn stall_after(&self, bytes: usize) {
         self.shared.lock().budget = Some(bytes);
+    }
+
+    /// Bytes that went to the collector, so far.
+    pub(crate) fn passed_up(&self) -> u64 {
+        self.shared.lock().passed_up
     }
 
     /// Waits until the last byte that may pass has passed.
@@ -139,9 +147,12 @@ impl Shared {
                 }
                 bytes = &bytes[now..];
                 let mut state = self.lock();
-                if upwards && let Some(left) = &mut state.budget {
-                    *left = left.saturating_sub(now);
-                    self.changed.notify_all();
+                if upwards {
+                    state.passed_up += now as u64;
+                    if let Some(left) = &mut state.budget {
+                        *left = left.saturating_sub(now);
+                        self.changed.notify_all();
+                    }
                 }
             }
         }

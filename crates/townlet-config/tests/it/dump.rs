@@ -62,6 +62,7 @@ prop_compose! {
             "type: tcp, endpoint: '[2001:db8::1]:1', acks: false, ca_file: @, cert_file: c.pem, key_file: k.pem",
             "type: tcp, endpoint: '[::1]:9', allow_plaintext: true, dev_allow_plaintext: true",
             "type: http, endpoint: 'HTTPS://c.example/in?x=#y'",
+            "type: tcp, endpoint: 'c:9', compression: deflate",
             "type: http, endpoint: 'https://c', compression: gzip, format: json, auth: {user: ann, password_file: @}",
             "type: http, endpoint: 'http://[::1]', allow_plaintext: true, dev_allow_plaintext: true, auth: {bearer_env: T}",
             "type: websocket, websocket_url: 'wss://c.example', verify_hostname: false, auth: {bearer_env: TOKEN_OF_TOWN}",

@@ -1,7 +1,7 @@
 //! What the transport's keys mean together.
 
 use townlet_config::{Loader, SinkConfig, load_str};
-use townlet_transport::{Auth, Level, SecretSource};
+use townlet_transport::{Auth, Compression, Level, SecretSource};
 
 use crate::support::{Registered, accept, diagnose, findings, lines, only_error, transport};
 
@@ -91,6 +91,7 @@ fn each_type_refuses_the_keys_of_the_others() {
                 "allow_plaintext",
                 "dev_allow_plaintext",
                 "acks",
+                "compression",
             ],
         ),
     ] {
@@ -442,4 +443,19 @@ fn relative_paths_start_at_the_folder_of_the_file() {
     let sink = Loader::new().home("/homes/ada").load_str("t", &home).unwrap().config.sinks.remove(0);
     assert_eq!(sink.settings.file_path.unwrap(), std::path::Path::new("/homes/ada/x.jsonl"));
     assert_eq!(lines(&load_str("t", &home).unwrap_err()), ["error file telemetry.transport.file_path 1:37"]);
+}
+
+#[test]
+fn compression_is_of_the_kind_that_the_type_can_do() {
+    for (keys, help) in [
+        ("type: tcp, endpoint: 'c:9', compression: gzip", "use 'deflate', or 'none'"),
+        ("type: tcp, endpoint: 'c:9', acks: false, compression: deflate", "under TLS with 'acks: true'"),
+        ("type: http, endpoint: 'https://c', compression: deflate", "use 'gzip', or 'none'"),
+    ] {
+        let (error, shown) = only_error(&transport(keys));
+        assert_eq!(error, "conflict telemetry.transport.compression", "{keys}");
+        assert!(shown.contains(help), "{shown}");
+    }
+    let settings = main_of(&transport("type: tcp, endpoint: 'c:9', compression: deflate")).settings;
+    assert_eq!(settings.compression, Compression::Deflate);
 }

@@ -5,6 +5,7 @@ use std::io::Write;
 use anyhow::{Context, ensure};
 use flate2::{Compression, write::ZlibEncoder};
 use townlet_state::{Cadence, measure as render};
+use townlet_transport_tcp::DEFLATE_LEVEL;
 
 use super::{Finding, Run};
 
@@ -15,7 +16,7 @@ const RECORDED: &[u8] = include_bytes!("../../../../samples/predecessor/telemetr
 pub(super) fn measure(_: &Run) -> anyhow::Result<Finding> {
     let rendered = render(RECORDED, Cadence::default()).context("reading the recorded stream")?;
     ensure!(rendered.lines.len() == 120, "the recorded stream has {} ticks, not 120", rendered.lines.len());
-    let mut encoder = ZlibEncoder::new(Vec::new(), Compression::new(8));
+    let mut encoder = ZlibEncoder::new(Vec::new(), Compression::new(DEFLATE_LEVEL));
     for line in &rendered.lines {
         encoder.write_all(line)?;
         // A peer must be able to read each tick as it comes.
