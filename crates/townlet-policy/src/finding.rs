@@ -112,6 +112,32 @@ codes! {
     TwoSided = "two_sided",
     /// Limits in `%` and in `pp` of the same baseline.
     MixedUnits = "mixed_units",
+    /// A limit on the side where the metric gets better.
+    WrongSide = "wrong_side",
+    /// One sample is enough to undo a release.
+    OneSample = "one_sample",
+    /// A moment of silence passes for absence.
+    AbsentAtOnce = "absent_at_once",
+    /// Data that ends makes the rule good, and nobody notices.
+    GapUnnoticed = "gap_unnoticed",
+    /// Not accepted, and nothing happens.
+    ActionGap = "action_gap",
+    /// The rule cannot come to fire while somebody watches.
+    Unreachable = "unreachable",
+    /// A rule about a metric that nobody measures.
+    NoSource = "no_source",
+    /// A baseline with samples from after the change.
+    ContaminatedBaseline = "contaminated_baseline",
+    /// A step of the change that no step of the rollback takes back.
+    MissingRollback = "missing_rollback",
+    /// A step of the rollback that can fail without anybody noticing.
+    UncheckedRollback = "unchecked_rollback",
+    /// A rollback that cannot be shown in the time it has.
+    SlowRollback = "slow_rollback",
+    /// Recovery is read from what the rollback switches off.
+    SwitchedOff = "switched_off",
+    /// What decides stands outside the rules.
+    SecondSource = "second_source",
 }
 
 impl fmt::Display for Code {

@@ -23,3 +23,18 @@ pub enum Worse {
     /// Both are bad: it belongs in a band.
     Both,
 }
+
+impl Worse {
+    /// All of them.
+    pub const ALL: [Self; 3] = [Self::Up, Self::Down, Self::Both];
+
+    /// The word in a policy.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Up => "up",
+            Self::Down => "down",
+            Self::Both => "both",
+        }
+    }
+}

@@ -31,6 +31,7 @@ mod print;
 
 pub use lexer::{ErrorKind, ExpressionError};
 pub use parser::{Expression, parse};
+pub(crate) use print::limit;
 pub use print::{condition, rule};
 
 /// Words of the grammar, which no metric may be called.

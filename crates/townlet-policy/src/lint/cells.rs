@@ -3,6 +3,8 @@
 use std::time::Duration;
 
 use crate::evaluate::{GapMode, Settings};
+use crate::expression::limit;
+use crate::metric::Metric;
 use crate::rule::{Basis, Check, Condition, Limit, MetricId, Op, Test};
 use crate::truth::Truth;
 
@@ -52,6 +54,16 @@ impl Worlds {
         let mut metrics: Vec<MetricId> = asked.iter().flat_map(|one| one.bad.metrics()).collect();
         metrics.sort_unstable();
         metrics.dedup();
+        self.each_of(metrics, asked, |truths, _| tell(truths))
+    }
+
+    /// The same for the cases of these metrics alone, nothing being known of the others. Hands over the case as well.
+    pub(super) fn each_of(
+        &mut self,
+        metrics: Vec<MetricId>,
+        asked: &[Asked<'_>],
+        mut tell: impl FnMut(&[Truth], World<'_>) -> bool,
+    ) -> bool {
         let mut axes: Vec<(MetricId, Vec<Cell>)> = Vec::with_capacity(metrics.len());
         let mut count = 2_usize;
         for metric in metrics {
@@ -79,11 +91,46 @@ impl Worlds {
                 Case { world: &world, watched, mode: self.settings.gap, max_gap: millis(one.max_gap) }.truth(one.bad)
             };
             let truths: Vec<Truth> = asked.iter().map(case).collect();
-            if !tell(&truths) {
+            if !tell(&truths, World(&world)) {
                 break;
             }
         }
         true
+    }
+
+    /// What a condition says when a metric has ended long ago, nothing being known of the others.
+    pub(super) fn ended(&self, metric: MetricId, asked: &Asked<'_>) -> Truth {
+        let cell = Cell { age: f64::MAX, content: Content::Ended, relative: None, difference: None };
+        let (mode, max_gap) = (self.settings.gap, millis(asked.max_gap));
+        Case { world: &[(metric, cell)], watched: true, mode, max_gap }.truth(asked.bad)
+    }
+}
+
+/// One case of some metrics.
+#[derive(Clone, Copy)]
+pub(super) struct World<'a>(&'a [(MetricId, Cell)]);
+
+impl World<'_> {
+    /// Whether a value in it is not a number, as a quotient of nothing is. To Prometheus that is not bad.
+    pub(super) fn has_nan(self) -> bool {
+        self.0.iter().any(|(_, cell)| matches!(cell.content, Content::Value(value) if value.is_nan()))
+    }
+
+    /// It in words: `p95 at +5.5%`.
+    pub(super) fn describe(self, metrics: &[Metric]) -> String {
+        let each = self.0.iter().filter_map(|(id, cell)| {
+            let metric = metrics.get(id.0)?;
+            let limit = |value, basis| limit(Limit { value, basis, two_sided: false }, &metric.unit);
+            let change = cell.relative.map(|value| limit(value, Basis::Relative));
+            let change = change.or_else(|| cell.difference.map(|value| limit(value, Basis::Difference)));
+            let text = match (cell.content, change) {
+                (Content::Value(_), Some(change)) => format!("at {change}"),
+                (Content::Value(value), None) => format!("at {}", limit(value, Basis::Value)),
+                (Content::Ended | Content::Thin, _) => "without data".to_owned(),
+            };
+            Some(format!("{} {text}", metric.name))
+        });
+        each.collect::<Vec<_>>().join(", ")
     }
 }
 
