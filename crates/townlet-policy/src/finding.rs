@@ -96,6 +96,8 @@ codes! {
     Expression = "expression",
     /// A rule names a metric that the policy does not declare.
     UnknownMetric = "unknown_metric",
+    /// A test names a rule that the policy does not have.
+    UnknownRule = "unknown_rule",
     /// A limit whose unit is not that of the metric.
     Unit = "unit",
     /// No value makes the rule bad.
@@ -138,6 +140,10 @@ codes! {
     SwitchedOff = "switched_off",
     /// What decides stands outside the rules.
     SecondSource = "second_source",
+    /// A test of the policy expects something else.
+    TestFailed = "test_failed",
+    /// A change of the policy that its tests do not notice.
+    Survivor = "survivor",
 }
 
 impl fmt::Display for Code {

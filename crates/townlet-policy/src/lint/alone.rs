@@ -3,7 +3,7 @@
 use super::Lint;
 use crate::finding::{Code, Place};
 use crate::metric::Worse;
-use crate::rule::{Action, Check, Condition, Form, Op, Rule, Test};
+use crate::rule::{Action, Basis, Check, Condition, Form, Op, Rule, Test};
 use crate::time::shorten;
 use crate::truth::Truth;
 use crate::unit::Unit;
@@ -63,7 +63,7 @@ impl Lint<'_> {
             return;
         };
         let mut bad_at = Vec::new();
-        sides_of(&rule.bad(), true, &mut bad_at);
+        sides_of(&rule.bad(), true, &metric.unit, &mut bad_at);
         if !bad_at.is_empty() && bad_at.iter().all(|side| *side != metric.worse) {
             let (way, other) = if metric.worse == Worse::Up { ("up", "low") } else { ("down", "high") };
             let message =
@@ -113,21 +113,32 @@ impl Lint<'_> {
 }
 
 /// On which sides of its limits a condition holds. `positive` is whether it stands under an even number of `not`.
-fn sides_of(condition: &Condition, positive: bool, sides: &mut Vec<Worse>) {
+fn sides_of(condition: &Condition, positive: bool, unit: &Unit, sides: &mut Vec<Worse>) {
     match condition {
-        Condition::All(parts) | Condition::Any(parts) => parts.iter().for_each(|part| sides_of(part, positive, sides)),
-        Condition::Not(inner) => sides_of(inner, !positive, sides),
-        Condition::Test(Test { check: Check::Compare { op, limit }, .. }) if !limit.two_sided => {
-            let up = matches!(op, Op::Gt | Op::Ge);
-            let side = match op {
-                Op::Eq | Op::Ne => Worse::Both,
-                _ if up == positive => Worse::Up,
-                _ => Worse::Down,
-            };
-            // Equality takes no side, so that the rule is left alone.
-            sides.extend(if side == Worse::Both { vec![Worse::Up, Worse::Down] } else { vec![side] });
+        Condition::All(parts) | Condition::Any(parts) => {
+            parts.iter().for_each(|part| sides_of(part, positive, unit, sides));
         }
+        Condition::Not(inner) => sides_of(inner, !positive, unit, sides),
         Condition::Test(Test { check: Check::Absent { .. } | Check::Fresh { .. }, .. }) => {}
+        Condition::Test(Test { check: Check::Compare { op, limit }, .. }) if !limit.two_sided => {
+            let up = match op {
+                Op::Gt | Op::Ge => Some(true),
+                Op::Lt | Op::Le => Some(false),
+                // Where there is nothing below, everything else is above; true is above false.
+                Op::Eq | Op::Ne if limit.basis != Basis::Value => None,
+                Op::Eq | Op::Ne => match (unit, limit.value) {
+                    (Unit::Bool, 1.0) => Some(*op == Op::Eq),
+                    (Unit::Percent | Unit::Other(_), _) => None,
+                    (_, 0.0) => Some(*op == Op::Ne),
+                    _ => None,
+                },
+            };
+            match up {
+                Some(up) if up == positive => sides.push(Worse::Up),
+                Some(_) => sides.push(Worse::Down),
+                None => sides.extend([Worse::Up, Worse::Down]),
+            }
+        }
         Condition::Test(_) => sides.extend([Worse::Up, Worse::Down]),
     }
 }

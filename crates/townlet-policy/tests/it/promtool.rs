@@ -1,7 +1,7 @@
 //! Gap mode `prometheus` against the real thing: generated series, alerts expected by our evaluator, `promtool` to judge.
 
 use std::fmt::Write as _;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use townlet_policy::evaluate::{Evaluator, GapMode, Settings, State};
@@ -27,24 +27,41 @@ const SAMPLES: u64 = 24;
 const EVERY: u64 = 61;
 
 /// Numbers that are the same in every run (Knuth's constants).
-struct Dice(u64);
+pub(crate) struct Dice(u64);
 
 impl Dice {
-    fn below(&mut self, n: u64) -> u64 {
+    pub(crate) fn new(seed: u64) -> Self {
+        Self(seed)
+    }
+
+    pub(crate) fn below(&mut self, n: u64) -> u64 {
         self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
         (self.0 >> 33) % n
     }
 }
 
-#[test]
-fn promtool_expects_the_same_alerts() {
+/// A folder to work in, where promtool is installed.
+pub(crate) fn promtool(folder: &str) -> Option<PathBuf> {
     if Command::new("promtool").arg("--version").output().is_err() {
         assert!(std::env::var_os("CI").is_none(), "promtool is not installed, and in CI it must be");
         eprintln!("SKIPPED: promtool is not installed, so nothing was compared with it");
-        return;
+        return None;
     }
-    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("policy-promtool");
+    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join(folder);
     std::fs::create_dir_all(&folder).unwrap();
+    Some(folder)
+}
+
+/// Panics unless `promtool test rules` is content with a file in this folder.
+pub(crate) fn agrees(folder: &Path, file: &Path) {
+    let judged = Command::new("promtool").args(["test", "rules"]).arg(file).current_dir(folder).output().unwrap();
+    let said = String::from_utf8_lossy(&judged.stderr);
+    assert!(judged.status.success(), "{}", said.chars().take(3000).collect::<String>());
+}
+
+#[test]
+fn promtool_expects_the_same_alerts() {
+    let Some(folder) = promtool("policy-promtool") else { return };
     let mut rules = String::from("groups:\n- name: all\n  rules:\n");
     let ours: Vec<_> = ALERTS
         .iter()
@@ -60,7 +77,7 @@ fn promtool_expects_the_same_alerts() {
         .collect();
     std::fs::write(folder.join("rules.yaml"), rules).unwrap();
 
-    let mut dice = Dice(7);
+    let mut dice = Dice::new(7);
     let (mut tests, mut fired, mut ended) = (String::new(), 0_u32, 0_u32);
     for _ in 0..SERIES {
         let settings = Settings { gap: GapMode::Prometheus, ..Settings::default() };
@@ -105,7 +122,5 @@ fn promtool_expects_the_same_alerts() {
     assert!(fired > 500 && ended > 500, "too little happens to compare: {fired} fired, {ended} ended");
     let head = "rule_files: [rules.yaml]\nevaluation_interval: 1m\ntests:\n";
     std::fs::write(folder.join("alerts.yaml"), format!("{head}{tests}")).unwrap();
-    let judged = Command::new("promtool").args(["test", "rules", "alerts.yaml"]).current_dir(&folder).output().unwrap();
-    let said = String::from_utf8_lossy(&judged.stderr);
-    assert!(judged.status.success(), "{}", said.chars().take(3000).collect::<String>());
+    agrees(&folder, Path::new("alerts.yaml"));
 }
