@@ -1,5 +1,4 @@
 //! Changes of policies.
-#![expect(clippy::unwrap_used, reason = "a failed step is a failed test")]
 
 use townlet_policy::suite::Suite;
 use townlet_policy::{Findings, Policy, expression, mutate};

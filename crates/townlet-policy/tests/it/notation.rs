@@ -1,5 +1,4 @@
 //! Series as promtool writes them, against promtool.
-#![expect(clippy::unwrap_used, reason = "a failed step is a failed test")]
 
 use std::fmt::Write as _;
 use std::path::Path;

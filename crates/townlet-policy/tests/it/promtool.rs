@@ -1,4 +1,5 @@
 //! Gap mode `prometheus` against the real thing: generated series, alerts expected by our evaluator, `promtool` to judge.
+#![expect(clippy::unwrap_used, reason = "a failed step is a failed test")]
 
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};

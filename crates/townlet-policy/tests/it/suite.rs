@@ -1,5 +1,4 @@
 //! Test files: read, bound to their policy, run.
-#![expect(clippy::unwrap_used, reason = "a failed step is a failed test")]
 
 use proptest::prelude::*;
 use townlet_policy::suite::{Bound, Suite};
