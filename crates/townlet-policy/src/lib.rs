@@ -31,7 +31,7 @@ mod metric;
 pub mod mutate;
 mod nearest;
 mod policy;
-mod reader;
+pub mod reader;
 mod rule;
 pub mod suite;
 mod surroundings;

@@ -1,4 +1,7 @@
 //! What every reader of our YAML files does alike: keys, words, texts and durations, refused at their place.
+//!
+//! It is public for files that hold a policy beside other things, such as plans: they read the rest of their keys by it,
+//! and [`Policy::read_sections`](crate::Policy::read_sections) reads the policy.
 
 use std::time::Duration;
 
@@ -10,24 +13,29 @@ use crate::rule::MetricId;
 use crate::time::{parse_duration, shorten};
 use crate::yaml::{Node, Style, Value};
 
-pub(crate) struct Reader<'a> {
-    pub(crate) found: &'a mut Findings,
-    pub(crate) broken: bool,
+/// Reads nodes, and puts what is wrong with them into findings.
+pub struct Reader<'a> {
+    /// What was found.
+    pub found: &'a mut Findings,
+    /// Whether an error was.
+    pub broken: bool,
 }
 
 impl<'a> Reader<'a> {
-    pub(crate) fn new(found: &'a mut Findings) -> Self {
+    /// One that has found nothing yet.
+    pub fn new(found: &'a mut Findings) -> Self {
         Self { found, broken: false }
     }
 
-    pub(crate) fn error(&mut self, code: Code, place: Place, message: impl Into<String>, help: &str) {
+    /// Adds an error, with a remedy unless that is empty.
+    pub fn error(&mut self, code: Code, place: Place, message: impl Into<String>, help: &str) {
         self.broken = true;
         let finding = Finding::new(code, Level::Error, place, message);
         self.found.push(if help.is_empty() { finding } else { finding.help(help) });
     }
 
     /// Refuses everything but a mapping with known keys.
-    pub(crate) fn keys(&mut self, node: &Node, what: &str, known: &[&str]) {
+    pub fn keys(&mut self, node: &Node, what: &str, known: &[&str]) {
         if !matches!(node.value, Value::Map(_)) {
             let message = format!("{what} is a mapping, not {}", node.describe());
             self.error(Code::Value, node.place, message, &format!("its keys are {}", known.join(", ")));
@@ -40,7 +48,8 @@ impl<'a> Reader<'a> {
         }
     }
 
-    pub(crate) fn needed<'n>(&mut self, node: &'n Node, key: &str, what: &str) -> Option<&'n Node> {
+    /// What a mapping must have under a key.
+    pub fn needed<'n>(&mut self, node: &'n Node, key: &str, what: &str) -> Option<&'n Node> {
         let found = node.get(key);
         // What is no mapping has been refused already.
         if found.is_none() && matches!(node.value, Value::Map(_)) {
@@ -50,7 +59,7 @@ impl<'a> Reader<'a> {
     }
 
     /// The items of a list that may not be empty, nor longer than `most`.
-    pub(crate) fn list<'n>(&mut self, node: &'n Node, what: &str, most: usize, help: &str) -> &'n [Node] {
+    pub fn list<'n>(&mut self, node: &'n Node, what: &str, most: usize, help: &str) -> &'n [Node] {
         let items = node.items();
         if items.is_empty() || items.len() > most {
             let message = format!("{what} is a list of 1 to {most}, not {}", node.describe());
@@ -59,7 +68,8 @@ impl<'a> Reader<'a> {
         &items[..items.len().min(most)]
     }
 
-    pub(crate) fn text(&mut self, node: &Node, key: &str) -> Option<String> {
+    /// A text that is not blank.
+    pub fn text(&mut self, node: &Node, key: &str) -> Option<String> {
         let text = node.text().map(str::trim).filter(|text| !text.is_empty());
         if text.is_none() {
             self.error(Code::Value, node.place, format!("{key} is a text, not {}", node.describe()), "write one");
@@ -68,7 +78,8 @@ impl<'a> Reader<'a> {
         text.and(node.text()).map(str::to_owned)
     }
 
-    pub(crate) fn word<T: Copy>(&mut self, node: &Node, key: &str, known: &[(&str, T)]) -> Option<T> {
+    /// One of the known words.
+    pub fn word<T: Copy>(&mut self, node: &Node, key: &str, known: &[(&str, T)]) -> Option<T> {
         let meaning = known.iter().find(|(word, _)| node.text() == Some(word)).map(|(_, meaning)| *meaning);
         if meaning.is_none() {
             let words: Vec<&str> = known.iter().map(|(word, _)| *word).collect();
@@ -79,12 +90,13 @@ impl<'a> Reader<'a> {
         meaning
     }
 
-    pub(crate) fn truth(&mut self, node: &Node, key: &str) -> Option<bool> {
+    /// `true` or `false`.
+    pub fn truth(&mut self, node: &Node, key: &str) -> Option<bool> {
         self.word(node, key, &[("true", true), ("false", false)])
     }
 
     /// A duration above zero.
-    pub(crate) fn duration(&mut self, node: &Node, key: &str) -> Option<Duration> {
+    pub fn duration(&mut self, node: &Node, key: &str) -> Option<Duration> {
         let text = self.text(node, key)?;
         let read = parse_duration(&text)
             .and_then(|span| if span.is_zero() { Err(format!("{key} cannot be nothing")) } else { Ok(span) });
@@ -92,7 +104,7 @@ impl<'a> Reader<'a> {
     }
 
     /// The metric that a node names.
-    pub(crate) fn metric(&mut self, node: &Node, key: &str, metrics: &[Metric]) -> Option<MetricId> {
+    pub fn metric(&mut self, node: &Node, key: &str, metrics: &[Metric]) -> Option<MetricId> {
         let name = self.text(node, key)?;
         let id = position(&name, metrics);
         if id.is_none() {
@@ -103,7 +115,7 @@ impl<'a> Reader<'a> {
     }
 
     /// A condition and its clauses.
-    pub(crate) fn expression(
+    pub fn expression(
         &mut self,
         node: &Node,
         key: &str,
