@@ -8,6 +8,7 @@ mod collect;
 mod demo;
 mod exit;
 mod inspect;
+mod lint;
 mod out;
 mod replay;
 mod setup;
@@ -15,6 +16,7 @@ mod simulate;
 mod smoke;
 mod spill;
 mod tap;
+mod test;
 mod validate;
 
 use std::io::IsTerminal;
@@ -41,6 +43,8 @@ fn main() -> ExitCode {
         Command::Smoke(args) => smoke::run(args),
         Command::Spill(what) => spill::run(what),
         Command::Certs(args) => certs::run(args),
+        Command::Lint(args) => lint::run(args),
+        Command::Test(args) => test::run(args),
     };
     match result {
         Ok(exit) => exit.into(),

@@ -9,6 +9,7 @@ mod inspect;
 mod kills;
 mod openssl;
 mod prometheus;
+mod policies;
 mod reload;
 mod replay;
 mod signals;
