@@ -106,6 +106,11 @@ fn is_false(flag: &bool) -> bool {
 }
 
 impl Tick {
+    /// The same of the control.
+    pub(crate) fn control(&self, signal: usize) -> Option<f64> {
+        if self.lossy { None } else { self.control.get(signal).copied().flatten().filter(|v| v.is_finite()) }
+    }
+
     /// The value of a signal that may be relied on.
     pub(crate) fn value(&self, signal: usize) -> Option<f64> {
         if self.lossy { None } else { self.values.get(signal).copied().flatten().filter(|v| v.is_finite()) }

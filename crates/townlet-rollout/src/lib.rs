@@ -7,8 +7,8 @@
 //! checkpoints and signatures, or back. [`Recorder`] keeps the log and replays it.
 //!
 //! **What it is not.** It has no clock, does no I/O and starts nothing. It reads
-//! no plan from a file, and its rules are limits on single signals
-//! ([`Condition`]); expressions and comparisons with a baseline are not judged here.
+//! no plan from a file, and what
+//! rules can say and what speaks for a shift are questions of `townlet-policy` and `townlet-stats`.
 //!
 //! # Guarantees
 //! - Equal arguments give equal results: a log of events replays to its own bytes.
@@ -64,10 +64,12 @@ pub use moment::Moment;
 pub use note::Note;
 pub use phase::{Cause, HoldReason, PauseReason, Phase};
 pub use plan::{
-    Checkpoint, Direction, FlagStep, Limits, Plan, Preflight, ROLLBACK_LIMIT, Rollback, RollbackStep, Service, Signal,
-    Undo,
+    BaselineSource, Checkpoint, FlagStep, Limits, Plan, Preflight, ROLLBACK_LIMIT, Rollback, RollbackStep, Service,
+    Signal, Undo,
 };
 pub use reference::{Reference, References};
 pub use rule::{Condition, Rule};
 pub use state::{Effects, State};
-pub use verdict::{Action, Verdict};
+pub use townlet_policy::Action;
+pub use townlet_stats::{Direction, Scale, Stated};
+pub use verdict::Verdict;

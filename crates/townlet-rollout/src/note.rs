@@ -39,6 +39,9 @@ pub enum Note {
         to: Verdict,
         /// The end of the window that it says so of.
         due_ms: Moment,
+        /// By what.
+        #[serde(default, skip_serializing_if = "String::is_empty")]
+        why: String,
         /// It is on trial: nothing follows.
         #[serde(default, skip_serializing_if = "std::ops::Not::not")]
         dry_run: bool,
@@ -143,9 +146,10 @@ impl fmt::Display for Note {
             Self::Entered { phase } => write!(f, "-> {phase}"),
             Self::Blocked { reasons } => write!(f, "blocked: {}", reasons.join("; ")),
             Self::Refused { why } => write!(f, "refused: {why}"),
-            Self::Rule { rule, from, to, dry_run, .. } => {
+            Self::Rule { rule, from, to, why, dry_run, .. } => {
                 let trial = if *dry_run { " (dry run)" } else { "" };
-                write!(f, "rule {rule}: {from:?} -> {to:?}{trial}")
+                let colon = if why.is_empty() { "" } else { ": " };
+                write!(f, "rule {rule}: {from:?} -> {to:?}{trial}{colon}{why}")
             }
             Self::TickLate { late_ms, .. } => write!(f, "window late by {}", span(late_ms)),
             Self::TicksMissed { count, .. } => write!(f, "{count} windows missed"),

@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use serde::{Deserialize, Serialize};
+use townlet_policy::evaluate::Settings;
+use townlet_stats::{Direction, Scale, Stated};
 
 use crate::moment::Span;
 use crate::rule::Rule;
@@ -26,6 +27,8 @@ pub struct Plan {
     pub signals: Vec<Signal>,
     /// What must hold.
     pub rules: Vec<Rule>,
+    /// What a gap in the data means to the rules.
+    pub settings: Settings,
     /// The length of a window.
     pub every: Duration,
     /// How much later than its end a window may come before that is remarked.
@@ -64,16 +67,17 @@ pub struct Service {
     pub ready_within: Duration,
 }
 
-/// Which way is worse.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Direction {
-    /// More is worse.
-    LowerIsBetter,
-    /// Less is worse.
-    HigherIsBetter,
-    /// Both are.
-    Band,
+/// Where it is known from what a signal was before the change.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum BaselineSource {
+    /// It is not: nothing may be compared with it.
+    None,
+    /// From the same minutes of earlier days, which the preflight brings.
+    History,
+    /// From a control beside it, and from the history of both.
+    Control,
+    /// From this plan. It has no time of day.
+    Stated(Stated),
 }
 
 /// One statistic of one metric.
@@ -91,11 +95,25 @@ pub struct Signal {
     pub behind_flag: bool,
     /// It must show up in the emission check.
     pub required: bool,
-    /// It must have a baseline.
-    pub baseline: bool,
+    /// Its baseline.
+    pub baseline: BaselineSource,
+    /// How it is compared with that.
+    pub scale: Scale,
 }
 
 impl Signal {
+    /// Whether anything can be compared with what it was.
+    #[must_use]
+    pub fn has_baseline(&self) -> bool {
+        self.baseline != BaselineSource::None
+    }
+
+    /// Whether the preflight has to bring its history.
+    #[must_use]
+    pub fn needs_history(&self) -> bool {
+        matches!(self.baseline, BaselineSource::History | BaselineSource::Control)
+    }
+
     /// Its name in rules: `parse_duration_ms.p95`, or the metric alone where the statistic is `value`.
     #[must_use]
     pub fn name(&self) -> String {

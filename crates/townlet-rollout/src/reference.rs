@@ -1,63 +1,147 @@
-//! What a signal was before the change.
+//! What a signal was before the change: the history itself, so that a log holds what was judged by.
+
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
+use townlet_stats::{Baseline, BaselineError, Reading, Sample, Scale};
 
+use crate::event::Tick;
 use crate::moment::Moment;
+use crate::plan::{BaselineSource, Plan, Signal};
 
-const DAY_MS: u64 = 86_400_000;
-
-/// One reference for each signal of the plan, in its order; `None` where there is no history.
+/// One history for each signal of the plan, in its order; `None` where there is none.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct References(pub Vec<Option<Reference>>);
 
 impl References {
-    /// The reference of a signal.
+    /// The history of a signal.
     #[must_use]
     pub fn of(&self, signal: usize) -> Option<&Reference> {
         self.0.get(signal)?.as_ref()
     }
 }
 
-/// What one signal was, by the time of day.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+/// The windows of one signal before the change, without gaps in time.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Reference {
-    /// The start of the history that it is made from.
-    #[serde(rename = "from_ms")]
-    pub from: Moment,
-    /// Its end.
-    #[serde(rename = "until_ms")]
-    pub until: Moment,
-    /// How many samples it is made from.
-    pub samples: u32,
-    /// The level through a day (UTC) in equal parts: 1,440 for one each minute, a single one where there is no swing.
-    pub level: Vec<f64>,
-    /// The relative noise around the level: a robust estimate of the coefficient of variation.
-    pub noise: f64,
+    /// The end of the first window.
+    #[serde(rename = "first_ms")]
+    first: Moment,
+    /// From one window to the next.
+    every_ms: u64,
+    /// A value a window; `None` where there was none.
+    values: Vec<Option<f64>>,
+    /// The same of the control; empty without one.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    control: Vec<Option<f64>>,
+    #[serde(skip)]
+    fitted: Fitted,
+}
+
+/// A fit takes longer than a thousand windows, and follows from the history alone.
+#[derive(Clone, Debug, Default)]
+struct Fitted(Arc<OnceLock<(Fit, Made)>>);
+
+type Made = Result<Arc<Baseline>, BaselineError>;
+
+impl PartialEq for Fitted {
+    fn eq(&self, _: &Self) -> bool {
+        true
+    }
+}
+
+/// How a history is read.
+#[derive(Clone, Copy, Debug, PartialEq)]
+struct Fit {
+    scale: Scale,
+    control: bool,
 }
 
 impl Reference {
-    /// A level that does not swing.
+    /// A history whose first window ends at `first`.
     #[must_use]
-    pub fn constant(from: Moment, until: Moment, samples: u32, level: f64, noise: f64) -> Self {
-        Self { from, until, samples, level: vec![level], noise }
+    pub fn new(first: Moment, every: Duration, values: Vec<Option<f64>>, control: Vec<Option<f64>>) -> Self {
+        Self { first, every_ms: crate::moment::ms(every), values, control, fitted: Fitted::default() }
     }
 
-    /// The level at that time of day; `None` where the reference is empty or not a number.
+    /// The end of its last window.
     #[must_use]
-    pub fn at(&self, when: Moment) -> Option<f64> {
-        let parts = u64::try_from(self.level.len()).ok().filter(|n| *n > 0)?;
-        // A window is known by its end, which belongs to it: midnight ends the last part of a day.
-        let of_day = when.as_ms().wrapping_sub(1) % DAY_MS;
-        let part = usize::try_from(of_day.saturating_mul(parts) / DAY_MS).ok()?;
-        self.level.get(part).copied().filter(|v| v.is_finite())
+    pub fn until(&self) -> Moment {
+        let steps = u64::try_from(self.values.len()).unwrap_or(u64::MAX).saturating_sub(1);
+        self.first + Duration::from_millis(steps.saturating_mul(self.every_ms))
     }
 
-    /// How far `value` is from the level, as a share of it: 0.1 is 10 % more.
+    /// Windows with a value.
     #[must_use]
-    pub fn deviation(&self, when: Moment, value: f64) -> Option<f64> {
-        let level = self.at(when)?;
-        let share = (value - level) / level.abs();
-        share.is_finite().then_some(share)
+    pub fn samples(&self) -> u32 {
+        let count = self.values.iter().flatten().filter(|value| value.is_finite()).count();
+        u32::try_from(count).unwrap_or(u32::MAX)
+    }
+
+    /// The windows as samples.
+    pub fn windows(&self) -> impl Iterator<Item = Sample> {
+        (0_u64..).zip(&self.values).map(|(step, value)| {
+            let at_ms = self.first.as_ms().saturating_add(step.saturating_mul(self.every_ms));
+            let control = usize::try_from(step).ok().and_then(|step| self.control.get(step).copied().flatten());
+            Sample { at_ms, value: *value, control }
+        })
+    }
+
+    /// What it leads to expect.
+    pub(crate) fn fit(&self, scale: Scale, control: bool) -> Made {
+        let fit = Fit { scale, control };
+        let make = || {
+            let reading = Reading { scale, interval_ms: self.every_ms, ..Reading::default() };
+            let windows: Vec<Sample> = self.windows().collect();
+            let made = if control {
+                Baseline::from_control(&windows, reading)
+            } else {
+                Baseline::from_history(&windows, reading)
+            };
+            made.map(Arc::new)
+        };
+        let (known, made) = self.fitted.0.get_or_init(|| (fit, make()));
+        // One history serves one signal of one plan; another reading of it is made anew.
+        if *known == fit { made.clone() } else { make() }
+    }
+}
+
+/// What is expected of each signal; `None` where nothing is, or nobody knows.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Baselines(Vec<Option<Arc<Baseline>>>);
+
+impl Baselines {
+    pub(crate) fn new(plan: &Plan, references: &References) -> Self {
+        let signals = plan.signals.iter().enumerate();
+        Self(signals.map(|(index, signal)| baseline(plan, signal, references.of(index))?.ok()).collect())
+    }
+
+    pub(crate) fn of(&self, signal: usize) -> Option<&Baseline> {
+        self.0.get(signal)?.as_deref()
+    }
+
+    /// The expected value of every signal in a window.
+    pub(crate) fn expected(&self, due: Moment, tick: Option<&Tick>) -> Vec<Option<f64>> {
+        let signals = self.0.iter().enumerate();
+        let expected = signals.map(|(index, baseline)| {
+            baseline.as_ref()?.expected(due.as_ms(), tick.and_then(|tick| tick.control(index)))
+        });
+        expected.map(|value| value.filter(|value| value.is_finite())).collect()
+    }
+}
+
+/// The baseline of a signal, by its source; `None` where the plan wants none, or the history is not there.
+pub(crate) fn baseline(plan: &Plan, signal: &Signal, reference: Option<&Reference>) -> Option<Made> {
+    match signal.baseline {
+        BaselineSource::None => None,
+        BaselineSource::Stated(stated) => {
+            let interval_ms = crate::moment::ms(plan.every).max(1);
+            let reading = Reading { scale: signal.scale, interval_ms, ..Reading::default() };
+            Some(Baseline::stated(stated, reading).map(Arc::new))
+        }
+        BaselineSource::History => reference.map(|reference| reference.fit(signal.scale, false)),
+        BaselineSource::Control => reference.map(|reference| reference.fit(signal.scale, true)),
     }
 }

@@ -2,16 +2,17 @@
 
 use std::time::Duration;
 
+use townlet_policy::Action;
+
 use crate::plan::Plan;
-use crate::verdict::Action;
 
 /// One rule of a plan.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Rule {
     /// Its name.
     pub name: String,
-    /// What a firing rule does.
-    pub action: Action,
+    /// What a firing rule does at once. A rule with none is read at the gates only, and closes them while it fires.
+    pub action: Option<Action>,
     /// On trial: judged and logged, and nothing follows.
     pub dry_run: bool,
     /// How long after full exposure it may be unknown at a gate. Tests that need hours of data say nothing before.
@@ -24,20 +25,78 @@ pub struct Rule {
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub enum Condition {
-    /// A sample above a limit, in so many windows in a row.
-    Above {
+    /// As a rule of the grammar says ([`townlet_policy::expression`]). Its metrics are the plan's signals: metric n is
+    /// signal n, and relative limits are measured from what the signal's baseline expects of the window.
+    Stated(Box<townlet_policy::Rule>),
+    /// A signal got worse than its baseline ([`townlet_stats::Detector`]): about three times, or absent, within two
+    /// windows; or by a small shift, by a test that may be looked at with every window. What was found stays found.
+    Worse {
         /// The signal.
         signal: usize,
-        /// The limit.
-        limit: f64,
-        /// Windows in a row.
-        windows: u32,
+        /// The shift that is accepted: a share of the level, or in the signal's unit where it is compared by difference.
+        tolerance: f64,
     },
 }
 
+impl From<townlet_policy::Rule> for Rule {
+    fn from(rule: townlet_policy::Rule) -> Self {
+        Self {
+            name: rule.id.clone(),
+            action: rule.action,
+            dry_run: rule.dry_run,
+            known_from: Duration::ZERO,
+            condition: Condition::Stated(Box::new(rule)),
+        }
+    }
+}
+
 impl Rule {
-    pub(crate) fn missing_signal(&self, plan: &Plan) -> Option<String> {
-        let Condition::Above { signal, .. } = self.condition;
-        (signal >= plan.signals.len()).then(|| signal.to_string())
+    /// Whether a rollout must not go on while this fires.
+    pub(crate) fn binds(&self) -> bool {
+        !self.dry_run && self.action.is_none_or(|action| action >= Action::Hold)
+    }
+
+    /// Whether it undoes the rollout.
+    #[must_use]
+    pub fn rolls_back(&self) -> bool {
+        !self.dry_run && self.action == Some(Action::Rollback)
+    }
+
+    /// The signals that it reads, by position.
+    #[must_use]
+    pub fn signals(&self) -> Vec<usize> {
+        match &self.condition {
+            Condition::Stated(rule) => rule.condition.metrics().iter().map(|metric| metric.0).collect(),
+            Condition::Worse { signal, .. } => vec![*signal],
+        }
+    }
+
+    /// Why this plan cannot judge it.
+    pub(crate) fn problems(&self, plan: &Plan) -> Vec<String> {
+        let name = &self.name;
+        let missing = self.signals().into_iter().filter(|signal| *signal >= plan.signals.len());
+        let mut found: Vec<String> =
+            missing.map(|signal| format!("rule `{name}` reads signal {signal}, which there is not")).collect();
+        let needs: Vec<usize> = match &self.condition {
+            Condition::Worse { signal, .. } => vec![*signal],
+            Condition::Stated(rule) => {
+                rule.condition.tests().iter().filter(|test| relative(&test.check)).map(|test| test.metric.0).collect()
+            }
+        };
+        let without = |signal: &&crate::plan::Signal| !signal.has_baseline();
+        for signal in needs.iter().filter_map(|index| plan.signals.get(*index)).filter(without) {
+            let signal = signal.name();
+            found.push(format!("rule `{name}` compares `{signal}` with its baseline, and it has none"));
+        }
+        found
+    }
+}
+
+fn relative(check: &townlet_policy::Check) -> bool {
+    use townlet_policy::{Basis, Check};
+    match check {
+        Check::Compare { limit, .. } => limit.basis != Basis::Value,
+        Check::In { low, high } => low.basis != Basis::Value || high.basis != Basis::Value,
+        Check::Absent { .. } | Check::Fresh { .. } => false,
     }
 }

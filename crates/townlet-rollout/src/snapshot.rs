@@ -7,7 +7,9 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use crate::moment::{Moment, ms};
-use crate::plan::{Direction, Plan};
+use townlet_stats::Direction;
+
+use crate::plan::Plan;
 use crate::state::State;
 
 /// One row. The first four columns are its key.
@@ -35,7 +37,7 @@ pub struct Row {
     pub windows: u32,
     /// The median of the samples.
     pub value: Option<f64>,
-    /// What it was before, at the same time of day.
+    /// The median of what was expected of the same windows.
     pub reference: Option<f64>,
     /// `value` less `reference`.
     pub delta: Option<f64>,
@@ -57,7 +59,7 @@ const COLUMNS: [(&str, &str, bool, &str); 14] = [
     ("samples", "INTEGER", false, "Windows with a sample"),
     ("windows", "INTEGER", false, "Windows that there were"),
     ("value", "FLOAT", true, "Median of the samples"),
-    ("reference", "FLOAT", true, "Level before the change at the same time of day"),
+    ("reference", "FLOAT", true, "Median of what was expected of the same windows"),
     ("delta", "FLOAT", true, "value - reference"),
     ("change_percent", "FLOAT", true, "delta as a percentage of reference"),
     ("adverse_percent", "FLOAT", true, "The change on the worse side in percent; 0 where it is better"),
@@ -70,11 +72,13 @@ pub(crate) fn rows(plan: &Plan, state: &State, checkpoint: &str) -> Vec<Row> {
     let signals = plan.signals.iter().enumerate();
     signals
         .map(|(index, signal)| {
-            let recent = state.recent.iter().filter(|(due, _)| *due > start);
-            let mut values: Vec<f64> = recent.filter_map(|(_, values)| values.get(index).copied().flatten()).collect();
+            let recent = || state.recent.iter().filter(|seen| seen.due > start);
+            let mut values: Vec<f64> = recent().filter_map(|seen| seen.values.get(index).copied().flatten()).collect();
+            let mut expected: Vec<f64> =
+                recent().filter_map(|seen| seen.expected.get(index).copied().flatten()).collect();
             let samples = u32::try_from(values.len()).unwrap_or(u32::MAX);
             let value = median(&mut values);
-            let reference = state.references.of(index).and_then(|known| known.at(end));
+            let reference = median(&mut expected);
             let delta = value.zip(reference).map(|(value, reference)| value - reference);
             let share = delta.zip(reference).map(|(delta, before)| 100.0 * delta / before.abs());
             let change_percent = share.filter(|share| share.is_finite());

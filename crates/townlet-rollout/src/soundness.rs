@@ -4,7 +4,6 @@ use std::time::Duration;
 
 use crate::moment::Span;
 use crate::plan::{Plan, ROLLBACK_LIMIT, Undo};
-use crate::verdict::Action;
 
 impl Plan {
     /// Why this plan cannot be run; empty where it can.
@@ -86,7 +85,7 @@ impl Plan {
     }
 
     fn check_rules(&self, found: &mut Vec<String>) {
-        if !self.rules.iter().any(|rule| rule.action == Action::Rollback && !rule.dry_run) {
+        if !self.rules.iter().any(crate::rule::Rule::rolls_back) {
             found.push("no rule rolls back: somebody would have to watch".into());
         }
         let last = self.checkpoints.last().map_or(Duration::ZERO, |checkpoint| checkpoint.after);
@@ -94,9 +93,7 @@ impl Plan {
             if rule.known_from > last {
                 found.push(format!("rule `{}` need not be known before the last checkpoint is over", rule.name));
             }
-            if let Some(missing) = rule.missing_signal(self) {
-                found.push(format!("rule `{}` reads `{missing}`, which is no signal of the plan", rule.name));
-            }
+            found.extend(rule.problems(self));
         }
     }
 
@@ -119,7 +116,7 @@ impl Plan {
                 None => found.push(format!("recovery reads signal {index}, which there is not")),
                 Some(signal) if signal.behind_flag => found
                     .push(format!("recovery cannot be read from `{}`: the rollback switches it off", signal.name())),
-                Some(signal) if !signal.baseline => {
+                Some(signal) if !signal.has_baseline() => {
                     found.push(format!("recovery cannot be read from `{}`: it has no baseline", signal.name()));
                 }
                 Some(_) => {}

@@ -8,7 +8,7 @@ use crate::moment::Moment;
 use crate::note::Note;
 use crate::phase::{Cause, HoldReason, PauseReason, Phase};
 use crate::plan::Plan;
-use crate::reference::References;
+use crate::reference::{Baselines, References};
 use crate::snapshot::Row;
 use crate::verdict::Verdict;
 
@@ -34,14 +34,23 @@ pub struct State {
     pub(crate) judge: Judge,
     pub(crate) verdicts: Vec<Verdict>,
     pub(crate) references: References,
+    pub(crate) baselines: Baselines,
     pub(crate) findings: BTreeMap<Check, Result<Finding, String>>,
     pub(crate) open: BTreeMap<IntentId, Open>,
     pub(crate) next_intent: u64,
     pub(crate) last_seen: Vec<Option<Moment>>,
-    pub(crate) recent: VecDeque<(Moment, Vec<Option<f64>>)>,
+    pub(crate) recent: VecDeque<Seen>,
     pub(crate) rows: Vec<Row>,
     pub(crate) signatures: BTreeMap<String, String>,
     pub(crate) undoing: Option<Undoing>,
+}
+
+/// One window: what was measured and what was expected, signal by signal.
+#[derive(Clone, Debug)]
+pub(crate) struct Seen {
+    pub(crate) due: Moment,
+    pub(crate) values: Vec<Option<f64>>,
+    pub(crate) expected: Vec<Option<f64>>,
 }
 
 /// How far the current phase has come.
@@ -104,9 +113,10 @@ impl State {
             next_due: None,
             overdue_noted: false,
             judged: None,
-            judge: Judge::new(plan),
+            judge: Judge::default(),
             verdicts: vec![Verdict::Unknown; plan.rules.len()],
             references: References::default(),
+            baselines: Baselines::default(),
             findings: BTreeMap::new(),
             open: BTreeMap::new(),
             next_intent: 1,

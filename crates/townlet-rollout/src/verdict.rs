@@ -1,4 +1,4 @@
-//! What a rule says about a window, and what follows.
+//! What a rule says about a window.
 
 use serde::{Deserialize, Serialize};
 
@@ -8,24 +8,12 @@ use serde::{Deserialize, Serialize};
 pub enum Verdict {
     /// There is enough data, and the condition holds.
     Pass,
-    /// The condition is broken, but not yet for as long as the rule wants.
+    /// The condition is broken or suspected to be, but not yet for as long as the rule wants.
     Pending,
     /// The rule fires.
     Firing,
     /// Nobody can say.
     Unknown,
-}
-
-/// What a firing rule does.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Action {
-    /// It stands in the log.
-    Note,
-    /// Somebody is told.
-    Warn,
-    /// The rollout waits.
-    Hold,
-    /// The rollout is undone.
-    Rollback,
+    /// Nobody can say for want of data, and the rule permits that (`unless no-data`).
+    Excused,
 }

@@ -161,7 +161,7 @@ impl Turn<'_> {
         let mut gate = Gate::Open;
         for (rule, verdict) in self.plan.rules.iter().zip(&self.state.verdicts).filter(|(rule, _)| !rule.dry_run) {
             match verdict {
-                Verdict::Firing if rule.action >= crate::verdict::Action::Hold => return Gate::Firing,
+                Verdict::Firing if rule.binds() => return Gate::Firing,
                 Verdict::Unknown if exposed_for >= rule.known_from => gate = Gate::Unknown,
                 _ => {}
             }

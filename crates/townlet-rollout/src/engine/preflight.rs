@@ -1,10 +1,12 @@
 //! Before anything is changed.
 
 use crate::intent::{Check, Finding, What};
+use crate::judge::Judge;
 use crate::moment::{Moment, Span};
 use crate::note::Note;
 use crate::phase::Phase;
-use crate::reference::References;
+use crate::reference::{self, Baselines, References};
+use crate::rule::Condition;
 
 use super::Turn;
 
@@ -43,6 +45,7 @@ impl Turn<'_> {
             return self.enter(Phase::Draft);
         }
         self.state.started = Some(self.state.now);
+        self.state.judge = Judge::start(self.plan, &self.state.baselines, self.state.now);
         self.state.next_due = Some(self.state.now + self.plan.every);
         self.notify(format!("{}: started in {}", self.state.rollout, self.plan.environment));
         self.enter(Phase::Enabling { step: 0 });
@@ -99,6 +102,7 @@ impl Turn<'_> {
             }
             Finding::Baseline { references } => {
                 self.judge_baseline(&references, now, reasons);
+                self.state.baselines = Baselines::new(self.plan, &references);
                 self.state.references = references;
             }
             Finding::OtherRollouts { names } => {
@@ -112,25 +116,36 @@ impl Turn<'_> {
 
     fn judge_baseline(&self, references: &References, now: Moment, reasons: &mut Vec<String>) {
         let limits = &self.plan.preflight;
-        for (index, signal) in self.plan.signals.iter().enumerate().filter(|(_, signal)| signal.baseline) {
+        for (index, signal) in self.plan.signals.iter().enumerate().filter(|(_, signal)| signal.needs_history()) {
             let name = signal.name();
             let Some(reference) = references.of(index) else {
                 reasons.push(format!("`{name}` has no baseline"));
                 continue;
             };
-            if reference.samples < limits.baseline_min_samples {
-                let (has, least) = (reference.samples, limits.baseline_min_samples);
+            if reference.samples() < limits.baseline_min_samples {
+                let (has, least) = (reference.samples(), limits.baseline_min_samples);
                 reasons.push(format!("the baseline of `{name}` has {has} samples, at least {least}"));
             }
-            if reference.until > now {
+            if reference.until() > now {
                 reasons.push(format!("the baseline of `{name}` does not end before the change"));
-            } else if now.since(reference.until) > limits.baseline_max_age {
-                let (age, most) = (Span(now.since(reference.until)), Span(limits.baseline_max_age));
+            } else if now.since(reference.until()) > limits.baseline_max_age {
+                let (age, most) = (Span(now.since(reference.until())), Span(limits.baseline_max_age));
                 reasons.push(format!("the baseline of `{name}` ended {age} ago, at most {most}"));
             }
-            if reference.level.is_empty() || !reference.level.iter().all(|level| level.is_finite()) {
-                reasons.push(format!("the baseline of `{name}` is not a number"));
+            match reference::baseline(self.plan, signal, Some(reference)) {
+                Some(Err(why)) => reasons.push(format!("the baseline of `{name}` cannot be used: {why}")),
+                Some(Ok(baseline)) if self.compared(index) => {
+                    let failing = baseline.checks().iter().filter(|check| !check.holds);
+                    reasons.extend(failing.map(|check| format!("the baseline of `{name}`: {check}")));
+                }
+                _ => {}
             }
         }
+    }
+
+    /// Whether a detector judges by it: then what it assumes must hold.
+    fn compared(&self, index: usize) -> bool {
+        let worse = |condition: &Condition| matches!(condition, Condition::Worse { signal, .. } if *signal == index);
+        self.plan.rules.iter().any(|rule| !rule.dry_run && worse(&rule.condition))
     }
 }

@@ -47,7 +47,11 @@ impl Turn<'_> {
         let rules = self.plan.rules.iter().zip(&self.state.verdicts);
         let all_good = rules.filter(|(rule, _)| !rule.dry_run).all(|(rule, verdict)| {
             // A rule that only tells people may fire; nothing may be unknown.
-            *verdict == Verdict::Pass || (*verdict != Verdict::Unknown && rule.action < crate::verdict::Action::Hold)
+            match verdict {
+                Verdict::Pass | Verdict::Excused => true,
+                Verdict::Unknown => false,
+                Verdict::Pending | Verdict::Firing => !rule.binds(),
+            }
         });
         let fresh = |due: Moment| self.state.now.since(due) <= self.plan.every + self.plan.grace;
         if !(all_signed && all_good && self.state.judged.is_some_and(fresh)) {

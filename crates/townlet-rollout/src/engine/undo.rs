@@ -5,8 +5,9 @@ use crate::intent::What;
 use crate::moment::{Moment, Span};
 use crate::note::Note;
 use crate::phase::{Cause, Phase};
-use crate::plan::{Direction, Undo};
+use crate::plan::Undo;
 use crate::state::{Stage, Undoing};
+use townlet_stats::Direction;
 
 use super::Turn;
 
@@ -74,7 +75,13 @@ impl Turn<'_> {
     }
 
     /// Judges recovery from a window that lies wholly after the steps.
-    pub(super) fn recovery(&mut self, due: Moment, tick: Option<&Tick>, values: &[Option<f64>]) {
+    pub(super) fn recovery(
+        &mut self,
+        due: Moment,
+        tick: Option<&Tick>,
+        values: &[Option<f64>],
+        expected: &[Option<f64>],
+    ) {
         let Some(acted) = self.state.undoing.as_ref().and_then(|undoing| undoing.acted) else { return };
         if due.before(self.plan.every) < acted {
             return;
@@ -84,7 +91,7 @@ impl Turn<'_> {
             wrong.push("the window is missing or inconclusive".to_owned());
         }
         for index in &self.plan.rollback.recovered {
-            wrong.extend(self.not_recovered(*index, due, values));
+            wrong.extend(self.not_recovered(*index, values, expected));
         }
         for index in &self.plan.rollback.silent {
             // A sample of a lossy window is a sample all the same.
@@ -109,13 +116,15 @@ impl Turn<'_> {
         }
     }
 
-    fn not_recovered(&self, index: usize, due: Moment, values: &[Option<f64>]) -> Option<String> {
+    fn not_recovered(&self, index: usize, values: &[Option<f64>], expected: &[Option<f64>]) -> Option<String> {
         let signal = self.plan.signals.get(index)?;
         let name = signal.name();
         let Some(value) = values.get(index).copied().flatten() else {
             return Some(format!("`{name}` has no sample"));
         };
-        let Some(deviation) = self.state.references.of(index).and_then(|known| known.deviation(due, value)) else {
+        let level = expected.get(index).copied().flatten();
+        let share = level.map(|level| (value - level) / level.abs()).filter(|share| share.is_finite());
+        let Some(deviation) = share else {
             return Some(format!("`{name}` has no baseline to return to"));
         };
         let worse = match signal.direction {

@@ -4,7 +4,9 @@ use crate::event::Tick;
 use crate::moment::{Moment, ms};
 use crate::note::Note;
 use crate::phase::{Cause, HoldReason, PauseReason, Phase};
-use crate::verdict::{Action, Verdict};
+use crate::state::Seen;
+use crate::verdict::Verdict;
+use townlet_policy::Action;
 
 use super::Turn;
 
@@ -64,41 +66,45 @@ impl Turn<'_> {
                 *seen = Some(due);
             }
         }
+        let expected = self.state.baselines.expected(due, tick);
         if let Phase::RollingBack { .. } = self.state.phase {
-            return self.recovery(due, tick, &values);
+            return self.recovery(due, tick, &values, &expected);
         }
         if !self.state.phase.is_live() {
             return;
         }
-        self.remember(due, values);
-        self.judge(due, tick);
+        self.judge(due, tick, &expected);
+        self.remember(Seen { due, values, expected });
+        self.act();
     }
 
     /// Keeps what a snapshot sums up.
-    fn remember(&mut self, due: Moment, values: Vec<Option<f64>>) {
-        let start = due.before(self.plan.observation);
-        while self.state.recent.front().is_some_and(|(old, _)| *old <= start) {
+    fn remember(&mut self, seen: Seen) {
+        let start = seen.due.before(self.plan.observation);
+        while self.state.recent.front().is_some_and(|old| old.due <= start) {
             self.state.recent.pop_front();
         }
-        self.state.recent.push_back((due, values));
+        self.state.recent.push_back(seen);
     }
 
-    fn judge(&mut self, due: Moment, tick: Option<&Tick>) {
+    fn judge(&mut self, due: Moment, tick: Option<&Tick>, expected: &[Option<f64>]) {
         let before = std::mem::take(&mut self.state.verdicts);
-        let now = self.state.judge.window(self.plan, &self.state.references, due, tick);
+        let now = self.state.judge.window(self.plan, due, tick, expected);
         self.state.judged = Some(due);
         for (index, rule) in self.plan.rules.iter().enumerate() {
             let from = before.get(index).copied().unwrap_or(Verdict::Unknown);
             let to = now.get(index).copied().unwrap_or(Verdict::Unknown);
             if from != to {
-                self.note(Note::Rule { rule: rule.name.clone(), from, to, due_ms: due, dry_run: rule.dry_run });
-                if to == Verdict::Firing && rule.action == Action::Warn && !rule.dry_run {
-                    self.notify(format!("{}: rule `{}` fires", self.state.rollout, rule.name));
+                let why = self.state.judge.why(self.plan, index);
+                let warns = to == Verdict::Firing && rule.action == Some(Action::Warn) && !rule.dry_run;
+                let text = warns.then(|| format!("{}: rule `{}` fires: {why}", self.state.rollout, rule.name));
+                self.note(Note::Rule { rule: rule.name.clone(), from, to, due_ms: due, why, dry_run: rule.dry_run });
+                if let Some(text) = text {
+                    self.notify(text);
                 }
             }
         }
         self.state.verdicts = now;
-        self.act();
     }
 
     /// What firing rules do, whatever the phase: the worst first.
@@ -106,7 +112,9 @@ impl Turn<'_> {
         let firing = |action: Action| {
             let rules = self.plan.rules.iter().zip(&self.state.verdicts);
             rules
-                .filter(move |(rule, verdict)| rule.action == action && **verdict == Verdict::Firing && !rule.dry_run)
+                .filter(move |(rule, verdict)| {
+                    rule.action == Some(action) && **verdict == Verdict::Firing && !rule.dry_run
+                })
                 .map(|(rule, _)| rule.name.clone())
                 .next()
         };

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use townlet_rollout::{
-    Action, Answer, Cause, Command, EventKind, HoldReason, Note, PauseReason, Phase, Recorder, Tick, What, snapshot,
+    Answer, Cause, Command, EventKind, HoldReason, Note, PauseReason, Phase, Recorder, Tick, What, snapshot,
 };
 
 use crate::world::{GOOD, MINUTE, World, plan};
@@ -249,7 +249,7 @@ fn a_plan_whose_rollback_cannot_be_shown_is_refused() {
     let mut plan = plan();
     plan.rollback.recovered = vec![0];
     plan.rollback.windows = 4;
-    plan.rules.retain(|rule| rule.action != Action::Rollback);
+    plan.rules.retain(|rule| !rule.rolls_back());
     let problems = plan.problems().join("\n");
     for part in ["switches it off", "needs up to 6m35s", "no rule rolls back"] {
         assert!(problems.contains(part), "{part} is not in:\n{problems}");

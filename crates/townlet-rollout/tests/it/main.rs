@@ -2,4 +2,5 @@
 
 mod engine;
 mod properties;
+mod rules;
 mod world;

@@ -3,9 +3,11 @@
 
 use std::time::Duration;
 
+use townlet_policy::evaluate::Settings;
+use townlet_policy::{Findings, Policy};
 use townlet_rollout::{
-    Action, Answer, Check, Checkpoint, Command, Condition, Direction, Event, EventKind, Finding, FlagStep, Intent,
-    Limits, Moment, Note, Phase, Plan, Preflight, Recorder, Reference, References, Rollback, RollbackStep, Rule,
+    Answer, BaselineSource, Check, Checkpoint, Command, Direction, Event, EventKind, Finding, FlagStep, Intent, Limits,
+    Moment, Note, Phase, Plan, Preflight, Recorder, Reference, References, Rollback, RollbackStep, Rule, Scale,
     Service, Signal, Tick, Undo, What,
 };
 
@@ -22,18 +24,24 @@ pub(crate) fn signal(metric: &str, statistic: &str, behind_flag: bool) -> Signal
         direction: Direction::LowerIsBetter,
         behind_flag,
         required: true,
-        baseline: true,
+        baseline: BaselineSource::History,
+        scale: Scale::Ratio,
     }
 }
 
+/// Two rules, of which the first holds and the second rolls back.
+pub(crate) fn rules(slow: &str, broken: &str) -> Vec<Rule> {
+    let text = format!(
+        "metrics:\n  parse_duration_ms.p95: {{ unit: ms, worse: up }}\n  cpu_percent: {{ unit: ms, worse: up }}\n\
+         rules:\n  - {{ id: slow, when: \"{slow}\", action: hold }}\n  \
+         - {{ id: broken, when: \"{broken}\", action: rollback }}\n"
+    );
+    let mut found = Findings::new("rules.yaml", &text);
+    let policy = Policy::read(&text, &mut found).unwrap();
+    policy.rules.into_iter().map(Rule::from).collect()
+}
+
 pub(crate) fn plan() -> Plan {
-    let rule = |name: &str, action, limit, windows| Rule {
-        name: name.into(),
-        action,
-        dry_run: false,
-        known_from: Duration::ZERO,
-        condition: Condition::Above { signal: 0, limit, windows },
-    };
     let undo = |undo, seconds| RollbackStep { undo, within: Duration::from_secs(seconds) };
     Plan {
         name: "small".into(),
@@ -45,7 +53,8 @@ pub(crate) fn plan() -> Plan {
         ],
         services: vec![Service { name: "parser-service".into(), ready_within: MINUTE }],
         signals: vec![signal("parse_duration_ms", "p95", true), signal("cpu_percent", "value", false)],
-        rules: vec![rule("slow", Action::Hold, 90.0, 2), rule("broken", Action::Rollback, 160.0, 2)],
+        rules: rules("parse_duration_ms.p95 > 90 for 1m", "parse_duration_ms.p95 > 160 for 1m"),
+        settings: Settings { max_gap: MINUTE, ..Settings::default() },
         every: MINUTE,
         grace: Duration::from_secs(15),
         preflight: Preflight { baseline_min_samples: 10, ..Preflight::default() },
@@ -69,7 +78,8 @@ pub(crate) fn plan() -> Plan {
 }
 
 pub(crate) fn finding(check: Check, at: Moment) -> Finding {
-    let reference = |level| Some(Reference::constant(Moment::from_ms(0), at, 1_440, level, 0.02));
+    let first = Moment::from_ms(at.as_ms() - 59 * 60_000);
+    let reference = |level| Some(Reference::new(first, MINUTE, vec![Some(level); 60], vec![]));
     match check {
         Check::Flag => Finding::Flag { percent: Some(0) },
         Check::Capacity => Finding::Capacity { cpu: Some(64.0), memory: Some(70.0), disk: Some(60.0) },

@@ -1,0 +1,200 @@
+//! Rules of the grammar and detectors, in the engine.
+
+use std::time::Duration;
+
+use townlet_rollout::{
+    Action, BaselineSource, Cause, Command, Condition, EventKind, HoldReason, Note, Phase, Plan, Rule, Stated, Tick,
+    Verdict,
+};
+
+use crate::world::{GOOD, World, plan, rules};
+
+/// The small plan with a detector on both signals in place of its rules.
+fn detecting(tolerance: f64) -> Plan {
+    let mut plan = plan();
+    let rule = |signal, name: &str| Rule {
+        name: name.into(),
+        action: Some(Action::Rollback),
+        dry_run: false,
+        known_from: Duration::ZERO,
+        condition: Condition::Worse { signal, tolerance },
+    };
+    plan.rules = vec![rule(0, "slower"), rule(1, "busier")];
+    for (signal, level) in plan.signals.iter_mut().zip([80.0, 64.0]) {
+        signal.baseline = BaselineSource::Stated(Stated { level, sd: 0.02, memory: 0.0 });
+    }
+    plan
+}
+
+fn cause(world: &World<'_>) -> Option<String> {
+    match world.run.state().cause() {
+        Some(Cause::Rule { rule }) => Some(rule.clone()),
+        _ => None,
+    }
+}
+
+/// How many windows of these values it takes to a rollback.
+fn windows_to_rollback(world: &mut World<'_>, values: [f64; 2], most: usize) -> Option<usize> {
+    (1..=most).find(|_| {
+        world.window(&values.map(Some));
+        cause(world).is_some()
+    })
+}
+
+#[test]
+fn a_catastrophe_is_found_at_its_second_window_in_every_phase_and_a_small_shift_within_two_hours() {
+    let plan = detecting(0.0);
+    for (windows, values, most) in
+        [(1, [80.0, 200.0], 2), (8, [240.0, 64.0], 2), (25, [240.0, 64.0], 2), (25, [88.0, 64.0], 119)]
+    {
+        let mut world = World::started(&plan);
+        world.good(windows);
+        let found = windows_to_rollback(&mut world, values, most);
+        assert!(found.is_some(), "{values:?} after {windows}:\n{}", world.run.to_text());
+    }
+}
+
+#[test]
+fn a_metric_that_is_better_or_within_its_tolerance_is_left_alone() {
+    for (tolerance, values) in [(0.0, [60.0, 50.0]), (0.06, [84.0, 64.0])] {
+        let plan = detecting(tolerance);
+        let mut world = World::started(&plan);
+        world.good(25);
+        assert_eq!(windows_to_rollback(&mut world, values, 300), None, "{values:?}");
+    }
+}
+
+#[test]
+fn a_metric_behind_the_flag_is_not_missed_before_its_first_sample_and_is_after_it() {
+    let mut plan = detecting(0.0);
+    plan.emission_within = Duration::from_mins(10);
+    let mut world = World::started(&plan);
+    for _ in 0..5 {
+        world.window(&[None, Some(64.0)]);
+    }
+    assert_eq!(world.run.state().verdicts(), [Verdict::Unknown, Verdict::Pass]);
+    world.good(1);
+    for _ in 0..2 {
+        assert_eq!(cause(&world), None);
+        world.window(&[None, Some(64.0)]);
+    }
+    assert_eq!(cause(&world).as_deref(), Some("slower"));
+}
+
+#[test]
+fn a_relative_limit_is_measured_from_what_is_expected_of_the_window() {
+    let mut plan = plan();
+    plan.rules = rules("parse_duration_ms.p95 > +10% for 2m", "cpu_percent > +50% for 1m");
+    let mut world = World::started(&plan);
+    world.good(20);
+    for verdict in [Verdict::Pending, Verdict::Pending, Verdict::Firing] {
+        world.window(&[Some(89.0), Some(64.0)]);
+        assert_eq!(world.run.state().verdicts().first(), Some(&verdict));
+    }
+    assert!(matches!(world.phase(), Phase::Holding { reason: HoldReason::Rule, .. }));
+    let why = world.notes.iter().rev().find_map(|note| match note {
+        Note::Rule { to: Verdict::Firing, why, .. } => Some(why.as_str()),
+        _ => None,
+    });
+    assert_eq!(why, Some("parse_duration_ms.p95 89.00 (expected 80.00)"));
+}
+
+#[test]
+fn a_rule_without_an_action_closes_the_gate_and_nothing_else() {
+    let mut plan = plan();
+    if let Some(rule) = plan.rules.first_mut() {
+        rule.action = None;
+    }
+    let mut world = World::started(&plan);
+    while world.phase() != (Phase::Watching { checkpoint: 0 }) {
+        world.good(1);
+    }
+    for _ in 0..10 {
+        world.window(&[Some(100.0), Some(64.0)]);
+        assert_eq!(world.phase(), Phase::Watching { checkpoint: 0 });
+    }
+    for _ in 0..6 {
+        world.window(&[Some(100.0), Some(64.0)]);
+    }
+    assert!(matches!(world.phase(), Phase::Holding { reason: HoldReason::Rule, .. }), "{}", world.phase());
+    world.good(1);
+    assert_eq!(world.phase(), Phase::Watching { checkpoint: 1 });
+}
+
+#[test]
+fn a_rule_that_permits_missing_data_is_excused_and_others_hold() {
+    for (clause, verdict, held) in [("", Verdict::Unknown, true), (" unless no-data", Verdict::Excused, false)] {
+        let mut plan = plan();
+        plan.rules = rules(&format!("parse_duration_ms.p95 > 90{clause}"), "cpu_percent > 160");
+        let mut world = World::started(&plan);
+        while world.phase() != (Phase::Watching { checkpoint: 0 }) {
+            world.good(1);
+        }
+        for _ in 0..15 {
+            world.window(&[None, Some(64.0)]);
+        }
+        assert_eq!(world.run.state().verdicts().first(), Some(&verdict));
+        assert_eq!(matches!(world.phase(), Phase::Holding { .. }), held, "{}", world.phase());
+    }
+}
+
+#[test]
+fn a_gap_does_not_reset_a_timer_and_a_lossy_window_counts_for_nothing() {
+    let mut plan = plan();
+    plan.rules = rules("parse_duration_ms.p95 > 90 for 3m", "parse_duration_ms.p95 > 160 for 3m");
+    let mut world = World::started(&plan);
+    world.good(20);
+    let bad = [Some(240.0), Some(64.0)];
+    for _ in 0..3 {
+        world.window(&bad);
+    }
+    for _ in 0..4 {
+        let due = world.run.state().next_due().unwrap_or_default();
+        world.now = due;
+        world.send(EventKind::Tick(Tick { due, values: GOOD.to_vec(), control: vec![], lossy: true }));
+        assert_eq!(world.run.state().verdicts(), [Verdict::Unknown, Verdict::Unknown]);
+    }
+    world.window(&bad);
+    assert_eq!(cause(&world), None);
+    world.window(&bad);
+    assert_eq!(cause(&world).as_deref(), Some("broken"));
+}
+
+#[test]
+fn a_rule_on_trial_is_judged_and_does_nothing() {
+    let mut plan = plan();
+    let mut trial = plan.rules.clone();
+    trial.iter_mut().for_each(|rule| (rule.name, rule.dry_run) = (format!("trial {}", rule.name), true));
+    plan.rules.extend(trial);
+    plan.rules.remove(0);
+    let mut world = World::started(&plan);
+    world.good(20);
+    for _ in 0..4 {
+        world.window(&[Some(100.0), Some(64.0)]);
+    }
+    assert_eq!(world.run.state().verdicts(), [Verdict::Pass, Verdict::Firing, Verdict::Pass]);
+    assert!(matches!(world.phase(), Phase::Watching { .. }), "{}", world.phase());
+}
+
+#[test]
+fn a_detector_whose_history_is_too_short_keeps_the_rollout_from_starting() {
+    let mut plan = detecting(0.0);
+    plan.signals.iter_mut().for_each(|signal| signal.baseline = BaselineSource::History);
+    let mut world = World::new(&plan);
+    world.ask("ops", Command::Submit);
+    assert_eq!(world.phase(), Phase::Draft);
+    let blocked = world.notes.iter().any(
+        |note| matches!(note, Note::Blocked { reasons } if reasons.iter().any(|why| why.contains("days of history"))),
+    );
+    assert!(blocked, "{:?}", world.notes);
+}
+
+#[test]
+fn a_rule_that_compares_with_a_baseline_which_is_not_there_is_a_problem_of_the_plan() {
+    let mut plan = plan();
+    plan.rules = rules("parse_duration_ms.p95 > +10%", "cpu_percent > 160");
+    plan.signals.iter_mut().for_each(|signal| signal.baseline = BaselineSource::None);
+    let problems = plan.problems().join("\n");
+    assert!(problems.contains("rule `slow` compares `parse_duration_ms.p95` with its baseline"), "{problems}");
+    assert!(!problems.contains("rule `broken`"), "{problems}");
+}
