@@ -3,7 +3,8 @@
 //! **What it is.** [`Baseline`]s from the history of a metric, from a control beside it, or as stated, each with the
 //! [`Check`]s of what was assumed; and a [`Detector`] that says after each sample whether the metric got worse, with a
 //! false alarm in at most [`ALPHA`] of healthy rollouts of [`HORIZON`] samples. Of rare events,
-//! [`chance_of_so_many`] is the exact test.
+//! [`chance_of_so_many`] is the exact test; two sets of values are compared by a [`RankTest`]. The rules that others
+//! decide by are in [`rival`].
 //!
 //! **What it is not.** It has no clock, no randomness and no I/O, and knows nothing of thresholds that people set.
 //!
@@ -28,6 +29,8 @@ mod live;
 mod maths;
 mod noise;
 mod profile;
+mod rank;
+pub mod rival;
 mod robust;
 mod sample;
 mod sequential;
@@ -36,4 +39,5 @@ pub use baseline::{Baseline, BaselineError, Deviation, Reading, Stated};
 pub use check::{Assumption, Check};
 pub use counts::{Count, chance_of_so_many};
 pub use detector::{ALPHA, Detector, HORIZON, Lane, Rules, State};
+pub use rank::RankTest;
 pub use sample::{Counter, Direction, Sample, Scale};

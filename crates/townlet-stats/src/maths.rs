@@ -120,6 +120,41 @@ pub(crate) fn student_quantile(p: f64, freedom: f64) -> f64 {
     0.5 * (low + high)
 }
 
+/// The share of the normal distribution above `z`.
+pub(crate) fn normal_above(z: f64) -> f64 {
+    if z.is_nan() {
+        return z;
+    }
+    if z < 0.0 {
+        return 1.0 - normal_above(-z);
+    }
+    let density = 0.398_942_280_401_432_7 * exp(-z * z / 2.0);
+    if density == 0.0 {
+        return 0.0;
+    }
+    if z < 3.0 {
+        // z + z³/3 + z⁵/(3·5) + …
+        let (mut term, mut sum, mut odd) = (z, z, 1.0);
+        while term > sum * 1e-17 {
+            odd += 2.0;
+            term *= z * z / odd;
+            sum += term;
+        }
+        return 0.5 - density * sum;
+    }
+    density / lentz(z, |k| (f64::from(k), z))
+}
+
+/// Where the normal distribution has `p` above it; `p` from 0 up to one half.
+pub(crate) fn normal_quantile_above(p: f64) -> f64 {
+    let (mut low, mut high) = (0.0, 40.0);
+    for _ in 0..80 {
+        let middle = 0.5 * (low + high);
+        if normal_above(middle) > p { low = middle } else { high = middle }
+    }
+    0.5 * (low + high)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -159,5 +194,11 @@ mod tests {
         close(ln_gamma(100.0), 359.134_205_369_575_4);
         close(beta_below(2.0, 3.0, 0.4), 0.5248);
         close(student_quantile(0.975, 5.0), 2.570_581_835_636_314);
+        close(normal_above(1.96), 0.024_997_895_148_220_43);
+        close(normal_above(-1.0), 0.841_344_746_068_542_9);
+        close(normal_above(6.0), 9.865_876_450_376_946e-10);
+        close(normal_quantile_above(0.01), 2.326_347_874_040_840_8);
+        close(normal_quantile_above(0.025), 1.959_963_984_540_054);
+        assert_eq!((normal_above(0.0), normal_above(f64::INFINITY)), (0.5, 0.0));
     }
 }

@@ -3,6 +3,8 @@
 
 mod counts;
 mod detector;
+mod rank;
+mod rival;
 mod traces;
 
 use townlet_stats::{Baseline, Reading, Sample};
