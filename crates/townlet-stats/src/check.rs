@@ -22,6 +22,15 @@ pub enum Assumption {
     LiveCoverage,
     /// Innovations since the start are as independent as those of the history: their correlation with the one before.
     LiveIndependence,
+    /// Of two sets of values, the smaller one is large enough.
+    Values,
+    /// Of two sets of values, neither has many holes.
+    ValuesCoverage,
+    /// A value says little about the next: the greater autocorrelation of two sets of values. Up to the limit an
+    /// interval is widened by it.
+    Autocorrelation,
+    /// Two sets of values differ by where they lie and not by how wide they are: the ratio of their spreads.
+    Shape,
 }
 
 /// One assumption, what was found and what is the limit. Displayed as one line of a report.
@@ -31,7 +40,7 @@ pub struct Check {
     pub assumption: Assumption,
     /// What was measured.
     pub found: f64,
-    /// The limit: a least value for what should be large (history, coverage, a known day), else a greatest.
+    /// The limit: a least value for what should be large (history, values, coverage, a known day), else a greatest.
     pub limit: f64,
     /// Whether it holds. Where it does not, small shifts are inconclusive.
     pub holds: bool,
@@ -58,6 +67,10 @@ impl fmt::Display for Assumption {
             Self::KnownDay => "whether the history has a day of this kind",
             Self::LiveCoverage => "share of the samples since the start present",
             Self::LiveIndependence => "autocorrelation of innovations since the start",
+            Self::Values => "values on the side with fewer",
+            Self::ValuesCoverage => "share of the values present, on the side with fewer",
+            Self::Autocorrelation => "autocorrelation of the values",
+            Self::Shape => "spread of one side over that of the other",
         })
     }
 }
@@ -66,7 +79,12 @@ impl fmt::Display for Check {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let least = matches!(
             self.assumption,
-            Assumption::History | Assumption::HistoryCoverage | Assumption::KnownDay | Assumption::LiveCoverage
+            Assumption::History
+                | Assumption::HistoryCoverage
+                | Assumption::KnownDay
+                | Assumption::LiveCoverage
+                | Assumption::Values
+                | Assumption::ValuesCoverage
         );
         let word = if least { "at least" } else { "at most" };
         let verdict = if self.holds { "holds" } else { "FAILS" };

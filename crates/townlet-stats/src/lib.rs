@@ -3,12 +3,13 @@
 //! **What it is.** [`Baseline`]s from the history of a metric, from a control beside it, or as stated, each with the
 //! [`Check`]s of what was assumed; and a [`Detector`] that says after each sample whether the metric got worse, with a
 //! false alarm in at most [`ALPHA`] of healthy rollouts of [`HORIZON`] samples. Of rare events,
-//! [`chance_of_so_many`] is the exact test; two sets of values are compared by a [`RankTest`]. The rules that others
-//! decide by are in [`rival`].
+//! [`chance_of_so_many`] is the exact test. A [`Judge`] compares one window with that of a control by ranks and passes
+//! nothing that it could not see, and [`BurnRates`] say how fast an error budget burns. The rules that others decide by
+//! are in [`rival`].
 //!
 //! **What it is not.** It has no clock, no randomness and no I/O, and knows nothing of thresholds that people set.
 //!
-//! **Limits.** The rate holds for metrics that go on as their history did; what the [`Check`]s find broken is
+//! **Limits.** The detector's rate holds for metrics that go on as their history did; what the [`Check`]s find broken is
 //! [`State::Inconclusive`]. What a catastrophe is does not depend on them.
 //!
 //! ```
@@ -22,9 +23,11 @@
 //! # Ok::<(), townlet_stats::BaselineError>(())
 //! ```
 mod baseline;
+mod burn;
 mod check;
 mod counts;
 mod detector;
+mod judge;
 mod live;
 mod maths;
 mod noise;
@@ -36,8 +39,10 @@ mod sample;
 mod sequential;
 
 pub use baseline::{Baseline, BaselineError, Deviation, Reading, Stated};
+pub use burn::{Burn, BurnError, BurnRates, BurnWindow, Urgency, WORKBOOK};
 pub use check::{Assumption, Check};
 pub use counts::{Count, chance_of_so_many};
 pub use detector::{ALPHA, Detector, HORIZON, Lane, Rules, State};
+pub use judge::{Judge, Judgement, Side, Verdict, Why};
 pub use rank::RankTest;
 pub use sample::{Counter, Direction, Sample, Scale};

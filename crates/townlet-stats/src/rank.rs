@@ -43,6 +43,12 @@ impl RankTest {
     /// assert_eq!((test.shift, test.low, test.high), (22.5, 6.0, 39.0));
     /// ```
     pub fn of(judged: &[f64], control: &[f64], confidence: f64) -> Option<Self> {
+        Self::widened(judged, control, confidence, 1.0)
+    }
+
+    /// The same with an interval for values that repeat each other: `inflation` is by how much the variance of their
+    /// mean exceeds that of independent ones. The published interval has 1.
+    pub(crate) fn widened(judged: &[f64], control: &[f64], confidence: f64, inflation: f64) -> Option<Self> {
         let pairs = judged.len().checked_mul(control.len()).filter(|pairs| (1..=PAIRS).contains(pairs))?;
         let finite = judged.iter().chain(control).all(|value| value.is_finite());
         let usable = finite && confidence > 0.0 && confidence < 1.0;
@@ -59,7 +65,7 @@ impl RankTest {
         let (m, n) = (judged.len() as f64, control.len() as f64);
         let sigma = (m * n * (m + n + 1.0) / 12.0).sqrt();
         let z = normal_quantile_above((1.0 - confidence) / 2.0);
-        let outside = (m * n / 2.0 - 0.5 - z * sigma).floor().max(0.0) as usize;
+        let outside = (m * n / 2.0 - 0.5 - z * sigma * inflation.sqrt()).floor().max(0.0) as usize;
 
         let mut at = |index: usize| *differences.select_nth_unstable_by(index, f64::total_cmp).1;
         let (low, high) = (at(outside), at(pairs - 1 - outside));

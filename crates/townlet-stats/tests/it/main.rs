@@ -1,8 +1,10 @@
 //! Baselines and detectors as their users see them.
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
 
+mod burn;
 mod counts;
 mod detector;
+mod judge;
 mod rank;
 mod rival;
 mod traces;
