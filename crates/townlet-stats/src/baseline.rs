@@ -13,6 +13,8 @@ const HOURS_BESIDE: f64 = 4.0;
 const COVERAGE: f64 = 0.8;
 const INFLATION: f64 = 9.0;
 const GROWTH: f64 = 2.5;
+/// An hour and a half, a sample a minute.
+const BURSTS: f64 = 90.0;
 /// A day that may stray by 40 % cannot be told from a shift.
 const DAY_BAND: f64 = 0.336_472_236_621_212_9;
 
@@ -334,6 +336,7 @@ fn noise_checks(noise: &Noise, coverage: f64, scale: Scale) -> Vec<Check> {
         Check::at_least(Assumption::HistoryCoverage, coverage, COVERAGE),
         Check::at_most(Assumption::Independence, noise.inflation, INFLATION),
         Check::at_most(Assumption::Forgetting, noise.growth, GROWTH),
+        Check::at_most(Assumption::Bursts, noise.samples_to_the_bar(), BURSTS),
     ];
     if scale == Scale::Ratio {
         checks.push(Check::at_most(Assumption::DaysAlike, noise.day_band, DAY_BAND));

@@ -16,6 +16,8 @@ pub enum Assumption {
     Forgetting,
     /// Days are alike enough that a shift can be told from a day.
     DaysAlike,
+    /// Bursts of the history are short: so many samples a large shift has to outlast them to be told from one.
+    Bursts,
     /// The day at hand is of a kind that the history has: 1 if so.
     KnownDay,
     /// The samples since the start have few holes.
@@ -64,6 +66,7 @@ impl fmt::Display for Assumption {
             Self::Independence => "variance of blocks of innovations over that of independent ones",
             Self::Forgetting => "growth of that from one hour to four",
             Self::DaysAlike => "how far a day may stray from the others",
+            Self::Bursts => "samples that a large shift takes to be told from a burst",
             Self::KnownDay => "whether the history has a day of this kind",
             Self::LiveCoverage => "share of the samples since the start present",
             Self::LiveIndependence => "autocorrelation of innovations since the start",

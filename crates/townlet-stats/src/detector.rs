@@ -19,6 +19,8 @@ const CATASTROPHE: f64 = 2.449_489_742_783_178;
 const CATASTROPHE_SDS: f64 = 5.0;
 /// So many samples in a row without a value, or beyond all bounds, are a catastrophe.
 const IN_A_ROW: u32 = 2;
+/// Wild samples are in a row with nothing but holes between them, of at most so many intervals.
+const HOLES: u64 = 60;
 
 /// What counts as worse.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -89,7 +91,11 @@ pub enum State {
 /// show in the plain comparison, at half its size at least: one that hides behind a greater one of both is only
 /// suspected.
 ///
-/// *Catastrophes* are two samples in a row 3× off (or 5 standard deviations, where that is more), or absent.
+/// A metric that bursts by itself raises the bar that the sequential test has to reach, so that a shift has to outlast
+/// the bursts of the history ([`Assumption::Bursts`]).
+///
+/// *Catastrophes* are two samples in a row 3× off (or 5 standard deviations, where that is more), or absent. Holes do
+/// not part them.
 #[derive(Clone, Debug)]
 pub struct Detector {
     baseline: Baseline,
@@ -98,6 +104,7 @@ pub struct Detector {
     live: Live,
     state: State,
     last_step: Option<u64>,
+    wild_step: Option<u64>,
     before: Option<(u64, f64)>,
     wild: Row,
     absent: Row,
@@ -134,6 +141,7 @@ impl Detector {
             live: Live::default(),
             state: State::Quiet,
             last_step: None,
+            wild_step: None,
             before: None,
             wild: Row::default(),
             absent: Row::default(),
@@ -168,14 +176,16 @@ impl Detector {
         if matches!(self.state, State::Detected { .. }) || self.last_step.is_some_and(|last| step <= last) {
             return self.state;
         }
-        // In a row means: of intervals that follow each other.
+        // Absent in a row means: in intervals that follow each other. What was not scraped is not absent.
         if self.last_step.is_some_and(|last| step > last + 1) {
-            (self.wild, self.absent) = (Row::default(), Row::default());
+            self.absent = Row::default();
+        }
+        if self.wild_step.is_some_and(|wild| step > wild + HOLES) {
+            self.wild = Row::default();
         }
         self.last_step = Some(step);
         if sample.value.and_then(|value| reading.scale.coordinate(value)).is_none() {
             self.absent.extend(0.0, sample.at_ms, 0.0);
-            self.wild = Row::default();
         } else {
             self.absent = Row::default();
             self.look_for_catastrophe(sample);
@@ -188,7 +198,10 @@ impl Detector {
     fn look_for_catastrophe(&mut self, sample: &Sample) {
         let found = self.rules.direction.signs().iter().find_map(|&sign| Some((sign, self.wild_by(sample, sign)?)));
         match found {
-            Some((sign, deviation)) => self.wild.extend(sign, sample.at_ms, deviation),
+            Some((sign, deviation)) => {
+                self.wild.extend(sign, sample.at_ms, deviation);
+                self.wild_step = self.last_step;
+            }
             None => self.wild = Row::default(),
         }
     }
@@ -245,7 +258,8 @@ impl Detector {
             return State::Inconclusive { why };
         }
         let (statistic, run) = (self.mixture.statistic(), self.mixture.run());
-        if statistic >= f64::from(HORIZON) / ALPHA && run.is_seen_beside() {
+        let bar = self.baseline.noise().bar(self.rules.direction.signs());
+        if crate::maths::ln(statistic) >= bar && run.is_seen_beside() {
             let size = Some(scale.said(run.size()));
             return State::Detected { since_ms: run.since_ms, at_ms, lane: Lane::Sequential, size };
         }

@@ -27,6 +27,7 @@ mod burn;
 mod check;
 mod counts;
 mod detector;
+mod excursions;
 mod judge;
 mod live;
 mod maths;

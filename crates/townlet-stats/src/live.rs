@@ -1,24 +1,46 @@
 //! Whether the samples since the start are what the sequential lane takes them for.
 
 use crate::check::{Assumption, Check};
+use crate::robust::median;
 
-/// So many samples before a correlation is judged: healthy ones stay within about 0.2 then.
-const PAIRS: f64 = 240.0;
+/// So many pairs make a block, so many blocks are judged: healthy metrics stay within about 0.2 then.
+const PAIRS: f64 = 60.0;
+const BLOCKS: usize = 4;
+/// Two days of blocks; older ones are forgotten.
+const MOST_BLOCKS: usize = 48;
 const CORRELATION: f64 = 0.3;
 /// So many steps before holes are judged.
 const STEPS: u64 = 60;
 const COVERAGE: f64 = 0.8;
 
-/// Running sums over the innovations, and how many steps had a value.
+/// How far innovations follow each other, block by block, and how many steps had a value.
+///
+/// A shift, for the better or the worse, makes innovations of one block follow each other, and no other block: the
+/// middle one of all blocks says what the noise does.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Live {
     last: Option<f64>,
+    block: Block,
+    correlations: std::collections::VecDeque<f64>,
+    first_step: Option<u64>,
+    present: u64,
+}
+
+#[derive(Clone, Copy, Debug, Default)]
+struct Block {
     pairs: f64,
     sum: f64,
     squares: f64,
     products: f64,
-    first_step: Option<u64>,
-    present: u64,
+}
+
+impl Block {
+    fn correlation(&self) -> f64 {
+        let centre = self.sum / self.pairs;
+        let spread = self.squares / self.pairs - centre * centre;
+        // Innovations are bounded: a metric far off for good has none that differ, and nothing follows anything.
+        if spread > 1e-9 { (self.products / self.pairs - centre * centre) / spread } else { 0.0 }
+    }
 }
 
 impl Live {
@@ -30,11 +52,16 @@ impl Live {
             return;
         };
         self.present += 1;
-        if let Some(before) = self.last.replace(now) {
-            self.pairs += 1.0;
-            self.sum += now;
-            self.squares += now * now;
-            self.products += now * before;
+        let Some(before) = self.last.replace(now) else { return };
+        self.block.pairs += 1.0;
+        self.block.sum += now;
+        self.block.squares += now * now;
+        self.block.products += now * before;
+        if self.block.pairs >= PAIRS {
+            if self.correlations.len() == MOST_BLOCKS {
+                self.correlations.pop_front();
+            }
+            self.correlations.push_back(std::mem::take(&mut self.block).correlation());
         }
     }
 
@@ -43,14 +70,9 @@ impl Live {
         let steps = self.first_step.map_or(0, |first| step.saturating_sub(first) + 1);
         let coverage = (steps >= STEPS)
             .then(|| Check::at_least(Assumption::LiveCoverage, self.present as f64 / steps as f64, COVERAGE));
-        let independence = (self.pairs >= PAIRS)
-            .then(|| Check::at_most(Assumption::LiveIndependence, self.correlation(), CORRELATION));
+        let mut blocks: Vec<f64> = self.correlations.iter().copied().collect();
+        let correlation = median(&mut blocks).filter(|_| blocks.len() >= BLOCKS);
+        let independence = correlation.map(|found| Check::at_most(Assumption::LiveIndependence, found, CORRELATION));
         coverage.into_iter().chain(independence)
-    }
-
-    fn correlation(&self) -> f64 {
-        let centre = self.sum / self.pairs;
-        let spread = self.squares / self.pairs - centre * centre;
-        if spread > 0.0 { (self.products / self.pairs - centre * centre) / spread } else { 0.0 }
     }
 }

@@ -4,6 +4,7 @@
 //! may differ from hour to hour. What the model misses is measured and paid for: the *inflation* is by how much blocks
 //! of up to four hours of the innovations vary more than independent ones would.
 
+use crate::excursions;
 use crate::maths::{exp, ln, student_quantile};
 use crate::profile::DAY_MS;
 use crate::robust::{mean, median, spread, variance};
@@ -41,6 +42,8 @@ pub(crate) struct Noise {
     hours: [f64; 24],
     /// What each bet costs, so that it is fair to the history.
     costs: [f64; 6],
+    /// What the logarithm of the statistic has to reach, upwards and downwards.
+    bars: [f64; 2],
 }
 
 impl Noise {
@@ -48,7 +51,8 @@ impl Noise {
     pub(crate) fn stated(sd: f64, memory: f64, inflation: f64, day_band: f64) -> Self {
         let costs = BETS.map(|bet| bet * bet / 2.0);
         let (memory, inflation) = (memory.clamp(0.0, LONGEST_MEMORY), inflation.max(1.0));
-        Self { sd, memory, inflation, growth: 1.0, day_band, hours: [1.0; 24], costs }
+        let bars = [excursions::bar(); 2];
+        Self { sd, memory, inflation, growth: 1.0, day_band, hours: [1.0; 24], costs, bars }
     }
 
     /// Of residuals in the order of time; `floor` is the smallest standard deviation taken for real.
@@ -77,7 +81,11 @@ impl Noise {
             };
             fair(1.0).max(fair(-1.0)).max(bet * bet / 2.0)
         });
-        let mut noise = Self { sd, memory, inflation, growth, day_band: 0.0, hours, costs };
+        let bars = [1.0, -1.0].map(|sign| {
+            let bounded = innovations.iter().map(|e| (sign * e / sd).clamp(LOWEST, HIGHEST) / inflation.sqrt());
+            excursions::bar_after(bounded, &costs)
+        });
+        let mut noise = Self { sd, memory, inflation, growth, day_band: 0.0, hours, costs, bars };
         noise.day_band = noise.day_band_of(&days, residuals.len());
         noise
     }
@@ -100,6 +108,18 @@ impl Noise {
     /// What each bet costs.
     pub(crate) fn costs(&self) -> &[f64; 6] {
         &self.costs
+    }
+
+    /// What the logarithm of a statistic of these directions has to reach.
+    pub(crate) fn bar(&self, signs: &[f64]) -> f64 {
+        signs.iter().map(|&sign| self.bars[usize::from(sign < 0.0)]).fold(0.0, f64::max)
+    }
+
+    /// How many samples of the highest evidence it takes to reach the higher one of the bars.
+    pub(crate) fn samples_to_the_bar(&self) -> f64 {
+        let gains = BETS.iter().zip(&self.costs).map(|(bet, cost)| bet * HIGHEST / self.inflation.sqrt() - cost);
+        // A bet that never gains reaches nothing; there is always a small one that does.
+        self.bars[0].max(self.bars[1]) / gains.fold(1e-3, f64::max)
     }
 
     /// The day-to-day spread, less what the noise itself gives a day's median, times Student's quantile for the number

@@ -69,7 +69,7 @@ impl Mixture {
             let new = noise.innovation(beyond(evidence.sharp), before, evidence.local_ms);
             let gain = bet.size * new - bet.cost;
             // Bounded, so that a statistic nobody acts on stays a number.
-            bet.statistic = ((1.0 + bet.statistic) * crate::maths::exp(gain)).min(1e200);
+            bet.statistic = ((1.0 + bet.statistic) * crate::maths::exp(gain)).min(1e300);
             if bet.gain <= 0.0 {
                 bet.gain = 0.0;
                 bet.run = Run { since_ms: evidence.at_ms, ..Run::default() };

@@ -1,10 +1,11 @@
 //! A canary analysis as Kayenta's NetflixACA judge makes it, once an hour.
 
-use super::{Action, Course, DAY_MS, Firing, RuleSet, mean, value};
+use super::hours::{Hour, Hours};
+use super::{Action, Course, Firing, RuleSet, mean};
+use crate::judge::{Judge, Verdict};
 use crate::rank::RankTest;
-use crate::sample::{Direction, Sample};
+use crate::sample::{Direction, Sample, Scale};
 
-const HOUR_MS: u64 = 3_600_000;
 const CONFIDENCE: f64 = 0.98;
 /// The interval of the shift has to begin beyond this share of the shift itself.
 const TOLERANCE: f64 = 0.25;
@@ -19,44 +20,39 @@ const ALLOWED: f64 = 1.05;
 /// as they are, so that the same series gives the same answer.
 #[derive(Clone, Debug)]
 pub struct Kayenta {
-    course: Course,
-    /// The last day before the change, by the time of day.
-    before: Vec<(u64, f64)>,
-    hour: u64,
-    judged: Vec<f64>,
-    control: Vec<f64>,
+    hours: Hours,
     failing: bool,
 }
 
 impl Kayenta {
     /// `history` is what came before the change.
     pub fn new(history: &[Sample], course: Course) -> Self {
-        let end = history.last().map_or(0, |sample| sample.at_ms);
-        let last_day = history.iter().filter(|sample| end.saturating_sub(sample.at_ms) < DAY_MS);
-        let mut before: Vec<(u64, f64)> =
-            last_day.filter_map(|sample| Some((sample.at_ms % DAY_MS, value(sample)?))).collect();
-        before.sort_unstable_by_key(|(at, _)| *at);
-        Self { course, before, hour: 0, judged: Vec::new(), control: Vec::new(), failing: false }
+        Self { hours: Hours::new(history, course), failing: false }
+    }
+}
+
+impl RuleSet for Kayenta {
+    fn name(&self) -> &'static str {
+        "Kayenta-style"
     }
 
-    fn of_the_day_before(&self, at_ms: u64) -> Option<f64> {
-        let at = at_ms % DAY_MS;
-        let index = self.before.partition_point(|(time, _)| *time < at);
-        self.before.get(index).filter(|(time, _)| time - at < self.course.interval_ms.max(1)).map(|(_, value)| *value)
-    }
-
-    fn judge(&mut self, at_ms: u64) -> Option<Firing> {
-        let (judged, control) = (std::mem::take(&mut self.judged), std::mem::take(&mut self.control));
-        let verdict = classify(&judged, &control, self.course.direction);
-        let began = verdict.filter(|_| !self.failing);
-        self.failing = verdict.is_some();
-        began.map(|(rule, size)| Firing { at_ms, rule, action: Action::Rollback, size })
+    fn push(&mut self, sample: &Sample) -> Option<Firing> {
+        let mut began = None;
+        for hour in self.hours.push(sample) {
+            let verdict = classify(&hour, self.hours.course.direction);
+            began = verdict.filter(|_| !self.failing).or(began);
+            self.failing = verdict.is_some();
+        }
+        began.map(|(rule, size)| Firing { at_ms: sample.at_ms, rule, action: Action::Rollback, size })
     }
 }
 
 /// High, Low and Nodata, with the difference of the means; `None` for Pass.
-fn classify(judged: &[f64], control: &[f64], direction: Direction) -> Option<(&'static str, Option<f64>)> {
-    let Some(test) = RankTest::of(judged, control, CONFIDENCE) else {
+fn classify(hour: &Hour, direction: Direction) -> Option<(&'static str, Option<f64>)> {
+    let present = |values: &[Option<f64>]| values.iter().flatten().copied().collect::<Vec<_>>();
+    let control = hour.controls.first().map_or(&[][..], Vec::as_slice);
+    let (judged, control) = (present(&hour.judged), present(control));
+    let Some(test) = RankTest::of(&judged, &control, CONFIDENCE) else {
         return Some(("Nodata", None));
     };
     // As published: where the control's mean is 0 there is no ratio and the effect counts as none.
@@ -72,26 +68,46 @@ fn classify(judged: &[f64], control: &[f64], direction: Direction) -> Option<(&'
     }
 }
 
-impl RuleSet for Kayenta {
+/// This crate's own [`Judge`], asked of the same hours, with a tolerance of 5 %: *worse* is a rollback, what is
+/// inconclusive is none.
+///
+/// Yesterday is no control: without one an hour is worse only if it is worse than the same hour of every earlier day.
+#[derive(Clone, Debug)]
+pub struct HourlyJudge {
+    hours: Hours,
+    judge: Judge,
+    failing: bool,
+}
+
+impl HourlyJudge {
+    /// `history` is what came before the change, up to two weeks of it are looked at.
+    pub fn new(history: &[Sample], course: Course) -> Self {
+        let judge = Judge { direction: course.direction, scale: Scale::Ratio, tolerance: ALLOWED - 1.0 };
+        Self { hours: Hours::new(history, course), judge, failing: false }
+    }
+}
+
+impl RuleSet for HourlyJudge {
     fn name(&self) -> &'static str {
-        "Kayenta-style"
+        "townlet, hourly judge"
     }
 
     fn push(&mut self, sample: &Sample) -> Option<Firing> {
-        let hour = self.course.window(sample.at_ms, HOUR_MS);
         let mut began = None;
-        if hour > self.hour {
-            // The hour's last sample never came.
-            began = self.judge(sample.at_ms);
-            self.hour = hour;
+        for hour in self.hours.push(sample) {
+            let worse = |control: &Vec<Option<f64>>| self.judge.judge(&hour.judged, control).verdict == Verdict::Worse;
+            let failing = !hour.controls.is_empty() && hour.controls.iter().all(worse);
+            if failing && !self.failing {
+                began = Some(size(&hour));
+            }
+            self.failing = failing;
         }
-        self.judged.extend(value(sample));
-        let control = sample.control.or_else(|| self.of_the_day_before(sample.at_ms));
-        self.control.extend(control.filter(|value| value.is_finite()));
-        if self.course.ends_window(sample.at_ms, HOUR_MS) {
-            began = self.judge(sample.at_ms).or(began);
-            self.hour += 1;
-        }
-        began
+        began.map(|size| Firing { at_ms: sample.at_ms, rule: "worse", action: Action::Rollback, size })
     }
+}
+
+/// Against the first control.
+fn size(hour: &Hour) -> Option<f64> {
+    let level = mean(hour.controls.first()?.iter().flatten().copied()).filter(|level| *level != 0.0)?;
+    Some(mean(hour.judged.iter().flatten().copied())? / level - 1.0)
 }

@@ -19,11 +19,12 @@
 
 mod argo;
 mod checklist;
+mod hours;
 mod kayenta;
 
 pub use argo::Argo;
 pub use checklist::Checklist;
-pub use kayenta::Kayenta;
+pub use kayenta::{HourlyJudge, Kayenta};
 
 use crate::detector::{Detector, Lane, State};
 use crate::sample::{Direction, Sample};

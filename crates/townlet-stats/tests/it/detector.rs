@@ -191,6 +191,104 @@ fn a_share_that_falls_to_a_third_or_triples_is_a_catastrophe_as_well() {
     }
 }
 
+/// Seven days with a burst of up to ten minutes about every four hours, then a watch with them as well.
+fn bursting(seed: u64) -> Vec<Sample> {
+    let mut trace = trace(Kind::Stationary, 5_000 + seed, 0.02);
+    let mut dice = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1;
+    let mut minute = 0;
+    while minute < trace.len() {
+        dice = dice.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        let (length, size) = (1 + (dice >> 33) as usize % 10, 1.1 + ((dice >> 40) % 80) as f64 / 100.0);
+        trace.iter_mut().skip(minute).take(length).for_each(|sample| sample.value = sample.value.map(|v| v * size));
+        minute += length + 30 + (dice >> 20) as usize % 420;
+    }
+    trace
+}
+
+#[test]
+fn a_metric_that_bursts_by_itself_raises_no_alarm_and_a_shift_that_outlasts_the_bursts_does() {
+    let (mut alarms, mut delays) = (0, Vec::new());
+    for seed in 0..40 {
+        let (mut detector, samples) = watch(&bursting(seed));
+        assert!(detector.checks().iter().all(|check| check.holds), "{:?}", detector.checks());
+        samples.iter().for_each(|sample| {
+            detector.push(sample);
+        });
+        alarms += u32::from(!matches!(detector.state(), State::Quiet | State::Suspect { .. }));
+        delays.push(delay(&bursting(seed), 300, 1.1).unwrap_or(usize::MAX));
+    }
+    delays.sort_unstable();
+    assert_eq!(alarms, 0);
+    assert!((10..=59).contains(&delays[20]), "{delays:?}");
+}
+
+#[test]
+fn bursts_too_long_to_be_outlasted_in_time_are_inconclusive() {
+    for (minutes, failing) in [(30, Assumption::Bursts), (60, Assumption::Independence)] {
+        let mut trace = trace(Kind::Stationary, 77, 0.02);
+        // Two a day, at other times each day, or they would be habits.
+        for burst in 0..14 {
+            let from = burst / 2 * 1440 + burst % 2 * 613 + burst / 2 * 397 % 700;
+            for sample in trace.iter_mut().skip(from).take(minutes) {
+                sample.value = sample.value.map(|value| value * 1.2);
+            }
+        }
+        let (detector, _) = watch(&trace);
+        let State::Inconclusive { why } = detector.state() else { panic!("{:?}", detector.checks()) };
+        assert_eq!(why.assumption, failing, "{:?}", detector.checks());
+    }
+}
+
+#[test]
+fn what_got_better_for_good_stays_judged() {
+    for kind in KINDS {
+        let (mut detector, samples) = watch(&trace(kind, 6_000, 0.01));
+        for (minute, sample) in samples.iter().enumerate() {
+            let factor = if minute < 200 { 1.0 } else { 0.8 };
+            let state = detector.push(&Sample { value: sample.value.map(|value| value * factor), ..*sample });
+            assert!(matches!(state, State::Quiet | State::Suspect { .. }), "{kind:?}, {minute}: {state:?}");
+        }
+    }
+}
+
+#[test]
+fn a_shift_that_began_while_nothing_could_be_judged_is_found_afterwards() {
+    let (mut detector, samples) = watch(&trace(Kind::Stationary, 6_100, 0.02));
+    let mut found = None;
+    for (minute, sample) in samples.iter().enumerate() {
+        // Of the first two hours every third sample is missing; the shift comes in the second one.
+        if minute < 120 && minute % 3 == 0 {
+            detector.push(&Sample::missing(sample.at_ms));
+            continue;
+        }
+        let factor = if minute < 60 { 1.0 } else { 1.1 };
+        let state = detector.push(&Sample { value: sample.value.map(|value| value * factor), ..*sample });
+        if matches!(state, State::Detected { .. }) {
+            found = Some(minute);
+            break;
+        }
+    }
+    assert!(found.is_some_and(|minute| (120..300).contains(&minute)), "{found:?}");
+}
+
+#[test]
+fn holes_do_not_part_wild_samples_and_a_calm_one_does() {
+    let caught = |minutes: &[(u64, Option<f64>)]| {
+        let mut detector = stated(Direction::LowerIsBetter, 0.0);
+        fed(&mut detector, 0, &[200.0; 5]);
+        let mut last = detector.state();
+        for &(minute, value) in minutes {
+            last = detector.push(&Sample { value, ..Sample::missing(minute * 60_000) });
+        }
+        matches!(last, State::Detected { lane: Lane::Catastrophe, .. })
+    };
+    assert!(caught(&[(5, Some(700.0)), (6, Some(700.0))]));
+    assert!(caught(&[(5, Some(700.0)), (6, None), (7, Some(700.0))]), "a sample without a value between");
+    assert!(caught(&[(5, Some(700.0)), (12, Some(700.0))]), "scrapes that did not happen between");
+    assert!(!caught(&[(5, Some(700.0)), (6, Some(200.0)), (7, Some(700.0))]));
+    assert!(!caught(&[(5, Some(700.0)), (200, Some(700.0))]), "hours between");
+}
+
 #[test]
 fn a_sample_that_comes_again_or_late_changes_nothing() {
     let mut detector = stated(Direction::LowerIsBetter, 0.0);
