@@ -21,7 +21,8 @@
 //! - Making an event is not timed where a call is, and is part of the rate where
 //!   a rate is.
 //!
-//! The program `faults` proves rather than measures: see [`faults`].
+//! The program `faults` proves rather than measures: see [`faults`]. The program
+//! `corpus` scores detectors on labelled traces: see [`corpus`].
 //!
 //! # How single calls are timed
 //! Paced calls come on a fixed schedule and are timed one by one, less the cost
@@ -46,7 +47,9 @@
 
 pub mod budgets;
 pub mod collect;
+pub mod corpus;
 pub mod destination;
+mod dice;
 pub mod emit;
 pub mod end_to_end;
 pub mod faults;

@@ -16,10 +16,10 @@ use townlet_pipeline::{Backpressure, NoReceipt, Options, Receipts, SinkInfo, Spi
 use townlet_schema::{HeapSize, Kind, Payload};
 use townlet_transport::Level;
 
-use super::dice::Dice;
 use super::moody::{Mood, Moody, Truth};
 use super::pace::paced;
 use super::{Finding, Run};
+use crate::dice::Dice;
 use crate::ours::lossless;
 use crate::workload::{FIRST_SAMPLE, encoded_len, tick_of};
 

@@ -19,12 +19,12 @@ use townlet_pipeline::{Backpressure, FinalStatement, Options, SinkInfo, Telemetr
 use townlet_schema::{HeapSize, Kind, Payload};
 use townlet_transport_tcp::TcpTransport;
 
-use super::dice::Dice;
 use super::memory::Death;
 use super::moody::{Mood, Moody, Truth};
 use super::pace::{paced, wait_until};
 use super::receiver::{Ids, Receiver, number_of};
 use super::{Finding, Run};
+use crate::dice::Dice;
 use crate::measure::{Contender, Rounds, Sample, interleave};
 use crate::ours::plaintext;
 

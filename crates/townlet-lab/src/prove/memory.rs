@@ -11,10 +11,10 @@ use clap::{Args, ValueEnum};
 use serde::{Deserialize, Serialize};
 use townlet_pipeline::{Backpressure, Options, SinkInfo, Telemetry};
 
-use super::dice::Dice;
 use super::moody::{Mood, Moody, Truth};
 use super::pace::paced;
 use super::{Finding, Run};
+use crate::dice::Dice;
 use crate::workload::{Reading, tick_of};
 
 /// What the promise allows beside the configured bound.

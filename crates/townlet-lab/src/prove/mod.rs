@@ -12,7 +12,6 @@
 
 mod burst;
 mod child;
-mod dice;
 mod diff_size;
 mod durable;
 mod gate;

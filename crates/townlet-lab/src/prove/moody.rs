@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use townlet_transport::{Connected, ErrorKind, Frame, Level, Outcome, SendError, Transport, TransportError};
 
-use super::dice::Dice;
 use super::gate::Gate;
+use crate::dice::Dice;
 
 /// How a sink behaves.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -14,11 +14,11 @@ use serde::{Deserialize, Serialize};
 use townlet_pipeline::{Backpressure, Options, SinkInfo, SpillOptions, SpillSettings, Telemetry};
 
 use super::child::Process;
-use super::dice::Dice;
 use super::memory::status_of_self;
 use super::moody::{Mood, Moody, Truth};
 use super::pace::wait_until;
 use super::{Finding, Run};
+use crate::dice::Dice;
 use crate::ours::lossless;
 use crate::workload::{Reading, tick_of};
 

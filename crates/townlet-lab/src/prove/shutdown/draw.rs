@@ -9,8 +9,8 @@ use townlet_schema::Kind;
 use townlet_transform::{Chain, Dropped, Record, Transform};
 use townlet_transport::Level;
 
-use super::super::dice::Dice;
 use super::super::moody::{Mood, Moody, Truth};
+use crate::dice::Dice;
 
 const MS: Duration = Duration::from_millis(1);
 

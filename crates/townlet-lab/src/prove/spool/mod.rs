@@ -16,8 +16,8 @@ use townlet_spill::{SinkSlot, Spill, SpillOptions, StateFound};
 
 use self::memory_disk::{Image, MemoryDisk};
 use self::mutate::mutate;
-use super::dice::Dice;
 use super::{Finding, Run};
+use crate::dice::Dice;
 
 /// What the promise allows for opening.
 const OPENS_WITHIN: Duration = Duration::from_secs(1);

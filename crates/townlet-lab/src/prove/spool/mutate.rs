@@ -1,7 +1,7 @@
 //! What may happen to the files of a spool.
 
 use super::memory_disk::Image;
-use crate::prove::dice::Dice;
+use crate::dice::Dice;
 
 /// Does one to three things to the folder, most of them to segments.
 pub(super) fn mutate(image: &mut Image, dice: &mut Dice) -> String {
