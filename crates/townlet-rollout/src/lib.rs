@@ -51,9 +51,11 @@ mod phase;
 mod plan;
 mod reference;
 mod rule;
+pub mod simulate;
 pub mod snapshot;
 mod soundness;
 mod state;
+mod table;
 mod verdict;
 
 pub use engine::step;
@@ -70,6 +72,7 @@ pub use plan::{
 pub use reference::{Reference, References};
 pub use rule::{Condition, Rule};
 pub use state::{Effects, State};
+pub use table::{Table, TableError};
 pub use townlet_policy::Action;
 pub use townlet_stats::{Direction, Scale, Stated};
 pub use verdict::Verdict;

@@ -101,6 +101,18 @@ pub struct Signal {
     pub scale: Scale,
 }
 
+impl Plan {
+    /// How long it takes from the first step of the flag to the last checkpoint, if all goes well and nothing is slow.
+    #[must_use]
+    pub fn longest(&self) -> Duration {
+        let soaks = self.steps.iter().map(|step| step.soak).fold(Duration::ZERO, Duration::saturating_add);
+        let last = self.checkpoints.last().map_or(Duration::ZERO, |checkpoint| checkpoint.after);
+        let ready =
+            self.services.iter().map(|service| service.ready_within).fold(Duration::ZERO, Duration::saturating_add);
+        [soaks, self.observation, ready].into_iter().fold(last, Duration::saturating_add)
+    }
+}
+
 impl Signal {
     /// Whether anything can be compared with what it was.
     #[must_use]

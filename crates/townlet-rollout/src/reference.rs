@@ -66,6 +66,12 @@ impl Reference {
         Self { first, every_ms: crate::moment::ms(every), values, control, fitted: Fitted::default() }
     }
 
+    /// The end of its first window.
+    #[must_use]
+    pub fn first(&self) -> Moment {
+        self.first
+    }
+
     /// The end of its last window.
     #[must_use]
     pub fn until(&self) -> Moment {
@@ -78,6 +84,22 @@ impl Reference {
     pub fn samples(&self) -> u32 {
         let count = self.values.iter().flatten().filter(|value| value.is_finite()).count();
         u32::try_from(count).unwrap_or(u32::MAX)
+    }
+
+    pub(crate) fn every_ms(&self) -> u64 {
+        self.every_ms
+    }
+
+    /// How many windows.
+    pub(crate) fn len(&self) -> u64 {
+        u64::try_from(self.values.len()).unwrap_or(u64::MAX)
+    }
+
+    /// The value and the control of a window, from 0.
+    pub(crate) fn window(&self, step: u64) -> (Option<f64>, Option<f64>) {
+        let of =
+            |values: &[Option<f64>]| usize::try_from(step).ok().and_then(|step| values.get(step).copied().flatten());
+        (of(&self.values), of(&self.control))
     }
 
     /// The windows as samples.

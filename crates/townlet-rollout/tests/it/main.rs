@@ -3,4 +3,6 @@
 mod engine;
 mod properties;
 mod rules;
+mod series;
+mod simulate;
 mod world;
