@@ -42,6 +42,7 @@
 
 mod engine;
 mod event;
+mod file;
 mod intent;
 mod judge;
 mod log;
@@ -60,6 +61,7 @@ mod verdict;
 
 pub use engine::step;
 pub use event::{Command, Event, EventKind, Tick};
+pub use file::PlanFile;
 pub use intent::{Answer, Check, Finding, Intent, IntentId, What};
 pub use log::{Entry, Head, LOG_FORM, Recorder, ReplayError};
 pub use moment::Moment;
@@ -71,6 +73,7 @@ pub use plan::{
 };
 pub use reference::{Reference, References};
 pub use rule::{Condition, Rule};
+pub use soundness::Problem;
 pub use state::{Effects, State};
 pub use table::{Table, TableError};
 pub use townlet_policy::Action;

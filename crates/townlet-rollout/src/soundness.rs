@@ -5,20 +5,43 @@ use std::time::Duration;
 use crate::moment::Span;
 use crate::plan::{Plan, ROLLBACK_LIMIT, Undo};
 
+type Part = fn(&Plan, &mut Vec<String>);
+
+/// Why a plan cannot be run.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Problem {
+    /// The key of a plan file that it is about.
+    pub section: &'static str,
+    /// What is wrong.
+    pub what: String,
+}
+
+impl std::fmt::Display for Problem {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}: {}", self.section, self.what)
+    }
+}
+
 impl Plan {
     /// Why this plan cannot be run; empty where it can.
     ///
     /// These are the rules of the engine. Whether the rules of the plan make
     /// sense together is the question of `townlet-policy`'s lint.
     #[must_use]
-    pub fn problems(&self) -> Vec<String> {
-        let mut found = Vec::new();
-        self.check_names(&mut found);
-        self.check_steps(&mut found);
-        self.check_checkpoints(&mut found);
-        self.check_rules(&mut found);
-        self.check_rollback(&mut found);
-        found
+    pub fn problems(&self) -> Vec<Problem> {
+        let parts: [(&'static str, Part); 5] = [
+            ("plan", Self::check_names),
+            ("steps", Self::check_steps),
+            ("checkpoints", Self::check_checkpoints),
+            ("rules", Self::check_rules),
+            ("rollback", Self::check_rollback),
+        ];
+        let part = |(section, check): (&'static str, Part)| {
+            let mut found = Vec::new();
+            check(self, &mut found);
+            found.into_iter().map(move |what| Problem { section, what })
+        };
+        parts.into_iter().flat_map(part).collect()
     }
 
     fn check_names(&self, found: &mut Vec<String>) {

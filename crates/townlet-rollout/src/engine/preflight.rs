@@ -14,7 +14,8 @@ impl Turn<'_> {
     pub(super) fn submit(&mut self) {
         let problems = self.plan.problems();
         if !problems.is_empty() {
-            return self.note(Note::Blocked { reasons: problems });
+            let reasons = problems.iter().map(ToString::to_string).collect();
+            return self.note(Note::Blocked { reasons });
         }
         self.state.findings.clear();
         self.enter(Phase::Preflight);

@@ -18,7 +18,7 @@ pub trait Source {
 
 const CHECK: Duration = Duration::from_secs(1);
 const FLAG: Duration = Duration::from_secs(2);
-const RESTART: Duration = Duration::from_secs(40);
+const RESTART: Duration = Duration::from_secs(30);
 /// People look at the snapshots before they sign.
 const SIGN: Duration = Duration::from_mins(5);
 

@@ -76,7 +76,8 @@ pub struct Found {
 }
 
 /// Of what the delay of detection is predicted.
-const FAULTS: [Fault; 5] = [Fault::Times(1.05), Fault::Times(1.1), Fault::Times(1.3), Fault::Times(3.0), Fault::Absent];
+const FAULTS: [Fault; 6] =
+    [Fault::Times(1.05), Fault::Times(1.1), Fault::Times(1.3), Fault::Times(3.0), Fault::Times(10.0), Fault::Absent];
 const QUIET: Duration = Duration::from_hours(1);
 const DAY: Duration = Duration::from_hours(24);
 
@@ -194,7 +195,7 @@ fn hopeless(rule: &Rule, fires: f64, unknown: f64, found: &[Found], options: &Op
     let gross =
         |found: &&Found| matches!(found.fault, Fault::Times(times) if times >= 3.0) || found.fault == Fault::Absent;
     if found.iter().filter(gross).all(|found| found.delay.is_none()) {
-        return Some(format!("within {} it finds neither three times as much nor an absence", Span(DAY)));
+        return Some(format!("within {} it finds neither ten times as much nor an absence", Span(DAY)));
     }
     None
 }

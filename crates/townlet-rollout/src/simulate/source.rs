@@ -148,7 +148,8 @@ impl Source for Resampled<'_> {
                         Scale::Ratio => stated.level * (stated.sd * *deviation).exp(),
                         Scale::Difference => stated.level + stated.sd * *deviation,
                     };
-                    (Some(value), None)
+                    // The last digits of a logarithm differ from machine to machine.
+                    (Some((value * 1e6).round() / 1e6), None)
                 }
                 Model::Nothing => (None, None),
             };

@@ -250,7 +250,7 @@ fn a_plan_whose_rollback_cannot_be_shown_is_refused() {
     plan.rollback.recovered = vec![0];
     plan.rollback.windows = 4;
     plan.rules.retain(|rule| !rule.rolls_back());
-    let problems = plan.problems().join("\n");
+    let problems = plan.problems().iter().map(ToString::to_string).collect::<Vec<_>>().join("\n");
     for part in ["switches it off", "needs up to 6m35s", "no rule rolls back"] {
         assert!(problems.contains(part), "{part} is not in:\n{problems}");
     }

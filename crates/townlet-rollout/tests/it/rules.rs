@@ -194,7 +194,7 @@ fn a_rule_that_compares_with_a_baseline_which_is_not_there_is_a_problem_of_the_p
     let mut plan = plan();
     plan.rules = rules("parse_duration_ms.p95 > +10%", "cpu_percent > 160");
     plan.signals.iter_mut().for_each(|signal| signal.baseline = BaselineSource::None);
-    let problems = plan.problems().join("\n");
+    let problems = plan.problems().iter().map(ToString::to_string).collect::<Vec<_>>().join("\n");
     assert!(problems.contains("rule `slow` compares `parse_duration_ms.p95` with its baseline"), "{problems}");
     assert!(!problems.contains("rule `broken`"), "{problems}");
 }

@@ -1,0 +1,171 @@
+//! The metrics of a plan, and what is known of each beside its unit and direction.
+
+use townlet_policy::reader::Reader;
+use townlet_policy::yaml::Node;
+use townlet_policy::{Basis, Check, Code, Condition, Limit, Metric, MetricId, Worse, expression};
+use townlet_stats::{Direction, Scale, Stated};
+
+use crate::plan::{BaselineSource, Signal};
+
+use super::sections::MOST;
+
+pub(super) fn read(reader: &mut Reader<'_>, root: &Node, metrics: &[Metric]) -> Vec<Signal> {
+    let mut signals: Vec<Signal> = metrics.iter().map(signal).collect();
+    for at in named(reader, root, "switched", metrics) {
+        signals[at].behind_flag = true;
+    }
+    if let Some(node) = root.get("emission") {
+        for at in named(reader, node, "optional", metrics) {
+            signals[at].required = false;
+        }
+    }
+    if let Some(node) = root.get("baselines") {
+        baselines(reader, node, metrics, &mut signals);
+    }
+    signals
+}
+
+/// `parse_duration_ms.p95` is the statistic `p95` of a metric.
+fn signal(metric: &Metric) -> Signal {
+    let (name, statistic) = metric.name.rsplit_once('.').unwrap_or((&metric.name, "value"));
+    Signal {
+        metric: name.into(),
+        statistic: statistic.into(),
+        unit: metric.unit.to_string(),
+        direction: match metric.worse {
+            Worse::Up => Direction::LowerIsBetter,
+            Worse::Down => Direction::HigherIsBetter,
+            Worse::Both => Direction::Band,
+        },
+        behind_flag: false,
+        required: true,
+        baseline: BaselineSource::None,
+        scale: if metric.unit.has_points() { Scale::Difference } else { Scale::Ratio },
+    }
+}
+
+/// The positions of the metrics that a list under a key names.
+pub(super) fn named(reader: &mut Reader<'_>, node: &Node, key: &str, metrics: &[Metric]) -> Vec<usize> {
+    let Some(list) = node.get(key) else { return Vec::new() };
+    let names = reader.list(list, key, MOST, "write [name, name]");
+    names.iter().filter_map(|node| Some(reader.metric(node, key, metrics)?.0)).collect()
+}
+
+fn baselines(reader: &mut Reader<'_>, node: &Node, metrics: &[Metric], signals: &mut [Signal]) {
+    reader.keys(node, "baselines", &["history", "control", "stated", "by_difference", "by_ratio"]);
+    for (key, scale) in [("by_difference", Scale::Difference), ("by_ratio", Scale::Ratio)] {
+        for at in named(reader, node, key, metrics) {
+            signals[at].scale = scale;
+        }
+    }
+    let mut given = Vec::new();
+    for (key, source) in [("history", BaselineSource::History), ("control", BaselineSource::Control)] {
+        given.extend(named(reader, node, key, metrics).into_iter().map(|at| (at, source, node)));
+    }
+    if let Some(node) = node.get("stated") {
+        if node.entries().is_empty() {
+            let what = format!("stated is a mapping of metrics, not {}", node.describe());
+            reader.error(Code::Value, node.place, what, "write name: { level: 83.5, sd: 2%, memory: 0.5 }");
+        }
+        for entry in node.entries() {
+            let name = Node {
+                value: townlet_policy::yaml::Value::Scalar {
+                    text: entry.key.clone(),
+                    style: townlet_policy::yaml::Style::Plain,
+                },
+                place: entry.place,
+            };
+            let Some(metric) = reader.metric(&name, "stated", metrics) else { continue };
+            let scale = signals[metric.0].scale;
+            if let Some(source) = stated(reader, &entry.node, metrics, metric, scale) {
+                given.push((metric.0, source, &entry.node));
+            }
+        }
+    }
+    for (at, source, place) in given {
+        if signals[at].baseline != BaselineSource::None {
+            let what = format!("`{}` has two baselines", signals[at].name());
+            reader.error(Code::Duplicate, place.place, what, "take one of them out");
+        }
+        signals[at].baseline = source;
+    }
+}
+
+fn stated(
+    reader: &mut Reader<'_>,
+    node: &Node,
+    metrics: &[Metric],
+    metric: MetricId,
+    scale: Scale,
+) -> Option<BaselineSource> {
+    reader.keys(node, "a stated baseline", &["level", "sd", "memory"]);
+    let level = reader.needed(node, "level", "a stated baseline");
+    let level = level.and_then(|node| limit(reader, node, "level", metrics, metric, "", Basis::Value));
+    let sd = reader.needed(node, "sd", "a stated baseline");
+    let sd = sd.and_then(|node| compared(reader, node, "sd", metrics, metric, scale));
+    let memory = match node.get("memory") {
+        None => 0.0,
+        Some(node) => {
+            let memory = node.text().and_then(|text| text.parse::<f64>().ok()).filter(|m| (0.0..1.0).contains(m));
+            if memory.is_none() {
+                let what = format!("memory is a number from 0 to below 1, not {}", node.describe());
+                reader.error(Code::Value, node.place, what, "write 0.5, for example");
+            }
+            memory?
+        }
+    };
+    let (level, sd) = (level?, sd?);
+    if sd <= 0.0 || (scale == Scale::Ratio && level <= 0.0) {
+        reader.error(Code::Value, node.place, "the level and the sd of a stated baseline are above 0", "");
+        return None;
+    }
+    Some(BaselineSource::Stated(Stated { level, sd, memory }))
+}
+
+/// A distance from a baseline in the way that its signal is compared: `5%` by ratio, `2pp` or `3ms` by difference.
+pub(super) fn compared(
+    reader: &mut Reader<'_>,
+    node: &Node,
+    key: &str,
+    metrics: &[Metric],
+    metric: MetricId,
+    scale: Scale,
+) -> Option<f64> {
+    let basis = if scale == Scale::Ratio { Basis::Relative } else { Basis::Difference };
+    limit(reader, node, key, metrics, metric, "+", basis)
+}
+
+/// Reads a limit by the grammar of rules, so that units are converted there and nowhere else.
+fn limit(
+    reader: &mut Reader<'_>,
+    node: &Node,
+    key: &str,
+    metrics: &[Metric],
+    metric: MetricId,
+    sign: &str,
+    basis: Basis,
+) -> Option<f64> {
+    let text = reader.text(node, key)?;
+    let name = &metrics.get(metric.0)?.name;
+    let written = text.trim().trim_start_matches('+');
+    let help = match basis {
+        Basis::Value => "write 83.5, for example",
+        Basis::Relative => "write 5%, for example: it is compared by ratio",
+        Basis::Difference => "write 2pp or 2, for example: it is compared by difference",
+    };
+    let read = expression::parse(&format!("{name} <= {sign}{written}"), metrics, None);
+    let found = read.ok().and_then(|read| match read.condition {
+        Condition::Test(test) => match test.check {
+            Check::Compare { limit: Limit { value, basis: found, two_sided: false }, .. } if found == basis => {
+                Some(value)
+            }
+            _ => None,
+        },
+        _ => None,
+    });
+    let found = found.filter(|value| value.is_finite() && *value >= 0.0);
+    if found.is_none() {
+        reader.error(Code::Value, node.place, format!("{key} of {name} cannot be {}", node.describe()), help);
+    }
+    found
+}
