@@ -93,6 +93,14 @@ impl Table {
         self.columns.iter().map(|(name, _)| name.as_str())
     }
 
+    /// The last value of a column within the window that ends at `due`.
+    pub(crate) fn at(&self, name: &str, due: Moment, every: Duration) -> Option<f64> {
+        let (_, column) = self.columns.iter().find(|(known, _)| known == name)?;
+        let end = self.times.partition_point(|at| *at <= due);
+        let begin = self.times.partition_point(|at| *at <= due.before(every));
+        column.get(begin..end)?.iter().rev().copied().flatten().next()
+    }
+
     /// The last value of a column within each window; `None` where there is no such column. The first window ends at
     /// `first`.
     pub(crate) fn windows(&self, name: &str, first: Moment, every: Duration, count: usize) -> Option<Vec<Option<f64>>> {

@@ -1,5 +1,6 @@
 //! Tests of townlet-rollout.
 
+mod backtest;
 mod engine;
 mod file;
 mod properties;

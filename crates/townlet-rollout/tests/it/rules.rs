@@ -10,7 +10,7 @@ use townlet_rollout::{
 use crate::world::{GOOD, World, plan, rules};
 
 /// The small plan with a detector on both signals in place of its rules.
-fn detecting(tolerance: f64) -> Plan {
+pub(crate) fn detecting(tolerance: f64) -> Plan {
     let mut plan = plan();
     let rule = |signal, name: &str| Rule {
         name: name.into(),

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use townlet_rollout::simulate::{Fault, Resampled, Simulation, Trouble};
+use townlet_rollout::simulate::{Fault, Options, Resampled, Simulation, Trouble, predict};
 use townlet_rollout::{
     Action, BaselineSource, Cause, Checkpoint, Condition, Phase, Plan, Recorder, Reference, References, Rule, Undo,
 };
@@ -137,4 +137,67 @@ fn equal_seeds_give_equal_logs_and_a_log_replays_to_its_bytes() {
     assert_ne!(log, other.to_jsonl());
     let again = Recorder::replay(&plan, "plan", &log).map(|run| run.to_jsonl()).map_err(|error| error.to_string());
     assert!(again == Ok(log), "the replay differs");
+}
+
+/// A rule that rolls back where the first metric of the small plan is over a limit for so many windows.
+fn only(text: &str) -> Plan {
+    let mut plan = large();
+    plan.signals.truncate(2);
+    plan.signals[1].behind_flag = false;
+    plan.rules = rules("cpu_percent > 1000", text);
+    plan.rollback.recovered = vec![1];
+    plan.rollback.silent = vec![0];
+    // Three hours, so that thousands of them take seconds.
+    plan.checkpoints.retain(|checkpoint| checkpoint.after < Duration::from_hours(2));
+    plan.checkpoints.push(Checkpoint { after: Duration::from_hours(3), snapshot: true });
+    plan
+}
+
+#[test]
+fn the_predicted_false_rollbacks_are_those_of_a_thousand_simulated_rollouts_within_two_points() {
+    // From hardly ever to nearly always.
+    let limits = ["> +8%", "> +4.8% for 1m", "> +3% for 1m", "> +2.4% for 1m"];
+    let mut predicted = Vec::new();
+    for (index, text) in limits.iter().enumerate() {
+        let plan = only(&format!("parse_duration_ms.p95 {text}"));
+        let history = history(&plan, Habit { swing: 0.05, ..USUAL });
+        let options = Options { runs: 4_000, faulty_runs: 0, seed: 11, threads: 2, ..Options::default() };
+        let prediction = predict(&plan, &history, GO, &options);
+        let runs = 1_000;
+        let undone = (0..runs).filter(|seed| {
+            let source = Resampled::new(&plan, &history, GO, 1_000_000 + seed);
+            let run = Recorder::forgetful(&plan, "r");
+            Simulation::new(&plan, run, history.clone(), source, GO).run().state().phase() == Phase::RolledBack
+        });
+        let seen = undone.count() as f64 / runs as f64;
+        println!("{text}: predicted {:.3}, seen {seen:.3}", prediction.false_rollback);
+        assert!((prediction.false_rollback - seen).abs() <= 0.02, "{text}: {} and {seen}", prediction.false_rollback);
+        assert!(prediction.rules[1].fires == prediction.false_rollback, "rule {index}");
+        assert_eq!(prediction.rules[1].hopeless.is_some(), seen > 0.02, "{:?}", prediction.rules[1]);
+        predicted.push(prediction.false_rollback);
+    }
+    assert!(predicted.iter().any(|p| *p < 0.05) && predicted.iter().any(|p| *p > 0.9), "{predicted:?}");
+}
+
+#[test]
+fn the_number_of_threads_changes_no_prediction() {
+    let plan = only("parse_duration_ms.p95 > +5% for 2m");
+    let history = history(&plan, USUAL);
+    let of = |threads| {
+        let options = Options { runs: 7, faulty_runs: 3, threads, ..Options::default() };
+        predict(&plan, &history, GO, &options)
+    };
+    assert_eq!(of(1), of(3));
+}
+
+#[test]
+fn a_rule_that_finds_nothing_and_one_that_is_never_known_are_hopeless() {
+    let plan = only("parse_duration_ms.p95 > 100000");
+    let mut history = history(&plan, USUAL);
+    let options = Options { runs: 5, faulty_runs: 5, ..Options::default() };
+    let why =
+        |history: &References| predict(&plan, history, GO, &options).rules[1].hopeless.clone().unwrap_or_default();
+    assert!(why(&history).contains("neither ten times as much"), "{}", why(&history));
+    history.0[0] = None;
+    assert!(why(&history).contains("unknown"), "{}", why(&history));
 }
