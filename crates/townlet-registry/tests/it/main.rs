@@ -1,0 +1,6 @@
+//! Tests of the registry through its public API.
+
+mod canonical;
+mod envelopes;
+mod keys;
+mod support;
