@@ -1,0 +1,13 @@
+//! Suites: what to run, and running it.
+
+mod attempt;
+mod config;
+mod observe;
+mod read;
+mod runner;
+mod threshold;
+
+pub use config::{BenchSource, Config, Kind, Probe, ResultSources, SuiteConfig};
+pub use observe::{Event, Measure, Observer, Silent, Span, SpanStatus, span_id, trace_id};
+pub use runner::{Finished, Run, RunError, is_run_id};
+pub use threshold::{Given, Threshold};

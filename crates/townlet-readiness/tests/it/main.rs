@@ -1,0 +1,12 @@
+//! The crate as its users see it.
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on says where it stopped")]
+
+mod config;
+mod evidence;
+mod history;
+mod processes;
+mod results;
+mod runs;
+mod support;
+mod thresholds;
+mod weaknesses;
