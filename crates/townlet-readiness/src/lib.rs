@@ -3,7 +3,7 @@
 //! **What it is.** [`suite`] reads a suites file, runs its commands one after the other, and judges them: exit codes, what
 //! JUnit and Criterion files say ([`results`]), thresholds in the grammar of `townlet-policy`, rates over earlier runs
 //! ([`history`]). [`report`] is what is left: a scorecard with every suite and every attempt, and a report that binds it by
-//! digest.
+//! digest. [`rehearsal`] runs the steps of a rollback against deadlines, and records what came of it.
 //!
 //! **What it is not.** It signs nothing and decides about no release, and it sends nothing anywhere: an
 //! [`Observer`](suite::Observer) hears of metrics and spans. It has no clock: [`Clock`] and [`Processes`] are arguments.
@@ -39,6 +39,7 @@ pub mod history;
 mod moment;
 mod process;
 mod reading;
+pub mod rehearsal;
 pub mod report;
 pub mod results;
 pub mod suite;

@@ -1,9 +1,13 @@
 //! YAML nodes to values, with a finding at its place for everything that does not fit.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use townlet_policy::yaml::{Node, Style, Value};
 use townlet_policy::{Code, Finding, Findings, Level, Place, parse_duration};
+
+/// What a command sees of the caller's environment unless the file says otherwise: what it takes to find programs.
+const PASSED: [&str; 2] = ["PATH", "HOME"];
 
 /// Reads one file; collects what is wrong with it.
 pub(crate) struct Reader<'f> {
@@ -129,7 +133,7 @@ impl<'f> Reader<'f> {
     }
 
     /// Names of environment variables.
-    pub(crate) fn variables(&mut self, node: &Node, key: &str) -> Option<Vec<String>> {
+    fn variables(&mut self, node: &Node, key: &str) -> Option<Vec<String>> {
         if matches!(&node.value, Value::List(items) if items.is_empty()) {
             return Some(Vec::new());
         }
@@ -142,14 +146,50 @@ impl<'f> Reader<'f> {
         Some(names)
     }
 
-    pub(crate) fn variable(&mut self, name: &str, place: Place) {
+    /// `env:`, what a file sets.
+    pub(crate) fn env(&mut self, node: &Node) -> BTreeMap<String, String> {
+        if !matches!(node.value, Value::Map(_)) {
+            let what = format!("env is a mapping of variables to texts, not {}", node.describe());
+            self.error(Code::Value, node.place, what, "write env: { RUST_BACKTRACE: \"1\" }");
+        }
+        let mut env = BTreeMap::new();
+        for entry in node.entries() {
+            if !is_variable(&entry.key) {
+                self.variable(&entry.key, entry.place);
+            }
+            // An empty text is a value, nothing at all is a slip.
+            match entry.node.text().filter(|text| !text.contains('\0')) {
+                Some(value) => drop(env.insert(entry.key.clone(), value.to_owned())),
+                None => {
+                    let message = format!("{} is a text, not {}", shorten(&entry.key), entry.node.describe());
+                    self.error(Code::Value, entry.node.place, message, "write \"\" for an empty one");
+                }
+            }
+        }
+        env
+    }
+
+    /// `pass_env:` of a whole file.
+    pub(crate) fn passed(&mut self, root: &Node) -> Vec<String> {
+        let given = root.get("pass_env").and_then(|node| self.variables(node, "pass_env"));
+        given.unwrap_or_else(|| PASSED.map(str::to_owned).to_vec())
+    }
+
+    /// `pass_env:` of one command, with that of the file, without what the command is given.
+    pub(crate) fn also_passed(&mut self, node: &Node, all: &[String], env: &BTreeMap<String, String>) -> Vec<String> {
+        let own = node.get("pass_env").and_then(|node| self.variables(node, "pass_env")).unwrap_or_default();
+        let names: BTreeSet<String> = all.iter().cloned().chain(own).filter(|name| !env.contains_key(name)).collect();
+        names.into_iter().collect()
+    }
+
+    fn variable(&mut self, name: &str, place: Place) {
         let message = format!("'{}' cannot name an environment variable", shorten(name));
         self.error(Code::Value, place, message, "take letters, digits and _, no digit first");
     }
 }
 
 /// Whether a text can name an environment variable on every system.
-pub(crate) fn is_variable(name: &str) -> bool {
+fn is_variable(name: &str) -> bool {
     let fits = |c: char| c.is_ascii_alphanumeric() || c == '_';
     !name.is_empty() && name.len() <= 255 && name.chars().all(fits) && !name.starts_with(|c: char| c.is_ascii_digit())
 }

@@ -102,3 +102,21 @@ pub trait Processes {
     /// A command that cannot be started is an answer, not an error.
     fn run(&self, invocation: &Invocation<'_>) -> Ran;
 }
+
+/// The environment of a command, from the caller's and what the file sets, and the names that were asked for and are not
+/// set.
+pub(crate) fn environment(
+    caller: &BTreeMap<String, OsString>,
+    passed: &[String],
+    set: &BTreeMap<String, String>,
+) -> (BTreeMap<String, OsString>, Vec<String>) {
+    let mut env: BTreeMap<String, OsString> = set.iter().map(|(name, value)| (name.clone(), value.into())).collect();
+    let mut missing = Vec::new();
+    for name in passed {
+        match caller.get(name) {
+            Some(value) => drop(env.insert(name.clone(), value.clone())),
+            None => missing.push(name.clone()),
+        }
+    }
+    (env, missing)
+}

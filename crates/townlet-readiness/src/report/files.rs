@@ -78,11 +78,12 @@ pub fn open(folder: &Path) -> Result<Evidence, EvidenceError> {
 }
 
 /// A run id as part of a file name, whatever it holds.
-fn plain(run_id: &str) -> String {
+pub(crate) fn plain(run_id: &str) -> String {
     run_id.chars().map(|c| if c.is_ascii_alphanumeric() || matches!(c, '-' | '_') { c } else { '_' }).collect()
 }
 
-fn check(folder: &Path, path: &str, sha256: &Digest, bytes: u64, findings: &mut Vec<String>) {
+/// Adds a finding unless a file of the folder is what a record says.
+pub(crate) fn check(folder: &Path, path: &str, sha256: &Digest, bytes: u64, findings: &mut Vec<String>) {
     if !Path::new(path).components().all(|part| matches!(part, Component::Normal(_))) {
         findings.push(format!("{path} leads out of the folder"));
         return;

@@ -9,7 +9,7 @@ mod render;
 mod types;
 
 pub use files::{Evidence, EvidenceError, open};
-pub(crate) use files::{relative, write_json};
+pub(crate) use files::{check, plain, read, relative, write_json};
 pub use render::render;
 pub use types::{
     Attempt, Bench, Environment, HistorySummary, Log, Problem, ProblemCode, Producer, Report, Revision, SCHEMA_VERSION,

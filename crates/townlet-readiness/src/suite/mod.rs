@@ -1,10 +1,12 @@
 //! Suites: what to run, and running it.
 
-mod attempt;
+pub(crate) mod attempt;
 mod config;
+mod gather;
 mod observe;
-mod read;
+pub(crate) mod read;
 mod runner;
+mod tell;
 mod threshold;
 
 pub use config::{BenchSource, Config, Kind, Probe, ResultSources, SuiteConfig};

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use crate::digest::Digest;
 use crate::moment::Moment;
+use crate::rehearsal::StepResult;
 use crate::report::{Attempt, SuiteResult};
 
 /// Somebody who wants to know.
@@ -36,6 +37,8 @@ pub enum Event<'a> {
     },
     /// A suite is over, or was passed over.
     SuiteEnded(&'a SuiteResult),
+    /// A step of a rehearsal is over, or was passed over.
+    StepEnded(&'a StepResult),
     /// Something was measured.
     Measured(Measure),
     /// A stretch of time is over.

@@ -1,19 +1,17 @@
 //! A suites file, from YAML.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 use townlet_policy::yaml::{self, Node, Value};
 use townlet_policy::{Code, Findings, GapMode, Policy, Settings};
 
 use super::config::{BenchSource, Config, Kind, Probe, ResultSources, SuiteConfig};
 use super::threshold::{Threshold, metrics};
-use crate::reading::{Reader, is_variable, shorten, within};
+use crate::reading::{Reader, shorten, within};
 use crate::results::{Statistic, leads_down};
 
 /// The most suites. A slip of a generator lies beyond.
 const MOST_SUITES: usize = 200;
-/// What a suite sees of the caller's environment unless the file says otherwise: what it takes to find programs.
-pub(crate) const PASSED: [&str; 2] = ["PATH", "HOME"];
 
 pub(super) fn config(text: &str, found: &mut Findings) -> Option<Config> {
     let root = yaml::parse(text, found)?;
@@ -26,8 +24,7 @@ pub(super) fn config(text: &str, found: &mut Findings) -> Option<Config> {
 fn file(reader: &mut Reader<'_>, root: &Node) -> Config {
     let known = ["suites", "tools", "pass_env", "require_kinds", "history", "log_bytes"];
     reader.keys(root, "a suites file", &known);
-    let shared = root.get("pass_env").and_then(|node| reader.variables(node, "pass_env"));
-    let shared = shared.unwrap_or_else(|| PASSED.map(str::to_owned).to_vec());
+    let shared = reader.passed(root);
     let history_runs = root.get("history").and_then(|node| {
         reader.keys(node, "history", &["runs"]);
         reader.needed(node, "runs", "history").and_then(|node| reader.whole(node, "runs", 1, 10_000))
@@ -116,9 +113,8 @@ fn suite(reader: &mut Reader<'_>, node: &Node, shared: &[String]) -> Option<Suit
     let command = reader.needed(node, "command", "a suite").and_then(|node| reader.command(node, "command"));
     let description = node.get("description").and_then(|node| reader.text(node, "description"));
     let directory = node.get("directory").and_then(|node| reader.text(node, "directory"));
-    let env = node.get("env").map(|node| environment(reader, node)).unwrap_or_default();
-    let own = node.get("pass_env").and_then(|node| reader.variables(node, "pass_env")).unwrap_or_default();
-    let pass_env: BTreeSet<String> = shared.iter().cloned().chain(own).filter(|name| !env.contains_key(name)).collect();
+    let env = node.get("env").map(|node| reader.env(node)).unwrap_or_default();
+    let pass_env = reader.also_passed(node, shared, &env);
     let flags = [("true", true), ("false", false)];
     let blocking = node.get("blocking").and_then(|node| reader.word(node, "blocking", &flags)).unwrap_or(true);
     let retries = node.get("retries").and_then(|node| reader.whole(node, "retries", 0, 20)).unwrap_or(0);
@@ -134,7 +130,7 @@ fn suite(reader: &mut Reader<'_>, node: &Node, shared: &[String]) -> Option<Suit
         command: command?,
         directory: directory.unwrap_or_else(|| ".".to_owned()),
         env,
-        pass_env: pass_env.into_iter().collect(),
+        pass_env,
         blocking,
         retries,
         timeout,
@@ -148,29 +144,6 @@ fn suite(reader: &mut Reader<'_>, node: &Node, shared: &[String]) -> Option<Suit
         thresholds(reader, node, &mut suite);
     }
     Some(suite)
-}
-
-fn environment(reader: &mut Reader<'_>, node: &Node) -> BTreeMap<String, String> {
-    if !matches!(node.value, Value::Map(_)) {
-        let what = format!("env is a mapping of variables to texts, not {}", node.describe());
-        reader.error(Code::Value, node.place, what, "write env: { RUST_BACKTRACE: \"1\" }");
-    }
-    let mut env = BTreeMap::new();
-    for entry in node.entries() {
-        if !is_variable(&entry.key) {
-            reader.variable(&entry.key, entry.place);
-        }
-        // An empty text is a value, nothing at all is a slip.
-        let value = entry.node.text().filter(|text| !text.contains('\0'));
-        match value {
-            Some(value) => drop(env.insert(entry.key.clone(), value.to_owned())),
-            None => {
-                let message = format!("{} is a text, not {}", shorten(&entry.key), entry.node.describe());
-                reader.error(Code::Value, entry.node.place, message, "write \"\" for an empty one");
-            }
-        }
-    }
-    env
 }
 
 fn results(reader: &mut Reader<'_>, node: &Node) -> ResultSources {

@@ -9,18 +9,17 @@ use std::time::Duration;
 
 use super::attempt::{Ground, Watched};
 use super::config::{Config, Kind, SuiteConfig};
-use super::observe::{Event, Measure, Observer, Span, SpanStatus, span_id, trace_id};
-use super::threshold::Given;
+use super::gather::{artifacts, benches, given};
+use super::observe::{Event, Observer, trace_id};
 use crate::clock::Clock;
 use crate::digest::{Digest, FileDigest};
-use crate::history::{self, Entry, History, HistoryError, Rates};
+use crate::history::{self, Entry, History, HistoryError};
 use crate::moment::seconds;
-use crate::process::{Ended, Invocation, Processes};
+use crate::process::{Ended, Invocation, Processes, environment};
 use crate::report::{
-    Attempt, Bench, Environment, HistorySummary, Problem, ProblemCode, Producer, REPORT_FILE, Report, Revision,
-    SCHEMA_VERSION, Scorecard, Status, SuiteResult, Tool, scorecard_file, write_json,
+    Attempt, Environment, HistorySummary, Producer, REPORT_FILE, Report, Revision, SCHEMA_VERSION, Scorecard, Status,
+    SuiteResult, Tool, scorecard_file, write_json,
 };
-use crate::results::Estimates;
 
 /// What a program that is asked for its version has.
 const PROBE_TIMEOUT: Duration = Duration::from_secs(30);
@@ -187,7 +186,7 @@ impl Run<'_> {
         let logs = self.out.join("logs").join(self.run_id).join(&suite.name);
         let io = |source| RunError::Io { path: logs.clone(), source };
         fs::create_dir_all(&logs).map_err(io)?;
-        let (env, env_missing) = self.environment(&suite.pass_env, &suite.env);
+        let (env, env_missing) = environment(self.env, &suite.pass_env, &suite.env);
         let ground = Ground {
             suite,
             directory: &directory,
@@ -284,27 +283,9 @@ impl Run<'_> {
         }
     }
 
-    /// The environment of a command, and the names that were asked for and are not set.
-    fn environment(
-        &self,
-        passed: &[String],
-        set: &BTreeMap<String, String>,
-    ) -> (BTreeMap<String, OsString>, Vec<String>) {
-        let mut env: BTreeMap<String, OsString> =
-            set.iter().map(|(name, value)| (name.clone(), value.into())).collect();
-        let mut missing = Vec::new();
-        for name in passed {
-            match self.env.get(name) {
-                Some(value) => drop(env.insert(name.clone(), value.clone())),
-                None => missing.push(name.clone()),
-            }
-        }
-        (env, missing)
-    }
-
     /// Asks a program for its version.
     fn tool(&self, name: &str, command: &[String]) -> Tool {
-        let (env, _) = self.environment(&self.config.pass_env, &BTreeMap::new());
+        let (env, _) = environment(self.env, &self.config.pass_env, &BTreeMap::new());
         let timeout = Some(PROBE_TIMEOUT);
         let ran = self.processes.run(&Invocation {
             command,
@@ -320,146 +301,4 @@ impl Run<'_> {
         let version = first.filter(|_| problem.is_none()).map(|line| line.chars().take(200).collect());
         Tool { name: name.to_owned(), version, problem }
     }
-
-    /// Tells the observer how a suite went, with metrics and a span.
-    fn tell(&self, result: &SuiteResult, observer: &mut dyn Observer) {
-        observer.observe(&Event::SuiteEnded(result));
-        let (Some(start), Some(at)) = (result.started_at, result.ended_at) else { return };
-        let attributes = self.attributes(result);
-        let passed = f64::from(u8::from(result.status == Status::Passed));
-        let attempts = f64::from(u32::try_from(result.attempts.len()).unwrap_or(u32::MAX));
-        let measured = [
-            ("readiness.passed", "1", passed),
-            ("readiness.duration_seconds", "s", result.duration_seconds),
-            ("readiness.attempts", "{attempt}", attempts),
-        ];
-        for (name, unit, value) in measured {
-            let attributes = attributes.clone();
-            observer.observe(&Event::Measured(Measure { name, unit, value, at, attributes }));
-        }
-        let open = result.thresholds.iter().filter(|threshold| !threshold.state.permits()).count();
-        let mut attributes = attributes;
-        attributes.push(("readiness.attempts", result.attempts.len().to_string()));
-        attributes.push(("readiness.threshold_violations", open.to_string()));
-        observer.observe(&Event::Span(Span {
-            name: "readiness.suite",
-            trace_id: trace_id(self.run_id),
-            span_id: span_id(self.run_id, &result.name),
-            parent_id: Some(span_id(self.run_id, "")),
-            start,
-            duration: Duration::from_secs_f64(result.duration_seconds.max(0.0)),
-            status: if result.status == Status::Passed { SpanStatus::Ok } else { SpanStatus::Error },
-            attributes,
-        }));
-    }
-
-    fn attributes(&self, result: &SuiteResult) -> Vec<(&'static str, String)> {
-        let timed_out = result.attempts.last().is_some_and(|attempt| attempt.ended == Ended::TimedOut);
-        let outcome = match result.status {
-            Status::Passed => "success",
-            Status::Failed if timed_out => "timeout",
-            Status::Failed => "failure",
-            Status::NotRun => "skip",
-        };
-        vec![
-            ("cicd.pipeline.name", "readiness".to_owned()),
-            ("cicd.pipeline.run.id", self.run_id.to_owned()),
-            ("cicd.pipeline.task.name", result.name.clone()),
-            ("cicd.pipeline.task.type", "test".to_owned()),
-            ("cicd.pipeline.task.run.result", outcome.to_owned()),
-            ("vcs.ref.head.revision", self.revision.id.clone()),
-            ("readiness.suite", result.name.clone()),
-            ("readiness.kind", result.kind.to_string()),
-            ("readiness.blocking", result.blocking.to_string()),
-        ]
-    }
-
-    fn run_span(&self, report: &Report, duration: Duration) -> Span {
-        let result = if report.overall_passed { "success" } else { "failure" };
-        Span {
-            name: "readiness.run",
-            trace_id: report.trace_id.clone(),
-            span_id: span_id(self.run_id, ""),
-            parent_id: None,
-            start: report.started_at,
-            duration,
-            status: if report.overall_passed { SpanStatus::Ok } else { SpanStatus::Error },
-            attributes: vec![
-                ("cicd.pipeline.name", "readiness".to_owned()),
-                ("cicd.pipeline.run.id", self.run_id.to_owned()),
-                ("cicd.pipeline.action.name", "RUN".to_owned()),
-                ("cicd.pipeline.result", result.to_owned()),
-                ("vcs.ref.head.revision", self.revision.id.clone()),
-                ("readiness.suites_total", self.config.suites.len().to_string()),
-            ],
-        }
-    }
-}
-
-/// What the thresholds of a suite look at, in the order of its metrics.
-fn given(suite: &SuiteConfig, total: Duration, attempts: &[Attempt], benches: &[Bench], rates: Rates) -> Vec<Given> {
-    let tests = attempts.last().and_then(|attempt| attempt.tests.as_ref());
-    #[expect(clippy::cast_precision_loss, reason = "numbers of tests and attempts are far below 2^52")]
-    let count = |number: Option<u64>| Given { value: number.map(|n| n as f64), weight: 1, baseline: None };
-    let rate = |value| Given { value, weight: rates.runs, baseline: None };
-    let of = |name: &str| match name {
-        "duration_seconds" => Given { value: Some(seconds(total)), weight: 1, baseline: None },
-        "attempts" => count(Some(attempts.len() as u64)),
-        "success_rate" => rate(rates.success_rate()),
-        "flake_rate" => rate(rates.flake_rate()),
-        "error_budget_burn" => rate(suite.objective.and_then(|objective| rates.error_budget_burn(objective))),
-        "tests" => count(tests.map(|tests| tests.total)),
-        "tests_passed" => count(tests.map(|tests| tests.passed)),
-        "tests_failed" => count(tests.map(|tests| tests.failed)),
-        "tests_skipped" => count(tests.map(|tests| tests.skipped)),
-        "tests_flaky" => count(tests.map(|tests| tests.flaky)),
-        name => {
-            let bench = benches.iter().find(|bench| bench.metric == name);
-            bench.map_or_else(Given::default, |bench| Given { value: bench.ns, weight: 1, baseline: bench.baseline_ns })
-        }
-    };
-    suite.metrics.iter().map(|metric| of(&metric.name)).collect()
-}
-
-fn benches(suite: &SuiteConfig, directory: &Path, marked: &[Watched]) -> (Vec<Bench>, Vec<Problem>) {
-    let (mut benches, mut problems) = (Vec::new(), Vec::new());
-    for (source, watched) in suite.results.benches.iter().zip(marked) {
-        let unreadable = |error: String| watched.problem(ProblemCode::ResultsUnreadable, error);
-        let read = watched.read().and_then(|text| {
-            let estimates = Estimates::read(&text).map_err(|error| unreadable(error.to_string()))?;
-            estimates.of(source.statistic).ok_or_else(|| unreadable("it does not have the statistic".to_owned()))
-        });
-        // The baseline is of an earlier run, so nothing is asked of its age. Without it limits with a sign are unknown.
-        let baseline = source.baseline.as_ref().map(|path| {
-            let text = fs::read_to_string(directory.join(path)).map_err(|error| format!("{path}: {error}"))?;
-            let estimates = Estimates::read(&text).map_err(|error| format!("{path}: {error}"))?;
-            estimates.of(source.statistic).ok_or_else(|| format!("{path}: it does not have the statistic"))
-        });
-        let mut problem = baseline.as_ref().and_then(|read| read.as_ref().err().cloned());
-        let ns = read.map_err(|found| {
-            problem = Some(found.message.clone());
-            problems.push(found);
-        });
-        benches.push(Bench {
-            metric: source.metric.clone(),
-            ns: ns.ok(),
-            baseline_ns: baseline.and_then(Result::ok),
-            problem,
-        });
-    }
-    (benches, problems)
-}
-
-fn artifacts(suite: &SuiteConfig, directory: &Path, problems: &mut Vec<Problem>) -> Vec<FileDigest> {
-    let mut found = Vec::new();
-    for path in &suite.artifacts {
-        match Digest::of_file(&directory.join(path)) {
-            Ok((sha256, bytes)) => found.push(FileDigest { path: path.clone(), sha256, bytes }),
-            Err(error) => {
-                let message = format!("{path} should have been made: {error}");
-                problems.push(Problem { code: ProblemCode::ArtifactMissing, message });
-            }
-        }
-    }
-    found
 }

@@ -5,6 +5,7 @@ mod config;
 mod evidence;
 mod history;
 mod processes;
+mod rehearsals;
 mod results;
 mod runs;
 mod support;
