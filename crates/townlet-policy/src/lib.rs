@@ -44,6 +44,7 @@ pub use evaluate::{EvaluateError, Evaluator, GapMode, Reason, Settings, State, S
 pub use finding::{Code, Finding, Findings, Level, Place};
 pub use lint::lint;
 pub use metric::{Metric, Worse};
+pub use nearest::nearest;
 pub use policy::Policy;
 pub use rule::{Action, Basis, Check, Condition, Form, Limit, MetricId, MinSamples, Op, Rule, Severity, Test, Timing};
 pub use surroundings::{Baseline, Offset, Rollback, Stated, Step, Surroundings, UndoStep, Verified};

@@ -1,7 +1,8 @@
 //! Which known name somebody may have meant.
 
 /// The closest name, if it is close enough to be a slip of the pen: a third of the letters, at least one.
-pub(crate) fn nearest<'a>(written: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+#[must_use]
+pub fn nearest<'a>(written: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     const LONGEST: usize = 60;
     let written: Vec<char> = written.chars().take(LONGEST).collect();
     let most = (written.len() / 3).max(1);
