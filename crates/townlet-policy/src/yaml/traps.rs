@@ -34,20 +34,35 @@ fn value_of(line: &str) -> Option<(usize, &str)> {
     (!value.is_empty()).then_some((start, value))
 }
 
-/// The trap behind an error at `place`, if its line or the one before holds one.
+/// The value in braces or brackets that begins at a place, if one does: up to the next comma or closing mark.
+fn inner_value(line: &str, place: Place) -> Option<(usize, &str)> {
+    let (start, _) = line.char_indices().nth((place.column as usize).checked_sub(1)?)?;
+    let before = line[..start].trim_end();
+    let opens = before.ends_with([':', ',', '[', '{']) && before.contains(['[', '{']);
+    let value = line[start..].split([',', '}', ']']).next()?.trim_end();
+    (opens && !value.is_empty()).then_some((start, value))
+}
+
+/// The trap behind an error at `place`, if one begins there, or its line or the one before holds one.
 pub(super) fn explain(found: &Findings, place: Place) -> Option<Finding> {
+    let inner = found.line(place.line).and_then(|line| {
+        let (start, value) = inner_value(line, place)?;
+        Some(finding(place.line, line, start, value, meaning(value)?))
+    });
+    if inner.is_some() {
+        return inner;
+    }
     // Block scalars fail on the line after their header.
     [place.line, place.line.saturating_sub(1)].into_iter().find_map(|number| {
         let line = found.line(number)?;
         let (start, value) = value_of(line)?;
-        let meaning = meaning(value)?;
-        let column = line[..start].chars().count();
-        let at = Place { line: number, column: 1, width: 1 }.shifted(column, value.chars().count());
-        Some(trap(at, meaning, value))
+        Some(finding(number, line, start, value, meaning(value)?))
     })
 }
 
-fn trap(at: Place, meaning: &str, value: &str) -> Finding {
+fn finding(number: u32, line: &str, start: usize, value: &str, meaning: &str) -> Finding {
+    let column = line[..start].chars().count();
+    let at = Place { line: number, column: 1, width: 1 }.shifted(column, value.chars().count());
     let value = value.split(" #").next().unwrap_or(value).trim_end();
     let quoted = format!("write \"{}\", in quotes", crate::time::shorten(value));
     Finding::new(Code::YamlTrap, Level::Error, at, meaning).help(quoted)

@@ -1,5 +1,6 @@
 //! Tests of the grammar, the evaluator and the YAML reader.
 
+mod checklist;
 mod evaluate;
 mod evaluate_model;
 mod grammar;
