@@ -5,6 +5,7 @@ mod evaluate;
 mod evaluate_model;
 mod grammar;
 mod lint;
+mod lint_exact;
 mod mutate;
 mod notation;
 mod policy;
