@@ -4,6 +4,7 @@ mod checklist;
 mod evaluate;
 mod evaluate_model;
 mod grammar;
+mod guide;
 mod lint;
 mod lint_exact;
 mod mutate;
