@@ -57,19 +57,12 @@
 //! ```
 
 mod body;
-mod courier;
-mod credentials;
 mod factory;
-mod failure;
 mod options;
-mod portions;
-mod secret;
-mod target;
 mod transport;
 mod verdict;
 
 pub use factory::HttpFactory;
-pub use options::{HttpOptions, Security};
-pub use secret::Secret;
-pub use target::Target;
+pub use options::HttpOptions;
+pub use townlet_http::{Secret, Security, Target};
 pub use transport::HttpTransport;

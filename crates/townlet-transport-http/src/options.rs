@@ -2,19 +2,9 @@
 
 use std::time::Duration;
 
-use townlet_tls::{ClientOptions, Plaintext, PlaintextFlags};
+use townlet_http::{PostOptions, Security, Target};
+use townlet_tls::PlaintextFlags;
 use townlet_transport::{Auth, Compression, ErrorKind, Format, TransportError};
-
-use crate::Target;
-
-/// Whether requests are encrypted on the way.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Security {
-    /// Under TLS 1.2 or 1.3.
-    Tls(ClientOptions),
-    /// Not at all: only where the plaintext rule has granted it.
-    Plaintext(Plaintext),
-}
 
 /// The settings of an [`HttpTransport`](crate::HttpTransport).
 #[derive(Clone, Debug)]
@@ -40,14 +30,18 @@ impl HttpOptions {
     /// platform's authorities, 5 s to connect, 1 s to send, NDJSON, no
     /// compression, no credentials.
     pub fn new(target: Target) -> Self {
+        Self::over(PostOptions::new(target))
+    }
+
+    pub(crate) fn over(post: PostOptions) -> Self {
         Self {
-            target,
-            security: Security::Tls(ClientOptions::default()),
-            connect_timeout: Duration::from_secs(5),
+            target: post.target,
+            security: post.security,
+            connect_timeout: post.connect_timeout,
             send_timeout: Duration::from_secs(1),
             format: Format::Ndjson,
             compression: Compression::None,
-            auth: None,
+            auth: post.auth,
         }
     }
 
@@ -56,30 +50,24 @@ impl HttpOptions {
     /// # Errors
     /// [`Misconfigured`](ErrorKind::Misconfigured) where the plaintext rule does not hold.
     pub fn plaintext(target: Target, flags: PlaintextFlags) -> Result<Self, TransportError> {
-        let leave = Plaintext::allow(flags, target.endpoint()).map_err(|refused| {
-            TransportError::with_source(ErrorKind::Misconfigured, format!("endpoint is http://: {refused}"), refused)
-        })?;
-        Ok(Self { security: Security::Plaintext(leave), ..Self::new(target) })
+        Ok(Self { security: Security::plaintext(&target, flags)?, ..Self::new(target) })
     }
 
-    /// What cannot be right however the peer behaves.
+    /// What cannot be right however the peer behaves; the poster checks the rest.
     pub(crate) fn check(&self) -> Result<(), TransportError> {
-        let wrong = |message: String| Err(TransportError::new(ErrorKind::Misconfigured, message));
-        for (key, value) in
-            [("connect_timeout_seconds", self.connect_timeout), ("send_timeout_seconds", self.send_timeout)]
-        {
-            if value.is_zero() {
-                return wrong(format!("{key} must be above 0: without a limit a stuck peer would block the worker"));
-            }
+        if self.send_timeout.is_zero() {
+            let message = "send_timeout_seconds must be above 0: without a limit a stuck peer would block the worker";
+            return Err(TransportError::new(ErrorKind::Misconfigured, message));
         }
-        match &self.security {
-            Security::Tls(_) if !self.target.is_secure() => {
-                wrong("endpoint is http://, but TLS is on: use https://".into())
-            }
-            Security::Plaintext(leave) if self.target.is_secure() || leave.endpoint() != self.target.endpoint() => {
-                wrong("the leave for plaintext is not for this endpoint".into())
-            }
-            _ => Ok(()),
+        Ok(())
+    }
+
+    pub(crate) fn post(&self) -> PostOptions {
+        PostOptions {
+            target: self.target.clone(),
+            security: self.security.clone(),
+            connect_timeout: self.connect_timeout,
+            auth: self.auth.clone(),
         }
     }
 }

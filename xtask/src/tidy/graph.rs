@@ -9,7 +9,8 @@ const MAX_HEIGHT: usize = 5;
 
 /// Crates that may know only these of ours: (name, or name and `*`; normal; in tests).
 const CLOSED: &[(&str, &[&str], &[&str])] = &[
-    ("townlet-transport-*", &["townlet-transport", "townlet-tls"], &["townlet-testkit"]),
+    ("townlet-transport-*", &["townlet-transport", "townlet-tls", "townlet-http"], &["townlet-testkit"]),
+    ("townlet-http", &["townlet-transport", "townlet-tls"], &["townlet-testkit"]),
     ("townlet-worker", &["townlet-transport", "townlet-spill"], &["townlet-testkit"]),
     ("xtask", &[], &[]),
 ];
@@ -34,11 +35,11 @@ const FOUNDATION: &[(&str, &[&str])] = &[
     ("socket2", &["townlet-transport-tcp", "townlet-transport-websocket", "townlet-testkit"]),
     ("httparse", &["townlet-transport-websocket"]),
     ("tungstenite", &["townlet-transport-websocket"]),
-    ("rustls", &["townlet-tls", "townlet-transport-tcp", "townlet-transport-http", "townlet-testkit"]),
-    ("reqwest", &["townlet-transport-http"]),
-    ("flate2", &["townlet-transport-http", "townlet-transport-tcp"]),
-    ("httpdate", &["townlet-transport-http"]),
-    ("zeroize", &["townlet-transport-http", "townlet-registry"]),
+    ("rustls", &["townlet-tls", "townlet-transport-tcp", "townlet-http", "townlet-testkit"]),
+    ("reqwest", &["townlet-http"]),
+    ("flate2", &["townlet-http", "townlet-transport-tcp"]),
+    ("httpdate", &["townlet-http"]),
+    ("zeroize", &["townlet-http", "townlet-registry"]),
     ("prometheus", &["townlet-transport-prometheus"]),
     ("subtle", &["townlet-transport-prometheus"]),
     ("rustls-pki-types", &["townlet-tls", "townlet-testkit"]),
@@ -66,7 +67,8 @@ const RUNTIMES: &[&str] = &["tokio", "async-std", "smol", "async-executor"];
 
 /// Leaves that hide a runtime, with what for. Nothing of it shows in their API, and they run it on a thread of their
 /// own, so that hosts with and without a runtime may use them.
-const HIDES_RUNTIME: &[(&str, &str)] = &[("townlet-transport-http", "reqwest, on the thread of its courier")];
+const HIDES_RUNTIME: &[(&str, &str)] =
+    &[("townlet-http", "reqwest, on the thread of its courier"), ("townlet-transport-http", "that of townlet-http")];
 
 pub(super) fn dependencies_go_strictly_down(workspace: &Workspace) -> Vec<String> {
     let mut found = Vec::new();
@@ -133,7 +135,7 @@ pub(super) fn closed_crates_know_only_what_they_may(workspace: &Workspace) -> Ve
 
 pub(super) fn foundations_use_listed_crates_only(workspace: &Workspace) -> Vec<String> {
     let mut found = Vec::new();
-    for member in workspace.members.iter().filter(|member| member.floor.is_some_and(|floor| floor <= 1)) {
+    for member in workspace.members.iter().filter(|member| is_low(member)) {
         for used in member.uses.iter().filter(|name| workspace.member(name).is_none()) {
             let listed =
                 FOUNDATION.iter().any(|(name, users)| name == used && users.iter().any(|u| matches(u, &member.name)));
@@ -152,7 +154,7 @@ pub(super) fn no_async_runtime_below_floor_two(workspace: &Workspace) -> Vec<Str
         .map(|(name, needed)| (name.as_str(), needed.iter().map(String::as_str).collect()))
         .collect();
     let mut found = Vec::new();
-    let low = workspace.members.iter().filter(|member| member.floor.is_some_and(|floor| floor <= 1));
+    let low = workspace.members.iter().filter(|member| is_low(member));
     for member in low.filter(|member| HIDES_RUNTIME.iter().all(|(name, _)| *name != member.name)) {
         for needed in reachable(&edges, &format!("{} {}", member.name, member.version)) {
             if RUNTIMES.contains(&needed.split(' ').next().unwrap_or_default()) {
@@ -161,6 +163,11 @@ pub(super) fn no_async_runtime_below_floor_two(workspace: &Workspace) -> Vec<Str
         }
     }
     found
+}
+
+/// Floors 0 and 1, and the transports that stand on floor 2 because they share a crate of floor 1.
+fn is_low(member: &Member) -> bool {
+    member.floor.is_some_and(|floor| floor <= 1) || matches("townlet-transport-*", &member.name)
 }
 
 /// Those of `names` that are crates of this workspace.

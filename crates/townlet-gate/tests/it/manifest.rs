@@ -1,8 +1,8 @@
 //! Drafts become manifests, and what is wrong with them is told with its line.
 
 use proptest::prelude::*;
-use townlet_policy::{Code, Findings};
 use townlet_gate::manifest::{self, Folder, Manifest, Pinned};
+use townlet_policy::{Code, Findings};
 use townlet_registry::Digest;
 
 use crate::sample::{DRAFT, Paths, manifest, noon, variables};

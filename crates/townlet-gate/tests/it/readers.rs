@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use proptest::prelude::*;
-use townlet_policy::{Unit, Worse, expression};
 use townlet_gate::gate::{Approvals, Board, Policies, Samples, read_policy};
+use townlet_policy::{Unit, Worse, expression};
 
 use crate::sample::at;
 

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use townlet_policy::yaml::{self, Node, Value};
-use townlet_policy::{Code, Findings, GapMode, Policy, Settings};
+use townlet_policy::{Code, Findings, GapMode, Policy, Settings, Surroundings};
 
 use super::config::{BenchSource, Config, Kind, Probe, ResultSources, SuiteConfig};
 use super::threshold::{Threshold, metrics};
@@ -261,7 +261,8 @@ fn thresholds(reader: &mut Reader<'_>, node: &Node, suite: &mut SuiteConfig) {
     if reader.found().len() == before {
         let rules = suite.thresholds.iter().map(|threshold| threshold.rule.clone()).collect();
         let settings = Settings { gap: GapMode::Hold, ..Settings::default() };
-        townlet_policy::lint(&Policy { metrics: suite.metrics.clone(), rules, settings }, reader.found());
+        let surroundings = Surroundings::default();
+        townlet_policy::lint(&Policy { metrics: suite.metrics.clone(), rules, settings, surroundings }, reader.found());
     }
 }
 

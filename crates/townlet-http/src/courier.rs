@@ -11,17 +11,15 @@ use std::sync::Arc;
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender, SyncSender};
 use std::time::{Duration, Instant};
 
+use bytes::Bytes;
 use reqwest::blocking::{Client, Response};
-use reqwest::header::{CONTENT_ENCODING, CONTENT_TYPE, DATE, HeaderName, LOCATION, RETRY_AFTER};
+use reqwest::header::{ACCEPT, CONTENT_ENCODING, CONTENT_TYPE, DATE, HeaderName, LOCATION, RETRY_AFTER};
 use reqwest::redirect::Policy;
 use rustls::{ClientConfig, RootCertStore};
 use townlet_transport::{ErrorKind, TransportError};
 
-use crate::Target;
-use crate::body::Body;
 use crate::credentials::Pass;
-use crate::failure;
-use crate::verdict::Answer;
+use crate::{Answer, Target, failure};
 
 /// An unused connection is closed before most servers do (60 s and more), so that
 /// a request rarely meets one that is just being closed.
@@ -33,10 +31,28 @@ const GRACE: Duration = Duration::from_millis(100);
 /// A connection is kept only where the rest of the answer is short.
 const MAX_REST: u64 = 64 * 1024;
 
-/// One request.
+/// One `POST`.
+#[derive(Clone, Debug)]
+pub struct Request {
+    /// Where it goes: the poster's target, or another path there.
+    pub target: Arc<Target>,
+    /// The body.
+    pub body: Bytes,
+    /// Its `Content-Type`.
+    pub content_type: &'static str,
+    /// Its `Content-Encoding`.
+    pub encoding: Option<&'static str>,
+    /// `Idempotency-Key`, without the quotes around it: visible ASCII.
+    pub key: Option<String>,
+    /// `Accept`.
+    pub accept: Option<&'static str>,
+    /// How much of the answer's body is wanted, in bytes; 0 where nobody reads it.
+    pub answer_limit: u64,
+}
+
+/// A request on its way to the thread.
 pub(crate) struct Parcel {
-    pub(crate) body: Body,
-    pub(crate) key: String,
+    pub(crate) request: Request,
     pub(crate) pass: Option<Pass>,
     pub(crate) deadline: Instant,
 }
@@ -91,15 +107,16 @@ fn run(
 ) {
     let client = client(target, tls, connect_timeout);
     for (parcel, answer) in received {
-        let deadline = parcel.deadline;
+        let (deadline, limit) = (parcel.deadline, parcel.request.answer_limit);
         let response = match &client {
-            Ok(client) => send(client, target, parcel),
+            Ok(client) => send(client, parcel),
             Err(message) => Err(TransportError::new(ErrorKind::Misconfigured, message.clone())),
         };
         // Where nobody waits any more, the next one will not be sent here either.
         match response {
-            Ok(response) => {
-                let _ = answer.send(Ok(read(&response)));
+            Ok(mut response) => {
+                let read = read(&mut response, limit);
+                let _ = answer.send(Ok(read));
                 finish(response, deadline);
             }
             Err(error) => {
@@ -146,36 +163,44 @@ fn nobody() -> Result<ClientConfig, String> {
     Ok(builder.with_root_certificates(RootCertStore::empty()).with_no_client_auth())
 }
 
-fn send(client: &Client, target: &Target, parcel: Parcel) -> Result<Response, TransportError> {
-    let left = parcel.deadline.saturating_duration_since(Instant::now());
+fn send(client: &Client, parcel: Parcel) -> Result<Response, TransportError> {
+    let Parcel { request, pass, deadline } = parcel;
+    let left = deadline.saturating_duration_since(Instant::now());
     if left.is_zero() {
-        return Err(failure::overdue(target));
+        return Err(failure::overdue(&request.target));
     }
-    let mut request = client
-        .post(target.url().clone())
-        .timeout(left)
-        .header(CONTENT_TYPE, parcel.body.content_type)
+    let mut post = client.post(request.target.url().clone()).timeout(left).header(CONTENT_TYPE, request.content_type);
+    if let Some(key) = &request.key {
         // A string of RFC 8941, as the draft of the header asks.
-        .header(HeaderName::from_static("idempotency-key"), format!("\"{}\"", parcel.key));
-    if let Some(encoding) = parcel.body.encoding {
-        request = request.header(CONTENT_ENCODING, encoding);
+        post = post.header(HeaderName::from_static("idempotency-key"), format!("\"{key}\""));
     }
-    request = match &parcel.pass {
-        Some(Pass::Bearer(token)) => request.bearer_auth(token.reveal()),
-        Some(Pass::Basic(user, password)) => request.basic_auth(user, Some(password.reveal())),
-        None => request,
+    if let Some(encoding) = request.encoding {
+        post = post.header(CONTENT_ENCODING, encoding);
+    }
+    if let Some(accept) = request.accept {
+        post = post.header(ACCEPT, accept);
+    }
+    post = match &pass {
+        Some(Pass::Bearer(token)) => post.bearer_auth(token.reveal()),
+        Some(Pass::Basic(user, password)) => post.basic_auth(user, Some(password.reveal())),
+        None => post,
     };
-    request.body(parcel.body.bytes).send().map_err(|error| failure::of(error, target))
+    post.body(request.body).send().map_err(|error| failure::of(error, &request.target))
 }
 
-fn read(response: &Response) -> Answer {
-    let text = |name| Some(response.headers().get(name)?.to_str().ok()?.to_owned());
-    Answer {
-        status: response.status().as_u16(),
-        retry_after: text(RETRY_AFTER),
-        date: text(DATE),
-        location: text(LOCATION),
+fn read(response: &mut Response, limit: u64) -> Answer {
+    let headers = response.headers();
+    let text = |name| Some(headers.get(name)?.to_str().ok()?.to_owned());
+    let mut answer = Answer::status(response.status().as_u16());
+    (answer.retry_after, answer.date) = (text(RETRY_AFTER), text(DATE));
+    (answer.location, answer.content_type) = (text(LOCATION), text(CONTENT_TYPE));
+    if limit > 0 {
+        // One more than is wanted, so that what is longer shows.
+        let mut body = Vec::new();
+        let read = response.take(limit.saturating_add(1)).read_to_end(&mut body);
+        answer.body = read.ok().filter(|length| *length as u64 <= limit).map(|_| body.into());
     }
+    answer
 }
 
 /// Reads what is left of an answer, so that its connection can be used again; a

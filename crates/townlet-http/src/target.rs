@@ -53,6 +53,16 @@ impl Target {
         shown(&self.url)
     }
 
+    /// The same host and port with `path` behind the path that is there, as OTLP
+    /// has a path for each kind of data below the one that is configured.
+    #[must_use]
+    pub fn below(&self, path: &str) -> Self {
+        let mut url = self.url.clone();
+        let joined = format!("{}/{}", url.path().trim_end_matches('/'), path.trim_start_matches('/'));
+        url.set_path(&joined);
+        Self { url, endpoint: self.endpoint.clone() }
+    }
+
     pub(crate) fn url(&self) -> &Url {
         &self.url
     }
@@ -86,6 +96,19 @@ mod tests {
         let elsewhere = target.resolve("//ann:hunter2@other.example/x?token=hunter2#here").unwrap();
         assert_eq!(elsewhere, "https://other.example/x");
         assert_eq!(target.resolve("/v2").unwrap(), "https://collector.example/v2");
+    }
+
+    #[test]
+    fn a_path_below_keeps_the_query_and_doubles_no_slash() {
+        for (text, shown) in [
+            ("https://collector.example", "https://collector.example/v1/logs"),
+            ("https://collector.example/otlp/", "https://collector.example/otlp/v1/logs"),
+            ("https://collector.example:4318/otlp?key=k", "https://collector.example:4318/otlp/v1/logs"),
+        ] {
+            let target = Target::parse(text).unwrap().below("/v1/logs");
+            assert_eq!(target.shown(), shown);
+            assert_eq!(target.url().query().is_some(), text.contains('?'));
+        }
     }
 
     #[test]

@@ -39,7 +39,7 @@ pub(crate) fn of(error: reqwest::Error, target: &Target) -> TransportError {
 }
 
 /// The peer did not answer by the deadline.
-pub(crate) fn overdue(target: &Target) -> TransportError {
+pub fn overdue(target: &Target) -> TransportError {
     let message = format!("{} did not answer within the time limit: it is slow or stuck", target.shown());
     TransportError::new(ErrorKind::Timeout, message)
 }

@@ -3,7 +3,7 @@
 /// Learns from refusals: how much the peer takes at once, and where among many
 /// the frame is that it takes on no account.
 #[derive(Debug)]
-pub(crate) struct Portions {
+pub struct Portions {
     /// Never more frames than this; 1 where a request holds one.
     most: usize,
     /// At present no more frames than this.
@@ -13,13 +13,14 @@ pub(crate) struct Portions {
 }
 
 impl Portions {
-    pub(crate) fn new(most: usize) -> Self {
+    /// At most `most` frames at once.
+    pub fn new(most: usize) -> Self {
         let most = most.max(1);
         Self { most, frames: most, bytes: usize::MAX }
     }
 
     /// How many of the frames with these lengths go next: at least one.
-    pub(crate) fn next(&self, lengths: impl Iterator<Item = usize>) -> usize {
+    pub fn next(&self, lengths: impl Iterator<Item = usize>) -> usize {
         let (mut count, mut bytes) = (0, 0_usize);
         for length in lengths.take(self.frames) {
             bytes = bytes.saturating_add(length);
@@ -32,13 +33,13 @@ impl Portions {
     }
 
     /// The peer took what it was sent: the next may be more.
-    pub(crate) fn taken(&mut self) {
+    pub fn taken(&mut self) {
         self.frames = self.frames.saturating_mul(2).min(self.most);
     }
 
     /// So many frames of so many bytes are too much at once. False where it was
     /// one frame, which is then itself too large.
-    pub(crate) fn too_large(&mut self, frames: usize, bytes: usize) -> bool {
+    pub fn too_large(&mut self, frames: usize, bytes: usize) -> bool {
         if frames <= 1 {
             return false;
         }
@@ -49,13 +50,13 @@ impl Portions {
 
     /// The peer refuses one of so many frames, and does not say which. False
     /// where it was one frame: that one.
-    pub(crate) fn refused(&mut self, frames: usize) -> bool {
+    pub fn refused(&mut self, frames: usize) -> bool {
         self.frames = frames.div_ceil(2);
         frames > 1
     }
 
     /// Nothing is known any more of what the peer takes.
-    pub(crate) fn forget(&mut self) {
+    pub fn forget(&mut self) {
         *self = Self::new(self.most);
     }
 }
