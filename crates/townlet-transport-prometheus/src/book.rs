@@ -4,11 +4,11 @@ use std::collections::BTreeMap;
 use std::fmt::{self, Write};
 use std::sync::Arc;
 
+use townlet_fields::{Fields, Line};
 use townlet_transport::{Durations, Figures, Frame, Reading, TransportError};
 
 use crate::exposition;
 use crate::families::{Family, Histogram, Labels, Sample, push};
-use crate::fields::Fields;
 use crate::last::{BEFORE, Counts, EPOCH, Last, PREFIX};
 use crate::options::PrometheusOptions;
 
@@ -60,16 +60,17 @@ impl Book {
 
     /// The totals as they are once `batch` counts too.
     pub(crate) fn staged(&mut self, batch: &[Frame]) -> Totals {
-        let left = self.fields.take(batch);
         let mut next = self.totals.clone();
         for frame in batch {
+            let line = if frame.kind() == "diff" { Line::Diff(frame.line()) } else { Line::Whole(frame.line()) };
+            let left = self.fields.take(frame.label().stream(), line);
+            next.overflow += left.overflow;
+            next.unreadable += left.unreadable;
             next.messages += 1;
             next.bytes += frame.len() as u64;
             *next.by_kind.entry(frame.kind()).or_default() += 1;
             next.newest_tick = Some(next.newest_tick.map_or(frame.tick(), |tick| tick.max(frame.tick())));
         }
-        next.overflow += left.overflow;
-        next.unreadable += left.unreadable;
         next
     }
 

@@ -57,10 +57,8 @@ mod book;
 mod exposition;
 mod factory;
 mod families;
-mod fields;
 mod last;
 mod options;
-mod path;
 mod request;
 mod scrape;
 mod textfile;
@@ -69,6 +67,6 @@ mod transport;
 
 pub use factory::PrometheusFactory;
 pub use options::{PrometheusOptions, ScrapeOptions};
-pub use path::{BadPath, FieldPath};
 pub use token::Token;
+pub use townlet_fields::{BadPath, FieldPath};
 pub use transport::PrometheusTransport;

@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use townlet_transport::{ErrorKind, TransportError};
 
-use crate::path::FieldPath;
 use crate::token::Token;
+use townlet_fields::FieldPath;
 
 /// Labels that the figures themselves carry, or that Prometheus adds.
 const TAKEN: [&str; 9] = ["sink", "reason", "level", "le", "kind", "stream", "path", "job", "instance"];

@@ -9,7 +9,11 @@ const MAX_HEIGHT: usize = 5;
 
 /// Crates that may know only these of ours: (name, or name and `*`; normal; in tests).
 const CLOSED: &[(&str, &[&str], &[&str])] = &[
-    ("townlet-transport-*", &["townlet-transport", "townlet-tls", "townlet-http"], &["townlet-testkit"]),
+    (
+        "townlet-transport-*",
+        &["townlet-transport", "townlet-tls", "townlet-http", "townlet-fields"],
+        &["townlet-testkit"],
+    ),
     ("townlet-http", &["townlet-transport", "townlet-tls"], &["townlet-testkit"]),
     ("townlet-worker", &["townlet-transport", "townlet-spill"], &["townlet-testkit"]),
     ("xtask", &[], &[]),
@@ -21,6 +25,8 @@ const FOUNDATION: &[(&str, &[&str])] = &[
     ("bytes", &["*"]),
     ("serde", &["townlet-schema", "townlet-transform", "townlet-transport-prometheus", "townlet-registry"]),
     ("serde_json", &["townlet-schema", "townlet-transform", "townlet-transport-prometheus", "townlet-registry"]),
+    ("serde", &["townlet-schema", "townlet-transform", "townlet-fields"]),
+    ("serde_json", &["townlet-schema", "townlet-transform", "townlet-fields"]),
     ("thiserror", &["*"]),
     ("tracing", &["*"]),
     ("crc32fast", &["townlet-spill"]),

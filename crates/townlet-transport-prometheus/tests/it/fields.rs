@@ -55,3 +55,19 @@ fn a_batch_that_comes_again_counts_its_overflow_once() {
     assert_eq!(sample(&read(&path), "townlet_telemetry_field_overflow_total"), Some(2.0));
     assert_eq!(sample(&read(&path), "townlet_telemetry_messages_total"), Some(1.0));
 }
+
+#[test]
+fn a_diff_moves_the_fields_that_it_names_and_leaves_the_others() {
+    let folder = TempDir::new().unwrap();
+    let path = folder.path().join("town.prom");
+    let fields = vec!["jobs.*.wallet".parse().unwrap()];
+    let mut sink = open(PrometheusOptions { fields, ..PrometheusOptions::file(&path) });
+    sink.connect().unwrap();
+    let diff = r#"{"base_seq":1,"patch":{"jobs":{"ann":{"wallet":9}}}}"#;
+    let diff = Frame::new(Label::new("run", "town"), "diff", 2, 2, format!("{diff}\n"));
+    sink.send(&[state(1, r#"{"jobs":{"ann":{"wallet":1},"bob":{"wallet":2}}}"#), diff]).unwrap();
+    let text = read(&path);
+    let wallet =
+        |name: &str| sample(&text, &format!("townlet_telemetry_field{{path=\"jobs.{name}.wallet\",stream=\"town\"}}"));
+    assert_eq!((wallet("ann"), wallet("bob")), (Some(9.0), Some(2.0)), "{text}");
+}
