@@ -2,7 +2,7 @@
 //!
 //! **What it is.** The other side of every test: transports that fail on
 //! command ([`Script`]), TCP and TLS peers that misbehave in the ways real ones
-//! do ([`peer`]), certificates that are expired, not yet valid or for somebody
+//! do ([`peer`]), an HTTP server that answers as it is told ([`http`]), certificates that are expired, not yet valid or for somebody
 //! else ([`certs`]), a clock that a test moves ([`SimClock`]), a disk that
 //! forgets and tears ([`disk`]), and the [`conformance`](fn@conformance) suite
 //! that every transport has to pass.
@@ -42,6 +42,7 @@ mod clock;
 mod conformance;
 pub mod disk;
 mod frames;
+pub mod http;
 mod logs;
 pub mod peer;
 mod script;

@@ -27,6 +27,8 @@ const FOUNDATION: &[(&str, &[&str])] = &[
     ("serde_json", &["townlet-schema", "townlet-transform", "townlet-transport-prometheus", "townlet-registry"]),
     ("serde", &["townlet-schema", "townlet-transform", "townlet-fields"]),
     ("serde_json", &["townlet-schema", "townlet-transform", "townlet-fields"]),
+    ("serde", &["townlet-schema", "townlet-transform", "townlet-fields", "townlet-transport-otlp"]),
+    ("serde_json", &["townlet-schema", "townlet-transform", "townlet-fields", "townlet-transport-otlp"]),
     ("thiserror", &["*"]),
     ("tracing", &["*"]),
     ("crc32fast", &["townlet-spill"]),
@@ -36,6 +38,7 @@ const FOUNDATION: &[(&str, &[&str])] = &[
     ("memchr", &["townlet-transform"]),
     ("granit-parser", &["townlet-policy"]),
     ("sha2", &["townlet-transform", "townlet-transport-http", "townlet-registry"]),
+    ("sha2", &["townlet-transform", "townlet-transport-http", "townlet-transport-otlp"]),
     ("hmac", &["townlet-transform"]),
     ("rustix", &["townlet-transport-file"]),
     ("socket2", &["townlet-transport-tcp", "townlet-transport-websocket", "townlet-testkit"]),
@@ -44,9 +47,12 @@ const FOUNDATION: &[(&str, &[&str])] = &[
     ("rustls", &["townlet-tls", "townlet-transport-tcp", "townlet-http", "townlet-testkit"]),
     ("reqwest", &["townlet-http"]),
     ("flate2", &["townlet-http", "townlet-transport-tcp"]),
+    ("flate2", &["townlet-http", "townlet-testkit"]),
     ("httpdate", &["townlet-http"]),
     ("zeroize", &["townlet-http", "townlet-registry"]),
     ("prometheus", &["townlet-transport-prometheus"]),
+    ("opentelemetry-proto", &["townlet-transport-otlp"]),
+    ("prost", &["townlet-transport-otlp"]),
     ("subtle", &["townlet-transport-prometheus"]),
     ("rustls-pki-types", &["townlet-tls", "townlet-testkit"]),
     ("rustls-platform-verifier", &["townlet-tls"]),
@@ -75,6 +81,11 @@ const RUNTIMES: &[&str] = &["tokio", "async-std", "smol", "async-executor"];
 /// own, so that hosts with and without a runtime may use them.
 const HIDES_RUNTIME: &[(&str, &str)] =
     &[("townlet-http", "reqwest, on the thread of its courier"), ("townlet-transport-http", "that of townlet-http")];
+const HIDES_RUNTIME: &[(&str, &str)] = &[
+    ("townlet-http", "reqwest, on the thread of its courier"),
+    ("townlet-transport-http", "that of townlet-http"),
+    ("townlet-transport-otlp", "that of townlet-http"),
+];
 
 pub(super) fn dependencies_go_strictly_down(workspace: &Workspace) -> Vec<String> {
     let mut found = Vec::new();

@@ -2,11 +2,11 @@
 
 use std::time::Duration;
 
+use townlet_testkit::http::{Reply, Server, status};
 use townlet_testkit::{frame, frame_of_len, frames, seqs_of};
 use townlet_transport::{ErrorKind, Frame, Transport, TransportError};
 use townlet_transport_http::HttpOptions;
 
-use crate::server::{Reply, Server, status};
 use crate::{plaintext, send, transport};
 
 fn answered(reply: Reply) -> (usize, usize, TransportError, Server) {

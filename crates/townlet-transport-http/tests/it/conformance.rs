@@ -1,12 +1,12 @@
 use std::time::Duration;
 
 use townlet_testkit::certs::Pki;
+use townlet_testkit::http::{Server, status};
 use townlet_testkit::{Case, conformance};
 use townlet_transport::{Compression, Format, Transport};
 use townlet_transport_http::HttpOptions;
 
 use crate::python::Python;
-use crate::server::{Server, status};
 use crate::{plaintext, tls, transport};
 
 struct Local {

@@ -6,7 +6,6 @@ mod conformance;
 mod misbehaviour;
 mod python;
 mod secrets;
-mod server;
 
 use std::path::Path;
 use std::time::Duration;

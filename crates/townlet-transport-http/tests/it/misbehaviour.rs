@@ -2,11 +2,11 @@
 
 use std::time::{Duration, Instant};
 
+use townlet_testkit::http::{Reply, Server, status};
 use townlet_testkit::frames;
 use townlet_transport::{ErrorKind, Transport};
 use townlet_transport_http::HttpOptions;
 
-use crate::server::{Reply, Server, status};
 use crate::{plaintext, send, transport};
 
 const LIMIT: Duration = Duration::from_millis(400);

@@ -2,11 +2,11 @@
 
 use std::process::Command;
 
+use townlet_testkit::http::{Server, status};
 use townlet_testkit::frames;
 use townlet_transport::{Auth, ErrorKind, Factory, SecretSource, Settings};
 use townlet_transport_http::{HttpFactory, HttpOptions, HttpTransport, Secret};
 
-use crate::server::{Server, status};
 use crate::{plaintext, send, tls, transport};
 
 fn with_auth(server: &Server, auth: Auth) -> HttpOptions {
