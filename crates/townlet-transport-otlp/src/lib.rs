@@ -1,0 +1,102 @@
+//! A pipeline's lines, figures and ticks, sent to an OpenTelemetry endpoint.
+//!
+//! **What it is.** A [`Transport`](townlet_transport::Transport) that speaks
+//! OTLP/HTTP 1.x, as protobuf or JSON, over TLS unless the plaintext rule allows
+//! otherwise:
+//!
+//! | signal | of what | path |
+//! |---|---|---|
+//! | logs | every line, one record each | `v1/logs` below the endpoint |
+//! | metrics | the [`Figures`](townlet_transport::Figures) of the pipeline (the ledger by reason, queues, flush durations of all sinks), and the numeric payload fields that [`FieldPath`]s choose | `v1/metrics` |
+//! | traces | a span for each tick of which a `health` or `failure` line tells, and one for each request that carried records | `v1/traces` |
+//!
+//! **What it is not.** It does not retry, queue or reorder; that is the worker's.
+//! It samples nothing (tail sampling belongs into a collector), writes no
+//! Prometheus remote write, speaks no gRPC and no HTTP/2.
+//!
+//! # What a record holds
+//! The body is the line: an object as a key-value list in its order, anything that
+//! is no JSON as text, or as bytes where it is no UTF-8. What lies deeper than
+//! [`OtlpOptions::DEEPEST`] levels is JSON text, because protobuf readers give up
+//! at a depth; an integer above 2^63 is decimal text, because OTLP has none.
+//! `townlet.stream`, `townlet.seq`, `townlet.tick` and `townlet.kind` are
+//! attributes, `service.instance.id` of the resource is the run. Lines carry no
+//! wall time, so `observed_time_unix_nano` alone is set: when the line was sent.
+//! With traces on, a record points to the span of its tick.
+//!
+//! # What an answer means
+//! The table of the OTLP specification, which differs from that of plain HTTP:
+//!
+//! | answer | records |
+//! |---|---|
+//! | 2xx that is an export response | are settled as `peer_acked` |
+//! | the same with a partial success | as many as the peer rejected are dropped with its reason, the others settled |
+//! | 2xx that is none (a web page) | wait: that is no OTLP endpoint |
+//! | 429, 502, 503, 504, no answer | wait, as long as `Retry-After` asks |
+//! | 413 | go out in smaller requests; one that is too large alone is dropped as oversize |
+//! | 3xx | wait: the message names the URL that `endpoint` should be |
+//! | any other | are dropped together, with the reason; after 401 and 403 the credentials' file is read again first, and where it was renewed they wait |
+//!
+//! # Guarantees and limits
+//! - A record is settled by the answer to the request that carried it, by nothing else.
+//! - A partial success says how many were rejected and not which, and must not be
+//!   sent again. The ledger has the number right; which frames it names is a guess
+//!   (the last of the request).
+//! - Receivers of OTLP do not know duplicates. A request whose answer was lost is
+//!   sent again, so a record may arrive twice; `service.instance.id`, stream and
+//!   seq tell.
+//! - Metrics and spans are published with a batch, at most every
+//!   [`OtlpOptions::interval`], on `flush` and on `close`: an idle pipeline
+//!   publishes nothing. What fails there holds up no record. What is lost there is
+//!   counted by signal and reason ([`OtlpTransport::losses`]), exported as
+//!   `townlet.telemetry.otlp.lost`, and logged.
+//! - At most 2,048 spans wait. A tick's span ends when its line was sent and began
+//!   as much earlier as the line says the tick took.
+//! - `send` takes at most the send timeout, and the connect timeout on top where
+//!   no connection stands, publishing included.
+//! - A request has at most [`OtlpOptions::max_request_bytes`] before compression.
+//! - What [`townlet_http`] says of TLS, proxies, plaintext and secrets holds here.
+//!   Errors quote what a peer says about a request, shortened, without control
+//!   characters; they never quote payload.
+//!
+//! # Log events
+//! Those of [`townlet_http`], `telemetry_otlp_warning` (a peer's own words),
+//! `telemetry_otlp_lost`, `telemetry_otlp_publish_failed`.
+//!
+//! # Example
+//! ```
+//! use townlet_transport::ErrorKind;
+//! use townlet_transport_otlp::{Encoding, OtlpOptions, OtlpTransport, Target};
+//!
+//! let target = Target::parse("https://collector.example:4318")?;
+//! let options = OtlpOptions { encoding: Encoding::Json, ..OtlpOptions::new(target) };
+//! let sink = OtlpTransport::new(options)?;
+//! assert_eq!(sink.losses().count(), 0);
+//!
+//! let target = Target::parse("http://collector.example:4318")?;
+//! let error = OtlpTransport::new(OtlpOptions::new(target)).unwrap_err();
+//! assert_eq!(error.kind(), ErrorKind::Misconfigured);
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+
+mod delivery;
+mod factory;
+mod ids;
+mod logs;
+mod losses;
+mod metrics;
+mod options;
+mod publisher;
+mod resource;
+mod spans;
+mod transport;
+mod value;
+mod verdict;
+mod wire;
+
+pub use factory::OtlpFactory;
+pub use losses::{Loss, Signal};
+pub use options::{Encoding, OtlpOptions};
+pub use townlet_fields::FieldPath;
+pub use townlet_http::{Security, Target};
+pub use transport::OtlpTransport;

@@ -1,0 +1,44 @@
+use townlet_transport::{ErrorKind, Factory, Format, Settings};
+use townlet_transport_otlp::{Encoding, OtlpFactory, OtlpOptions, OtlpTransport, Target};
+
+fn settings(endpoint: &str, change: impl FnOnce(&mut Settings)) -> Settings {
+    let mut settings = Settings::default();
+    settings.endpoint = Some(endpoint.into());
+    change(&mut settings);
+    settings
+}
+
+#[test]
+fn settings_become_options() {
+    let settings = settings("https://collector.example:4318/otlp", |s| {
+        s.format = Format::Json;
+        s.labels = vec![("service.name".into(), "town".into())];
+        s.export_fields = vec!["jobs.*.wallet".into()];
+        s.export_max_series = 7;
+    });
+    let options = OtlpFactory::options(&settings).unwrap();
+    assert_eq!((options.encoding, options.max_series, options.fields.len()), (Encoding::Json, 7, 1));
+    assert_eq!(options.resource, [("service.name".to_owned(), "town".to_owned())]);
+    assert!(options.metrics && options.traces);
+    assert_eq!(OtlpFactory.kind(), "otlp");
+    assert!(OtlpFactory.build(&settings).is_ok());
+}
+
+#[test]
+fn what_cannot_work_is_refused_by_its_key() {
+    let good = "https://collector.example:4318";
+    for (settings, says) in [
+        (settings(" ", |_| {}), "endpoint is required when type is 'otlp'"),
+        (settings("http://collector.example:4318", |s| s.plaintext_acknowledged = true), "this machine only"),
+        (settings("grpc://collector.example:4317", |_| {}), "endpoint must begin with https://"),
+        (settings(good, |s| s.export_fields = vec!["a..b".into()]), "export_fields"),
+        (settings(good, |s| s.labels = vec![("service.instance.id".into(), "x".into())]), "service.instance.id"),
+        (settings(good, |s| s.send_timeout = std::time::Duration::ZERO), "send_timeout_seconds"),
+    ] {
+        let Err(error) = OtlpFactory.build(&settings) else { panic!("{settings:?} was accepted") };
+        assert_eq!(error.kind(), ErrorKind::Misconfigured);
+        assert!(error.to_string().contains(says), "{error}");
+    }
+    let options = OtlpOptions { max_request_bytes: 0, ..OtlpOptions::new(Target::parse(good).unwrap()) };
+    assert!(OtlpTransport::new(options).unwrap_err().to_string().contains("max_request_bytes"));
+}
