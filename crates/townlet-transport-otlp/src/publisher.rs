@@ -31,7 +31,8 @@ pub(crate) struct Publisher {
     fields: Fields,
     spans: Spans,
     losses: Losses,
-    /// The run of the newest frame, where no pipeline says which it is.
+    /// The newest run that was met: run ids sort by time (UUIDv7). What an earlier
+    /// one left in a spill comes under its old name and says nothing of these books.
     run_id: String,
     next: Option<Instant>,
     /// How often in a row the peer did not answer as it should; it is left alone
@@ -61,7 +62,6 @@ impl Publisher {
     }
 
     pub(crate) fn watch(&mut self, figures: Arc<dyn Figures>) {
-        figures.run_id().clone_into(&mut self.run_id);
         self.figures = Some(figures);
         self.since = nanos(SystemTime::now());
     }
@@ -72,10 +72,10 @@ impl Publisher {
 
     /// Takes over what settled frames say.
     pub(crate) fn settled(&mut self, part: &[Frame], now: u64) {
-        if self.figures.is_none()
-            && let Some(last) = part.last()
-        {
-            last.label().run_id().clone_into(&mut self.run_id);
+        for frame in part {
+            if frame.label().run_id() > self.run_id.as_str() {
+                frame.label().run_id().clone_into(&mut self.run_id);
+            }
         }
         if self.metrics && self.fields.wanted() {
             let (mut overflow, mut unreadable) = (0, 0);

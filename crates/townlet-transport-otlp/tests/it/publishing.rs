@@ -30,8 +30,8 @@ impl Pipeline {
 }
 
 impl Figures for Pipeline {
-    fn run_id(&self) -> &str {
-        "run-1"
+    fn epoch(&self) -> &str {
+        "books-1"
     }
 
     fn read(&self, show: &mut dyn FnMut(Figure<'_>)) {
@@ -79,6 +79,9 @@ fn the_figures_of_the_pipeline_are_metrics() {
         send(&mut sink, &[line("event", 1, "{}")]).unwrap();
         let requests = to(&server.requests(), "/v1/metrics");
         assert_eq!(requests.len(), 1);
+        let exported: ExportMetricsServiceRequest = decode(&requests[0]);
+        let resource = exported.resource_metrics[0].resource.as_ref().unwrap();
+        assert_eq!(label(&resource.attributes, "service.instance.id"), "run-1");
         let all = metrics(&requests[0]);
         let told: Vec<(&str, &str)> = all.iter().map(|metric| (metric.name.as_str(), metric.unit.as_str())).collect();
         let expected = [
