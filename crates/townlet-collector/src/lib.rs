@@ -67,9 +67,11 @@ mod report;
 pub mod sequence;
 mod server;
 pub mod store;
+pub mod web;
 
 pub use report::{
-    CertificateReport, CollectorReport, ConnectionReport, EndKind, Ending, InvalidLine, LineCounts, StreamReport,
+    CertificateReport, CollectorReport, ConnectionReport, EndKind, Ending, InvalidLine, LineCounts, ShardReport,
+    StreamReport, Via,
 };
 pub use server::{Collector, CollectorError, CollectorOptions, LineView, Security, Subscriber};
 

@@ -7,7 +7,7 @@ use std::path::PathBuf;
 
 use serde::Serialize;
 
-use crate::sequence::SequenceReport;
+use crate::sequence::{SeqRange, SequenceReport};
 
 /// Counts of lines by what became of them.
 ///
@@ -67,6 +67,52 @@ pub struct StreamReport {
     pub file: Option<PathBuf>,
 }
 
+/// One producer's stream in short: what is missing of it, and since when nothing came.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct ShardReport {
+    /// The producer's process run; none for lines that name none.
+    pub run_id: Option<String>,
+    /// The stream's name; none for lines that name none.
+    pub stream: Option<String>,
+    /// Lines taken since the start, duplicates included.
+    pub received: u64,
+    /// Of these, how many were here before.
+    pub duplicates: u64,
+    /// The highest number that arrived, 0 before the first.
+    pub last_seq: u64,
+    /// The host's tick on that line.
+    pub last_tick: Option<u64>,
+    /// Numbers up to `last_seq` that did not arrive.
+    pub missing: u64,
+    /// `missing` as a share of `last_seq`, from 0 to 1.
+    pub loss_ratio: f64,
+    /// The lowest gaps, 16 at most.
+    pub gaps: Vec<SeqRange>,
+    /// Milliseconds since its last line came; none where it was only found in the store.
+    pub silent_ms: Option<u64>,
+}
+
+/// How a connection came in, and what became of it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum Via {
+    /// Lines on the stream listener.
+    Lines,
+    /// Requests on the web listener.
+    Http,
+}
+
+impl Via {
+    /// A stable name for logs and labels.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Lines => "lines",
+            Self::Http => "http",
+        }
+    }
+}
+
 /// Why a connection ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "snake_case")]
@@ -92,6 +138,12 @@ pub enum EndKind {
     StoreFailed,
     /// The peer did not read its acknowledgements.
     AckTimeout,
+    /// A request did not come to its end in time, or an answer was not read.
+    RequestTimeout,
+    /// What came was no request of HTTP, or one beyond a limit.
+    BadRequest,
+    /// The end that HTTP has: the last answer was given, or no request followed.
+    Finished,
     /// The collector stopped.
     Stopped,
     /// A subscriber panicked.
@@ -112,6 +164,9 @@ impl EndKind {
             Self::TooManyStreams => "too_many_streams",
             Self::StoreFailed => "store_failed",
             Self::AckTimeout => "ack_timeout",
+            Self::RequestTimeout => "request_timeout",
+            Self::BadRequest => "bad_request",
+            Self::Finished => "finished",
             Self::Stopped => "stopped",
             Self::SubscriberPanicked => "subscriber_panicked",
         }
@@ -119,7 +174,7 @@ impl EndKind {
 
     /// True where the collector, not the peer, ended a connection that was working.
     pub fn is_cut(self) -> bool {
-        !matches!(self, Self::PeerClosed | Self::Broken | Self::Stopped)
+        !matches!(self, Self::PeerClosed | Self::Broken | Self::Finished | Self::Stopped)
     }
 }
 
@@ -148,6 +203,8 @@ pub struct ConnectionReport {
     pub id: u64,
     /// The other end.
     pub peer: SocketAddr,
+    /// How it came in.
+    pub via: Via,
     /// True under TLS, false before the handshake is done.
     pub tls: bool,
     /// True where `townlet-ack/1` was agreed.

@@ -198,6 +198,21 @@ impl SequenceTracker {
         self.counts
     }
 
+    /// The highest number that arrived, 0 before the first.
+    pub fn last(&self) -> u64 {
+        self.highest
+    }
+
+    /// The tick of the line with the highest number, where it had one.
+    pub fn last_tick(&self) -> Option<u64> {
+        self.highest_tick
+    }
+
+    /// The gaps that are kept, ascending.
+    pub fn gaps(&self) -> impl Iterator<Item = SeqRange> + '_ {
+        self.gaps.iter().copied()
+    }
+
     /// A full reading.
     pub fn report(&self) -> SequenceReport {
         SequenceReport {

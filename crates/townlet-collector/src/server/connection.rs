@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 
 use townlet_tls::TlsErrorKind;
 
+use super::certificates::Certificates;
 use super::intake::Session;
 use super::wire::{Wire, is_pause};
 use super::{LOOK_AROUND, Shared, Slot};
@@ -18,29 +19,12 @@ use crate::store::{Settle, Store};
 /// Serves `socket` until it ends; its numbers go to `slot`.
 pub(super) fn serve(shared: &Arc<Shared>, slot: &Slot, socket: TcpStream) -> Ending {
     let options = &shared.options;
-    let deadline = Instant::now() + options.handshake_timeout;
-    slot.handshaking(&socket);
-    if shared.stop.is_asked() {
-        // The round that ends handshakes may have passed already.
-        return stopped();
-    }
-    let tls = shared.certificates.as_ref().map(|certificates| certificates.current());
-    let opened = Wire::open(socket, slot.peer, tls.as_ref(), deadline);
-    slot.handshake_over();
-    let wire = match opened {
+    let wire = match open(shared, slot, socket, shared.certificates.as_deref()) {
         Ok(wire) => wire,
-        Err(_) if shared.stop.is_asked() => return stopped(),
-        Err(error) => {
-            let timeout = error.kind() == TlsErrorKind::HandshakeTimeout;
-            let kind = if timeout { EndKind::HandshakeTimeout } else { EndKind::HandshakeFailed };
-            return Ending { kind, detail: error.to_string() };
-        }
+        Err(ending) => return ending,
     };
     let acks = wire.wants_acks();
-    slot.update(|report| {
-        report.tls = wire.is_tls();
-        report.acks = acks;
-    });
+    slot.update(|report| report.acks = acks);
     let mut conversation = Conversation {
         shared,
         slot,
@@ -55,6 +39,36 @@ pub(super) fn serve(shared: &Arc<Shared>, slot: &Slot, socket: TcpStream) -> End
     };
     let ending = conversation.run();
     conversation.end(ending)
+}
+
+/// Does the TLS handshake, where there are certificates.
+pub(super) fn open(
+    shared: &Shared,
+    slot: &Slot,
+    socket: TcpStream,
+    certificates: Option<&Certificates>,
+) -> Result<Wire, Ending> {
+    let deadline = Instant::now() + shared.options.handshake_timeout;
+    slot.handshaking(&socket);
+    if shared.stop.is_asked() {
+        // The round that ends handshakes may have passed already.
+        return Err(stopped());
+    }
+    let tls = certificates.map(Certificates::current);
+    let opened = Wire::open(socket, slot.peer, tls.as_ref(), deadline);
+    slot.handshake_over();
+    match opened {
+        Ok(wire) => {
+            slot.update(|report| report.tls = wire.is_tls());
+            Ok(wire)
+        }
+        Err(_) if shared.stop.is_asked() => Err(stopped()),
+        Err(error) => {
+            let timeout = error.kind() == TlsErrorKind::HandshakeTimeout;
+            let kind = if timeout { EndKind::HandshakeTimeout } else { EndKind::HandshakeFailed };
+            Err(Ending { kind, detail: error.to_string() })
+        }
+    }
 }
 
 struct Conversation<'a> {
@@ -102,7 +116,10 @@ impl Conversation<'_> {
     /// Takes the lines of what was just read, settles them, acknowledges them.
     fn chunk(&mut self) -> Result<(), Ending> {
         let before = self.session.counts.lines;
+        let begun = Instant::now();
+        self.session.at(begun);
         let taken = self.take_lines();
+        self.shared.intake.figures.batch(self.session.counts.lines - before, begun.elapsed());
         // The lines before one that ends the connection are in order.
         self.confirm()?;
         taken?;
@@ -208,7 +225,7 @@ impl Conversation<'_> {
     }
 }
 
-fn stopped() -> Ending {
+pub(super) fn stopped() -> Ending {
     Ending { kind: EndKind::Stopped, detail: "the collector stopped".to_owned() }
 }
 

@@ -6,13 +6,17 @@ use std::ops::Deref;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Instant;
 
 use townlet_schema::LineHead;
 
 use super::foreign;
-use crate::report::StreamReport;
+use crate::report::{ShardReport, StreamReport};
 use crate::sequence::{Arrival, SequenceTracker};
 use crate::store::{Store, StoreError, StreamLog};
+
+/// Gaps that the report of a shard names.
+const GAPS_NAMED: usize = 16;
 
 type Key = (Option<Box<str>>, Option<Box<str>>);
 
@@ -23,6 +27,7 @@ pub(super) struct Directory {
     limit: usize,
     gap_limit: usize,
     line_limit: usize,
+    label_limit: usize,
     table: Mutex<Table>,
     clock: AtomicU64,
 }
@@ -30,6 +35,7 @@ pub(super) struct Directory {
 #[derive(Default)]
 struct Table {
     streams: BTreeMap<Key, Arc<Stream>>,
+    labelled: usize,
     retired: Retired,
 }
 
@@ -37,6 +43,7 @@ struct Table {
 #[derive(Clone, Copy, Default)]
 pub(super) struct Retired {
     pub(super) streams: u64,
+    pub(super) received: u64,
     pub(super) stored: u64,
     pub(super) duplicates: u64,
 }
@@ -45,6 +52,8 @@ pub(super) struct Retired {
 pub(super) struct Stream {
     pub(super) run_id: Option<Box<str>>,
     pub(super) stream: Option<Box<str>>,
+    /// Has metrics of its own. Decided once, so that no counter ever goes back.
+    pub(super) labelled: bool,
     last_used: AtomicU64,
     users: AtomicUsize,
     state: Mutex<StreamState>,
@@ -83,6 +92,8 @@ pub(super) struct StreamState {
     unnumbered: u64,
     bytes: u64,
     recovered: u64,
+    /// When the last line came.
+    heard: Option<Instant>,
     /// The file was looked at. Done by the first line, not while the directory
     /// is locked, because a long file takes a while to read.
     ready: bool,
@@ -93,8 +104,9 @@ pub(super) struct StreamState {
 pub(super) struct Full;
 
 impl Directory {
-    pub(super) fn new(limit: usize, gap_limit: usize, line_limit: usize) -> Self {
-        Self { limit: limit.max(1), gap_limit, line_limit, table: Mutex::default(), clock: AtomicU64::new(0) }
+    pub(super) fn new(limit: usize, gap_limit: usize, line_limit: usize, label_limit: usize) -> Self {
+        let (table, clock) = (Mutex::default(), AtomicU64::new(0));
+        Self { limit: limit.max(1), gap_limit, line_limit, label_limit, table, clock }
     }
 
     /// The stream of that name, made where it is new. `path`: its file, if there is a store.
@@ -122,10 +134,14 @@ impl Directory {
             unnumbered: 0,
             bytes: 0,
             recovered: 0,
+            heard: None,
             ready: path.is_none(),
             log: path.map(StreamLog::new),
         };
+        let labelled = table.labelled < self.label_limit;
+        table.labelled += usize::from(labelled);
         let made = Arc::new(Stream {
+            labelled,
             run_id: key.0.clone(),
             stream: key.1.clone(),
             last_used: AtomicU64::new(now),
@@ -163,7 +179,9 @@ impl Table {
             .map(|(key, _)| key.clone());
         let stream = oldest.and_then(|key| self.streams.remove(&key)).ok_or(Full)?;
         let report = stream.report();
+        self.labelled -= usize::from(stream.labelled);
         self.retired.streams += 1;
+        self.retired.received += report.received;
         self.retired.stored += report.stored;
         self.retired.duplicates += report.duplicates;
         Ok(())
@@ -186,6 +204,27 @@ impl Stream {
 
     pub(super) fn is(&self, run_id: Option<&str>, stream: Option<&str>) -> bool {
         self.stream.as_deref() == stream && self.run_id.as_deref() == run_id
+    }
+
+    /// What the metrics and the list of shards say of it.
+    pub(super) fn shard(&self, now: Instant) -> ShardReport {
+        let state = self.lock();
+        let (last, missing) = (state.tracker.last(), state.tracker.missing());
+        ShardReport {
+            run_id: self.run_id.as_deref().map(str::to_owned),
+            stream: self.stream.as_deref().map(str::to_owned),
+            received: state.received,
+            duplicates: state.duplicates,
+            last_seq: last,
+            last_tick: state.tracker.last_tick(),
+            missing,
+            #[expect(clippy::cast_precision_loss, reason = "a share needs no more digits")]
+            loss_ratio: if last == 0 { 0.0 } else { missing as f64 / last as f64 },
+            gaps: state.tracker.gaps().take(GAPS_NAMED).collect(),
+            silent_ms: state
+                .heard
+                .map(|heard| u64::try_from(now.saturating_duration_since(heard).as_millis()).unwrap_or(u64::MAX)),
+        }
     }
 
     pub(super) fn report(&self) -> StreamReport {
@@ -220,8 +259,10 @@ impl StreamState {
         line: &[u8],
         store: Option<&Store>,
         line_limit: usize,
+        now: Instant,
     ) -> Result<bool, StoreError> {
         self.make_ready(line_limit)?;
+        self.heard = Some(now);
         if let (Some(log), Some(store)) = (&mut self.log, store)
             && log.is_full()
         {

@@ -4,10 +4,12 @@ use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Instant;
 
 use townlet_schema::{LineHead, ReadError, ReadErrorKind};
 
 use super::directory::{Directory, Held};
+use super::figures::Figures;
 use super::foreign;
 use super::options::{CollectorOptions, Subscriber};
 use super::rejected::RejectedLog;
@@ -39,6 +41,7 @@ pub(super) struct Intake {
     pub(super) store: Option<Store>,
     pub(super) directory: Directory,
     pub(super) rejected: Option<RejectedLog>,
+    pub(super) figures: Figures,
     subscriber: Option<Subscriber>,
     streams_per_connection: usize,
     failures: Mutex<Failures>,
@@ -59,8 +62,14 @@ impl Intake {
         };
         Ok(Self {
             store,
-            directory: Directory::new(options.max_streams, options.gaps_per_stream, options.max_line_bytes),
+            directory: Directory::new(
+                options.max_streams,
+                options.gaps_per_stream,
+                options.max_line_bytes,
+                options.web.as_ref().map_or(0, |web| web.metric_streams),
+            ),
             rejected,
+            figures: Figures::new(),
             subscriber: options.subscriber.clone(),
             streams_per_connection: options.max_streams_per_connection,
             failures: Mutex::default(),
@@ -93,6 +102,7 @@ pub(super) struct Session {
     intake: Arc<Intake>,
     connection: u64,
     peer: SocketAddr,
+    now: Instant,
     used: Vec<InUse>,
     /// Where in `used` the last line's stream stands: lines of a stream come in rows.
     last: usize,
@@ -122,12 +132,18 @@ impl Session {
             intake,
             connection,
             peer,
+            now: Instant::now(),
             used: Vec::new(),
             last: 0,
             counts: LineCounts::default(),
             invalid_lines: Vec::new(),
             subscriber_panicked: false,
         }
+    }
+
+    /// The lines that follow arrived at `now`.
+    pub(super) fn at(&mut self, now: Instant) {
+        self.now = now;
     }
 
     /// Takes one whole line, its newline included.
@@ -164,7 +180,8 @@ impl Session {
         let at = self.stream(head)?;
         let used = &mut self.used[at];
         used.dirty = true;
-        let taken = used.stream.lock().take(head, line, self.intake.store.as_ref(), self.intake.directory.line_limit());
+        let intake = &self.intake;
+        let taken = used.stream.lock().take(head, line, intake.store.as_ref(), intake.directory.line_limit(), self.now);
         let new = taken.map_err(|error| Refusal::Cut(self.store_failed(&error)))?;
         if new && let Some(subscriber) = &self.intake.subscriber {
             let bytes = line.strip_suffix(b"\n").unwrap_or(line);

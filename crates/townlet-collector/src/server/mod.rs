@@ -3,12 +3,14 @@
 mod certificates;
 mod connection;
 mod directory;
+mod figures;
 mod foreign;
 mod inflate;
 mod intake;
 mod options;
 mod rejected;
 mod slots;
+pub(crate) mod web;
 mod wire;
 
 use std::error::Error;
@@ -20,7 +22,7 @@ use std::sync::{Arc, OnceLock};
 use std::thread;
 use std::time::{Duration, Instant, SystemTime};
 
-use crate::report::{CollectorReport, EndKind, Ending};
+use crate::report::{CollectorReport, EndKind, Ending, ShardReport};
 use crate::sequence;
 use crate::store::StoreError;
 use certificates::{Certificates, Watcher};
@@ -28,13 +30,18 @@ use intake::Intake;
 pub use intake::LineView;
 pub(crate) use intake::reason_key;
 pub use options::{CollectorOptions, Security, Subscriber};
-use slots::{Slot, Slots};
+use slots::{Door, Slot, Slots};
+use web::Web;
 
 /// How long a quiet connection waits before it looks whether it should stop.
 const LOOK_AROUND: Duration = Duration::from_millis(200);
 
 /// After which silence TCP asks whether the peer is still there.
 const KEEPALIVE: Duration = Duration::from_secs(60);
+
+/// Address space of a connection's thread. What it does not touch costs nothing;
+/// the deepest line that is read needs a tenth of it.
+const STACK: usize = 1024 * 1024;
 
 /// What the system may hold of acknowledgements that a peer does not read.
 const SEND_BUFFER: usize = 64 * 1024;
@@ -52,6 +59,8 @@ pub enum CollectorError {
     },
     /// Plaintext was asked for on an address that others can reach.
     PlaintextExposed(SocketAddr),
+    /// The web listener can be reached by others, and no token was given.
+    TokenMissing(SocketAddr),
     /// The store cannot be used.
     Store(StoreError),
     /// No thread could be started: the one that accepts, or the one that
@@ -68,6 +77,9 @@ impl fmt::Display for CollectorError {
             Self::PlaintextExposed(listen) => {
                 write!(f, "plaintext is allowed on loopback only, not on {listen}; use TLS or listen on 127.0.0.1")
             }
+            Self::TokenMissing(listen) => {
+                write!(f, "the web listener on {listen} needs a token: without one only loopback is allowed")
+            }
             Self::Store(error) => write!(f, "the store cannot be used: {error}"),
             Self::Thread(source) => write!(f, "cannot start a thread: {source}"),
         }
@@ -79,7 +91,7 @@ impl Error for CollectorError {
         match self {
             Self::Bind { source, .. } | Self::Thread(source) => Some(source),
             Self::Store(error) => Some(error),
-            Self::PlaintextExposed(_) => None,
+            Self::PlaintextExposed(_) | Self::TokenMissing(_) => None,
         }
     }
 }
@@ -88,8 +100,9 @@ impl Error for CollectorError {
 /// [`shutdown`](Self::shutdown) waits and reports.
 pub struct Collector {
     address: SocketAddr,
+    web_address: Option<SocketAddr>,
     shared: Arc<Shared>,
-    _watcher: Option<Watcher>,
+    _watchers: Vec<Watcher>,
 }
 
 /// What all threads of a collector share.
@@ -100,6 +113,7 @@ struct Shared {
     intake: Arc<Intake>,
     slots: Slots,
     stop: Stop,
+    web: Option<Web>,
 }
 
 /// The wish to stop, and until when connections may read what has arrived.
@@ -131,34 +145,56 @@ impl Collector {
     /// The address is taken or not ours, plaintext was asked for beyond
     /// loopback, the store folder cannot be made or another collector uses it.
     pub fn bind(options: CollectorOptions) -> Result<Self, CollectorError> {
-        let listen = options.listen;
-        if matches!(options.security, Security::PlaintextOnLoopback) && !listen.ip().is_loopback() {
-            return Err(CollectorError::PlaintextExposed(listen));
+        admissible(options.listen, &options.security)?;
+        if let Some(web) = &options.web {
+            admissible(web.listen, &web.security)?;
+            if web.token.is_none() && !web.listen.ip().is_loopback() {
+                return Err(CollectorError::TokenMissing(web.listen));
+            }
         }
         let intake = Arc::new(Intake::new(&options).map_err(CollectorError::Store)?);
-        let bind = |source| CollectorError::Bind { listen, source };
-        let listener = TcpListener::bind(listen).map_err(bind)?;
-        let address = listener.local_addr().map_err(bind)?;
-        let (certificates, watcher) = match &options.security {
-            Security::Tls(tls) => {
-                let (certificates, watcher) = Certificates::follow(tls).map_err(CollectorError::Thread)?;
-                (Some(certificates), Some(watcher))
+        let (listener, address) = listen(options.listen)?;
+        let mut watchers = Vec::new();
+        let certificates = follow(&options.security, &mut watchers)?;
+        let (web_listener, web) = match &options.web {
+            Some(web) => {
+                let bound = listen(web.listen)?;
+                let certificates = follow(&web.security, &mut watchers)?;
+                (Some(bound), Some(Web::new(web.clone(), certificates)))
             }
-            Security::PlaintextOnLoopback => (None, None),
+            None => (None, None),
         };
         let (slots, stop) = (Slots::default(), Stop::default());
-        let shared = Arc::new(Shared { options, certificates, intake, slots, stop });
-        let acceptor = Arc::clone(&shared);
-        thread::Builder::new()
-            .name("townlet-accept".to_owned())
-            .spawn(move || accept(&acceptor, &listener))
-            .map_err(CollectorError::Thread)?;
-        Ok(Self { address, shared, _watcher: watcher })
+        let shared = Arc::new(Shared { options, certificates, intake, slots, stop, web });
+        let web_address = web_listener.as_ref().map(|(_, address)| *address);
+        // From here on, dropping it stops what was started.
+        let collector = Self { address, web_address, shared, _watchers: watchers };
+        collector.start("townlet-accept", listener, Door::Lines)?;
+        if let Some((listener, _)) = web_listener {
+            collector.start("townlet-web", listener, Door::Web)?;
+        }
+        Ok(collector)
+    }
+
+    fn start(&self, name: &str, listener: TcpListener, door: Door) -> Result<(), CollectorError> {
+        let shared = Arc::clone(&self.shared);
+        let thread = thread::Builder::new().name(name.to_owned());
+        thread.spawn(move || accept(&shared, &listener, door)).map(drop).map_err(CollectorError::Thread)
     }
 
     /// Where it listens, with the port that the system chose.
     pub fn local_addr(&self) -> SocketAddr {
         self.address
+    }
+
+    /// Where the web listener listens, if there is one.
+    pub fn web_addr(&self) -> Option<SocketAddr> {
+        self.web_address
+    }
+
+    /// The streams in memory in short: gaps, losses, and since when nothing came.
+    pub fn shards(&self) -> Vec<ShardReport> {
+        self.shared.shards()
     }
 
     /// The numbers so far.
@@ -187,13 +223,15 @@ impl Collector {
     fn stop(&self, drain_until: Instant) {
         self.shared.stop.ask(drain_until);
         self.shared.slots.end_handshakes();
-        // A connection to ourselves wakes the accepting thread.
-        let ip = match self.address.ip() {
-            IpAddr::V4(ip) if ip.is_unspecified() => IpAddr::V4(Ipv4Addr::LOCALHOST),
-            IpAddr::V6(ip) if ip.is_unspecified() => IpAddr::V6(Ipv6Addr::LOCALHOST),
-            ip => ip,
-        };
-        let _ = TcpStream::connect_timeout(&SocketAddr::new(ip, self.address.port()), LOOK_AROUND);
+        for address in [Some(self.address), self.web_address].into_iter().flatten() {
+            // A connection to ourselves wakes the accepting thread.
+            let ip = match address.ip() {
+                IpAddr::V4(ip) if ip.is_unspecified() => IpAddr::V4(Ipv4Addr::LOCALHOST),
+                IpAddr::V6(ip) if ip.is_unspecified() => IpAddr::V6(Ipv6Addr::LOCALHOST),
+                ip => ip,
+            };
+            let _ = TcpStream::connect_timeout(&SocketAddr::new(ip, address.port()), LOOK_AROUND);
+        }
     }
 }
 
@@ -231,13 +269,39 @@ impl Shared {
         report.rejected_kept = self.intake.rejected.as_ref().map_or(0, |rejected| rejected.kept());
         report
     }
+
+    fn shards(&self) -> Vec<ShardReport> {
+        let now = Instant::now();
+        self.intake.directory.all().0.iter().map(|stream| stream.shard(now)).collect()
+    }
 }
 
-fn accept(shared: &Arc<Shared>, listener: &TcpListener) {
+fn admissible(listen: SocketAddr, security: &Security) -> Result<(), CollectorError> {
+    match security {
+        Security::PlaintextOnLoopback if !listen.ip().is_loopback() => Err(CollectorError::PlaintextExposed(listen)),
+        _ => Ok(()),
+    }
+}
+
+fn listen(listen: SocketAddr) -> Result<(TcpListener, SocketAddr), CollectorError> {
+    let bind = |source| CollectorError::Bind { listen, source };
+    let listener = TcpListener::bind(listen).map_err(bind)?;
+    let address = listener.local_addr().map_err(bind)?;
+    Ok((listener, address))
+}
+
+fn follow(security: &Security, watchers: &mut Vec<Watcher>) -> Result<Option<Arc<Certificates>>, CollectorError> {
+    let Security::Tls(tls) = security else { return Ok(None) };
+    let (certificates, watcher) = Certificates::follow(tls).map_err(CollectorError::Thread)?;
+    watchers.push(watcher);
+    Ok(Some(certificates))
+}
+
+fn accept(shared: &Arc<Shared>, listener: &TcpListener, door: Door) {
     while !shared.stop.is_asked() {
         match listener.accept() {
             Ok(_) if shared.stop.is_asked() => return,
-            Ok((socket, peer)) => welcome(shared, socket, peer),
+            Ok((socket, peer)) => welcome(shared, socket, peer, door),
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
             Err(error) => {
                 tracing::warn!(%error, "collector_accept_failed");
@@ -249,9 +313,13 @@ fn accept(shared: &Arc<Shared>, listener: &TcpListener) {
     }
 }
 
-fn welcome(shared: &Arc<Shared>, socket: TcpStream, peer: SocketAddr) {
-    let Some(slot) = shared.slots.enter(peer, shared.options.max_connections) else {
-        tracing::warn!(%peer, limit = shared.options.max_connections, "collector_connection_refused");
+fn welcome(shared: &Arc<Shared>, socket: TcpStream, peer: SocketAddr, door: Door) {
+    let limit = match (door, &shared.web) {
+        (Door::Web, Some(web)) => web.options.max_connections,
+        _ => shared.options.max_connections,
+    };
+    let Some(slot) = shared.slots.enter(peer, door, limit) else {
+        tracing::warn!(%peer, limit, "collector_connection_refused");
         return;
     };
     // Without these a connection works all the same.
@@ -262,10 +330,14 @@ fn welcome(shared: &Arc<Shared>, socket: TcpStream, peer: SocketAddr) {
     let _ = socket.set_nodelay(true);
     let worker = Arc::clone(shared);
     let id = slot.id;
-    let spawned = thread::Builder::new().name(format!("townlet-peer-{id}")).spawn(move || {
+    let thread = thread::Builder::new().name(format!("townlet-peer-{id}")).stack_size(STACK);
+    let spawned = thread.spawn(move || {
         // Leaves its slot even if serving panics.
         let mut leaving = worker.slots.leave_at_end(&slot);
-        let ending = connection::serve(&worker, &slot, socket);
+        let ending = match (door, &worker.web) {
+            (Door::Web, Some(web)) => web::serve(&worker, web, &slot, socket),
+            _ => connection::serve(&worker, &slot, socket),
+        };
         if ending.kind.is_cut() {
             tracing::warn!(%peer, reason = ending.kind.as_str(), detail = %ending.detail, "collector_connection_cut");
         }

@@ -8,6 +8,7 @@ use std::time::Duration;
 use townlet_tls::ServerTls;
 
 use super::intake::LineView;
+use super::web::WebOptions;
 use crate::store::StoreOptions;
 
 /// Called for each line that is new, on the thread of its connection, before the
@@ -65,6 +66,8 @@ pub struct CollectorOptions {
     pub keep_rejected_bytes: u64,
     /// Called for each new line.
     pub subscriber: Option<Subscriber>,
+    /// A second listener, for HTTP and WebSocket; none by default.
+    pub web: Option<WebOptions>,
 }
 
 impl CollectorOptions {
@@ -85,12 +88,19 @@ impl CollectorOptions {
             write_timeout: Duration::from_secs(5),
             keep_rejected_bytes: 0,
             subscriber: None,
+            web: None,
         }
     }
 
     /// The same with a store.
     pub fn with_store(mut self, store: StoreOptions) -> Self {
         self.store = Some(store);
+        self
+    }
+
+    /// The same with a web listener.
+    pub fn with_web(mut self, web: WebOptions) -> Self {
+        self.web = Some(web);
         self
     }
 }

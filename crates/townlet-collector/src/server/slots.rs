@@ -5,14 +5,22 @@ use std::net::{Shutdown, SocketAddr, TcpStream};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
-use crate::report::{CollectorReport, ConnectionReport, EndKind, Ending, LineCounts};
+use crate::report::{CollectorReport, ConnectionReport, EndKind, Ending, LineCounts, Via};
 
 /// Ended connections whose reports are kept; the sums go on for ever.
 const REMEMBERED: usize = 256;
 
+/// The listener that a connection came in by; each has a limit of its own.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Door {
+    Lines,
+    Web,
+}
+
 /// One connection's place.
 pub(super) struct Slot {
     pub(super) id: u64,
+    door: Door,
     pub(super) peer: SocketAddr,
     report: Mutex<ConnectionReport>,
     /// The socket of a handshake that is going on, which a stop ends by closing it.
@@ -30,6 +38,11 @@ impl Slot {
 
     pub(super) fn update(&self, change: impl FnOnce(&mut ConnectionReport)) {
         change(&mut self.report.lock().unwrap_or_else(PoisonError::into_inner));
+    }
+
+    /// What became of the connection, for reports.
+    pub(super) fn via(&self) -> Via {
+        self.report.lock().unwrap_or_else(PoisonError::into_inner).via
     }
 
     fn snapshot(&self) -> ConnectionReport {
@@ -71,9 +84,9 @@ impl Drop for Leaving<'_> {
 
 impl Slots {
     /// A place for a new connection, or `None` where all are taken.
-    pub(super) fn enter(&self, peer: SocketAddr, limit: usize) -> Option<Arc<Slot>> {
+    pub(super) fn enter(&self, peer: SocketAddr, door: Door, limit: usize) -> Option<Arc<Slot>> {
         let mut table = self.table();
-        if table.open.len() >= limit {
+        if table.open.values().filter(|slot| slot.door == door).count() >= limit {
             table.refused += 1;
             return None;
         }
@@ -82,6 +95,7 @@ impl Slots {
         let report = ConnectionReport {
             id,
             peer,
+            via: if door == Door::Lines { Via::Lines } else { Via::Http },
             tls: false,
             acks: false,
             counts: LineCounts::default(),
@@ -90,7 +104,7 @@ impl Slots {
             invalid_lines: Vec::new(),
             ended: None,
         };
-        let slot = Arc::new(Slot { id, peer, report: Mutex::new(report), handshake: Mutex::default() });
+        let slot = Arc::new(Slot { id, door, peer, report: Mutex::new(report), handshake: Mutex::default() });
         table.open.insert(id, Arc::clone(&slot));
         Some(slot)
     }
@@ -107,7 +121,13 @@ impl Slots {
             add(&mut table.ended_counts, &report.counts);
             table.partial_lines += u64::from(report.partial_bytes > 0);
             *table.endings.entry(ending.kind.as_str()).or_default() += 1;
+            // Requests without lines, such as scrapes, would push out what is worth remembering.
+            let dull = ending.kind == EndKind::Finished && report.counts.lines == 0;
             report.ended = Some(ending);
+            if dull {
+                drop(table);
+                return self.left.notify_all();
+            }
             if table.ended.len() == REMEMBERED {
                 table.ended.pop_front();
             }
@@ -119,6 +139,15 @@ impl Slots {
 
     pub(super) fn accept_failed(&self) {
         self.table().accept_errors += 1;
+    }
+
+    /// Open connections, by how they came in.
+    pub(super) fn open_by_via(&self) -> BTreeMap<Via, u64> {
+        let mut open = BTreeMap::new();
+        for slot in self.table().open.values() {
+            *open.entry(slot.via()).or_default() += 1;
+        }
+        open
     }
 
     /// Ends the handshakes that are going on.

@@ -112,6 +112,24 @@ impl Wire {
     }
 }
 
+impl Write for Wire {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        match self {
+            Self::Plain(socket) => socket.write(bytes),
+            Self::Tls(wire) => wire.write(bytes),
+            Self::Deflated(wire) => wire.source_mut().write(bytes),
+        }
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        match self {
+            Self::Plain(_) => Ok(()),
+            Self::Tls(wire) => wire.write_out(),
+            Self::Deflated(wire) => wire.source_mut().write_out(),
+        }
+    }
+}
+
 impl Read for Wire {
     /// `Ok(0)` is the end: the peer closed, with or without close_notify. Lines
     /// carry their own framing, so a truncated connection shows as a torn line.
@@ -164,8 +182,11 @@ impl TlsWire {
         self.write_out()
     }
 
-    fn send(&mut self, bytes: &[u8]) -> io::Result<()> {
-        self.session.writer().write_all(bytes)?;
+    fn send(&mut self, mut bytes: &[u8]) -> io::Result<()> {
+        while !bytes.is_empty() {
+            let taken = self.write(bytes)?;
+            bytes = &bytes[taken..];
+        }
         self.write_out()
     }
 
@@ -180,6 +201,23 @@ impl TlsWire {
             Ok(_) => Ok(()),
             Err(error) => Err(io::Error::new(io::ErrorKind::InvalidData, error)),
         }
+    }
+
+    /// The session takes a bounded amount; what it has goes out first where it is full.
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let mut taken = self.session.writer().write(bytes)?;
+        if taken == 0 {
+            self.write_out()?;
+            taken = self.session.writer().write(bytes)?;
+        }
+        if self.session.wants_write() {
+            match self.write_out() {
+                // Taken is taken: the rest goes with the next write or flush.
+                Err(error) if taken > 0 && is_pause(&error) => {}
+                other => other?,
+            }
+        }
+        Ok(taken)
     }
 
     fn write_out(&mut self) -> io::Result<()> {

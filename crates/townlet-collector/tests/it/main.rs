@@ -17,3 +17,6 @@ mod sequence_model;
 mod stop;
 mod store_files;
 mod support;
+mod web_metrics;
+mod web_requests;
+mod web_support;

@@ -1,0 +1,65 @@
+//! How many bytes of bodies there may be at a time, over all connections.
+
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+pub(super) struct Budget {
+    limit: usize,
+    used: AtomicUsize,
+}
+
+/// A share of the budget, given back when it is dropped.
+pub(super) struct Share<'a> {
+    budget: &'a Budget,
+    bytes: usize,
+}
+
+impl Budget {
+    pub(super) fn new(limit: usize) -> Self {
+        Self { limit, used: AtomicUsize::new(0) }
+    }
+
+    pub(super) fn share(&self) -> Share<'_> {
+        Share { budget: self, bytes: 0 }
+    }
+
+    pub(super) fn used(&self) -> usize {
+        self.used.load(Ordering::Relaxed)
+    }
+}
+
+impl Share<'_> {
+    /// Takes `more` bytes; false, and nothing taken, where there are not so many left.
+    #[must_use]
+    pub(super) fn grow(&mut self, more: usize) -> bool {
+        let limit = self.budget.limit;
+        let fits = |used: usize| used.checked_add(more).filter(|sum| *sum <= limit);
+        let taken = self.budget.used.fetch_update(Ordering::Relaxed, Ordering::Relaxed, fits).is_ok();
+        if taken {
+            self.bytes += more;
+        }
+        taken
+    }
+}
+
+impl Drop for Share<'_> {
+    fn drop(&mut self) {
+        self.budget.used.fetch_sub(self.bytes, Ordering::Relaxed);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn shares_never_exceed_the_limit_and_come_back() {
+        let budget = Budget::new(10);
+        let mut one = budget.share();
+        assert!(one.grow(6) && !one.grow(5) && one.grow(4));
+        let mut other = budget.share();
+        assert!(!other.grow(1) && !other.grow(usize::MAX));
+        drop(one);
+        assert_eq!(budget.used(), 0);
+        assert!(other.grow(10));
+    }
+}

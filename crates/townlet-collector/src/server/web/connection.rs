@@ -1,0 +1,132 @@
+//! The life of one connection of the web listener, on its own thread.
+
+use std::net::TcpStream;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::time::{Instant, SystemTime};
+
+use super::super::connection::open;
+use super::super::{Shared, Slot};
+use super::Web;
+use super::encoding::{inflate, is_gzip};
+use super::head::Head;
+use super::inbound::{Bounds, Fault, Inbound};
+use super::response::Response;
+use super::route::Request;
+use super::router::{self, Endpoint};
+use crate::report::{EndKind, Ending};
+
+/// Serves `socket` until it ends.
+pub(in crate::server) fn serve(shared: &Arc<Shared>, web: &Web, slot: &Slot, socket: TcpStream) -> Ending {
+    match open(shared, slot, socket, web.certificates.as_deref()) {
+        Ok(wire) => Talk { shared, web, slot, inbound: Inbound::new(wire, &shared.stop) }.run(),
+        Err(ending) => ending,
+    }
+}
+
+struct Talk<'a> {
+    shared: &'a Arc<Shared>,
+    web: &'a Web,
+    slot: &'a Slot,
+    inbound: Inbound<'a>,
+}
+
+impl Talk<'_> {
+    fn run(mut self) -> Ending {
+        loop {
+            if let Err(ending) = self.exchange() {
+                return ending;
+            }
+        }
+    }
+
+    /// One request and its answer. An error is the end, an ordinary one too.
+    fn exchange(&mut self) -> Result<(), Ending> {
+        let options = &self.web.options;
+        let head = match self.inbound.head(options.max_head_bytes, options.head_timeout, options.keep_alive) {
+            Ok(head) => head,
+            Err(fault) => return Err(self.fault(fault, "none")),
+        };
+        let endpoint = match router::choose(&head, options) {
+            Ok(endpoint) => endpoint,
+            Err(answer) => return Err(self.refuse(&head, answer, "none")),
+        };
+        // Read before the answer is sought, since what is left unread ends the connection.
+        let mut share = self.web.budget.share();
+        let bounds = Bounds { bytes: options.max_body_bytes, time: options.body_timeout };
+        let body = match self.inbound.body(&head, &mut share, &bounds) {
+            Ok(body) => body,
+            Err(fault) => return Err(self.fault(fault, endpoint.name())),
+        };
+        let answer = match is_gzip(&head) {
+            Ok(false) => self.answer(endpoint, &head, &body),
+            Ok(true) => match inflate(&body, options.max_body_bytes, &mut share) {
+                Ok(inflated) => self.answer(endpoint, &head, &inflated),
+                Err(answer) => answer,
+            },
+            Err(answer) => answer,
+        };
+        drop(share);
+        let keep = head.keeps_alive() && !self.shared.stop.is_asked();
+        self.send(&head, &answer, endpoint.name(), keep)?;
+        if keep {
+            return Ok(());
+        }
+        self.inbound.farewell(false);
+        Err(Ending { kind: EndKind::Finished, detail: "the last answer was given".to_owned() })
+    }
+
+    fn answer(&self, endpoint: Endpoint<'_>, head: &Head, body: &[u8]) -> Response {
+        let request = Request { head, body, peer: self.slot.peer };
+        let answered = catch_unwind(AssertUnwindSafe(|| router::answer(self.shared, self.web, endpoint, &request)));
+        answered.unwrap_or_else(|_| {
+            tracing::error!(peer = %self.slot.peer, path = endpoint.name(), "collector_route_panicked");
+            Response::error(500, "the handler of this path failed")
+        })
+    }
+
+    fn send(&mut self, head: &Head, answer: &Response, name: &'static str, keep: bool) -> Result<(), Ending> {
+        self.web.count(name, answer.status);
+        let mut bytes = answer.head(keep, SystemTime::now());
+        if head.method != "HEAD" {
+            bytes.extend_from_slice(&answer.body);
+        }
+        self.inbound.send(&bytes, Instant::now() + self.web.options.body_timeout)
+    }
+
+    /// Answers a request that was not read to its end.
+    fn refuse(&mut self, head: &Head, answer: Response, name: &'static str) -> Ending {
+        if let Err(ending) = self.send(head, &answer, name, false) {
+            return ending;
+        }
+        self.inbound.farewell(true);
+        over(&answer)
+    }
+
+    fn fault(&mut self, fault: Fault, name: &'static str) -> Ending {
+        match fault {
+            Fault::End(ending) => ending,
+            Fault::Answer(answer) => {
+                self.web.count(name, answer.status);
+                let mut bytes = answer.head(false, SystemTime::now());
+                bytes.extend_from_slice(&answer.body);
+                if let Err(ending) = self.inbound.send(&bytes, Instant::now() + self.web.options.body_timeout) {
+                    return ending;
+                }
+                self.inbound.farewell(true);
+                over(&answer)
+            }
+        }
+    }
+}
+
+/// How a connection ends after this answer to what was not read to its end.
+fn over(answer: &Response) -> Ending {
+    let kind = match answer.status {
+        408 => EndKind::RequestTimeout,
+        // Understood, and not wanted or not possible now.
+        401..=405 | 413 | 429 | 503 => EndKind::Finished,
+        _ => EndKind::BadRequest,
+    };
+    Ending { kind, detail: format!("answered {}", answer.status) }
+}

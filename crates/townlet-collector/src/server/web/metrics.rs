@@ -1,0 +1,250 @@
+//! What Prometheus reads at `/metrics`, format 0.0.4.
+
+use std::collections::BTreeMap;
+use std::time::Instant;
+
+use prometheus::proto::{Counter, Gauge, LabelPair, Metric, MetricFamily, MetricType};
+use prometheus::{TEXT_FORMAT, TextEncoder};
+
+use super::super::Shared;
+use super::Web;
+use super::response::Response;
+use crate::report::ShardReport;
+
+/// Why lines are refused, so that each counter is there before the first one is.
+const FAILURES: &[&str] = &[
+    "duplicate_key",
+    "empty",
+    "invalid_field",
+    "line_too_long",
+    "lone_surrogate",
+    "missing_field",
+    "not_an_object",
+    "number_range",
+    "syntax",
+    "too_deep",
+    "too_large",
+    "unknown_kind",
+    "unsupported_version",
+    "utf8",
+];
+
+/// The name under which streams without metrics of their own are summed up.
+const OTHER: &str = "other";
+
+pub(super) fn answer(shared: &Shared, web: &Web) -> Response {
+    let mut families = Families::default();
+    totals(shared, &mut families);
+    streams(shared, &mut families);
+    requests(web, &mut families);
+    parsing(shared, &mut families);
+    families.0.extend(shared.intake.figures.families());
+    let mut text = String::new();
+    match TextEncoder::new().encode_utf8(&families.0, &mut text) {
+        Ok(()) => Response::new(200, TEXT_FORMAT, text),
+        Err(error) => Response::error(500, &format!("the figures cannot be written: {error}")),
+    }
+}
+
+fn totals(shared: &Shared, families: &mut Families) {
+    let report = shared.report();
+    let t = &report.totals;
+    families.counters(
+        "townlet_collector_lines_total",
+        "Lines taken, by what became of them.",
+        ["outcome"],
+        [(["stored"], t.stored), (["duplicate"], t.duplicates), (["invalid"], t.invalid)],
+    );
+    families.gauge("townlet_collector_unwritten_lines", "Lines accepted and not written yet.", t.unwritten);
+    families.counter("townlet_collector_bytes_total", "Bytes of the lines taken.", t.bytes);
+    families.gauges(
+        "townlet_collector_connections",
+        "Open connections, by how they came in.",
+        ["via"],
+        shared.slots.open_by_via().into_iter().map(|(via, count)| ([via.as_str()], count)),
+    );
+    families.counter("townlet_collector_connections_total", "Connections accepted.", report.connections_accepted);
+    families.counter(
+        "townlet_collector_connections_refused_total",
+        "Connections closed at once because a limit was reached.",
+        report.connections_refused,
+    );
+    families.counters(
+        "townlet_collector_endings_total",
+        "Connections that ended, by why.",
+        ["reason"],
+        report.endings.iter().map(|(reason, count)| ([*reason], *count)),
+    );
+    families.gauge("townlet_collector_missing_lines", "Numbers that are missing over all streams.", report.missing);
+    families.gauge("townlet_collector_streams", "Streams in memory.", report.streams.len() as u64);
+    families.gauge(
+        "townlet_collector_store_failed",
+        "1 where the store has failed since the start.",
+        u64::from(report.store_error.is_some()),
+    );
+}
+
+/// What a stream adds to the one for the many.
+#[derive(Default)]
+struct Other {
+    received: u64,
+    missing: u64,
+}
+
+fn streams(shared: &Shared, families: &mut Families) {
+    let (all, retired) = shared.intake.directory.all();
+    let now = Instant::now();
+    let mut other = Other { received: retired.received, missing: 0 };
+    let mut named: Vec<ShardReport> = Vec::new();
+    for stream in &all {
+        let shard = stream.shard(now);
+        if stream.labelled {
+            named.push(shard);
+        } else {
+            other.received += shard.received;
+            other.missing += shard.missing;
+        }
+    }
+    let labels =
+        |shard: &ShardReport| [shard.run_id.clone().unwrap_or_default(), shard.stream.clone().unwrap_or_default()];
+    let names = ["run_id", "stream"];
+    let rest = |value: u64| std::iter::once(([OTHER.to_owned(), OTHER.to_owned()], value));
+    let each =
+        |value: fn(&ShardReport) -> u64| named.iter().map(|shard| (labels(shard), value(shard))).collect::<Vec<_>>();
+    families.counters(
+        "townlet_stream_lines_total",
+        "Lines of a stream, duplicates included.",
+        names,
+        each(|shard| shard.received).into_iter().chain(rest(other.received)),
+    );
+    families.gauges(
+        "townlet_stream_missing_lines",
+        "Numbers of a stream that did not arrive.",
+        names,
+        each(|shard| shard.missing).into_iter().chain(rest(other.missing)),
+    );
+    families.counters(
+        "townlet_stream_duplicates_total",
+        "Lines that came twice.",
+        names,
+        each(|shard| shard.duplicates),
+    );
+    families.gauges("townlet_stream_last_seq", "The highest number that arrived.", names, each(|shard| shard.last_seq));
+    let ticks = named.iter().filter_map(|shard| Some((labels(shard), shard.last_tick?)));
+    families.gauges("townlet_stream_last_tick", "The producer's tick on that line.", names, ticks.collect::<Vec<_>>());
+    let ratios = named.iter().map(|shard| (labels(shard), shard.loss_ratio)).collect::<Vec<_>>();
+    families.push("townlet_stream_loss_ratio", "Missing numbers as a share of all.", MetricType::GAUGE, names, ratios);
+    let silent = named.iter().filter_map(|shard| {
+        #[expect(clippy::cast_precision_loss, reason = "seconds need no more digits")]
+        shard.silent_ms.map(|ms| (labels(shard), ms as f64 / 1e3))
+    });
+    families.push(
+        "townlet_stream_silent_seconds",
+        "Seconds since the last line of a stream came.",
+        MetricType::GAUGE,
+        names,
+        silent.collect::<Vec<_>>(),
+    );
+}
+
+fn requests(web: &Web, families: &mut Families) {
+    let answers = web.answers();
+    let answers = answers.iter().map(|((path, status), count)| ([(*path).to_owned(), status.to_string()], *count));
+    families.counters("townlet_web_requests_total", "Requests answered.", ["path", "status"], answers);
+    families.gauge("townlet_web_body_bytes", "Bytes of the bodies that are held.", web.budget.used() as u64);
+}
+
+fn parsing(shared: &Shared, families: &mut Families) {
+    let mut failures: BTreeMap<&str, u64> = FAILURES.iter().map(|reason| (*reason, 0)).collect();
+    for (reason, count) in &shared.intake.failures().invalid {
+        *failures.entry(reason).or_default() += count;
+    }
+    let too_long = shared.slots.report().endings.get("line_too_long").copied().unwrap_or_default();
+    *failures.entry("line_too_long").or_default() += too_long;
+    families.counters(
+        "parser_failure_total",
+        "Lines that could not be taken, by what is wrong with them.",
+        ["error_code"],
+        failures.into_iter().map(|(reason, count)| ([reason], count)),
+    );
+}
+
+#[derive(Default)]
+struct Families(Vec<MetricFamily>);
+
+impl Families {
+    fn counter(&mut self, name: &str, help: &str, value: u64) {
+        self.counters::<&str, 0>(name, help, [], [([], value)]);
+    }
+
+    fn gauge(&mut self, name: &str, help: &str, value: u64) {
+        self.gauges::<&str, 0>(name, help, [], [([], value)]);
+    }
+
+    fn counters<L: Into<String>, const N: usize>(
+        &mut self,
+        name: &str,
+        help: &str,
+        labels: [&str; N],
+        samples: impl IntoIterator<Item = ([L; N], u64)>,
+    ) {
+        self.push(name, help, MetricType::COUNTER, labels, samples.into_iter().map(|(l, value)| (l, float(value))));
+    }
+
+    fn gauges<L: Into<String>, const N: usize>(
+        &mut self,
+        name: &str,
+        help: &str,
+        labels: [&str; N],
+        samples: impl IntoIterator<Item = ([L; N], u64)>,
+    ) {
+        self.push(name, help, MetricType::GAUGE, labels, samples.into_iter().map(|(l, value)| (l, float(value))));
+    }
+
+    /// Adds a family; one without a sample is left out.
+    fn push<L: Into<String>, const N: usize>(
+        &mut self,
+        name: &str,
+        help: &str,
+        kind: MetricType,
+        labels: [&str; N],
+        samples: impl IntoIterator<Item = ([L; N], f64)>,
+    ) {
+        let metrics: Vec<Metric> = samples
+            .into_iter()
+            .map(|(values, value)| {
+                let pairs = labels.iter().zip(values).map(|(name, value)| {
+                    let mut pair = LabelPair::default();
+                    pair.set_name((*name).to_owned());
+                    pair.set_value(value.into());
+                    pair
+                });
+                let mut metric = Metric::from_label(pairs.collect());
+                if kind == MetricType::COUNTER {
+                    let mut counter = Counter::default();
+                    counter.set_value(value);
+                    metric.set_counter(counter);
+                } else {
+                    let mut gauge = Gauge::default();
+                    gauge.set_value(value);
+                    metric.set_gauge(gauge);
+                }
+                metric
+            })
+            .collect();
+        if metrics.is_empty() {
+            return;
+        }
+        let mut family = MetricFamily::default();
+        family.set_name(name.to_owned());
+        family.set_help(help.to_owned());
+        family.set_field_type(kind);
+        family.set_metric(metrics);
+        self.0.push(family);
+    }
+}
+
+#[expect(clippy::cast_precision_loss, reason = "Prometheus counts in floats; beyond 2^53 the last digit is not seen")]
+fn float(value: u64) -> f64 {
+    value as f64
+}

@@ -1,0 +1,54 @@
+//! The web listener: the same streams over HTTP and WebSocket, and what
+//! operators ask.
+//!
+//! **What it is.** A second listener of a [`Collector`](crate::Collector), set by
+//! [`CollectorOptions::web`](crate::CollectorOptions::web): HTTP/1.1, synchronous,
+//! a thread for each connection, under the same TLS as the stream listener.
+//!
+//! **What it is not.** It serves no files and speaks no HTTP/2. It is no general
+//! web server: a program may add [`Route`]s, and that is all.
+//!
+//! # Paths
+//! | path | answer |
+//! |---|---|
+//! | `GET /health` | `{"status":"ok"}`, always and to everybody |
+//! | `GET /metrics` | Prometheus text |
+//! | `GET /v1/streams` | each stream: gaps, losses, since when nothing came |
+//!
+//! # Who may ask
+//! With a [`BearerToken`] everybody who shows it as `Authorization: Bearer …`,
+//! compared in constant time. Without one only loopback is listened on, and a
+//! request must name this machine in `Host`, so that no page of somebody else
+//! reaches it by a name of its own. A browser's `Origin` has to be that of the
+//! request itself, or one of [`WebOptions::allowed_origins`].
+//!
+//! # Limits
+//! Heads, bodies (as sent and as inflated), the bytes of all bodies at a time,
+//! connections, and the time for each step are bounded by [`WebOptions`]. What is
+//! beyond a limit is answered (408, 413, 429, 431), or closed where it did not
+//! even get that far, and counted.
+//!
+//! # Example
+//! ```
+//! use std::io::{Read, Write};
+//! use std::net::TcpStream;
+//! use std::sync::Arc;
+//! use townlet_collector::web::{Request, Response, WebOptions};
+//! use townlet_collector::{Collector, CollectorOptions, Security};
+//!
+//! let web = WebOptions::new("127.0.0.1:0".parse()?, Security::PlaintextOnLoopback)
+//!     .with_route("GET", "/v1/greeting", Arc::new(|request: &Request<'_>| {
+//!         Response::text(200, &format!("hello {}\n", request.query().unwrap_or("world")))
+//!     }));
+//! let options = CollectorOptions::new("127.0.0.1:0".parse()?, Security::PlaintextOnLoopback).with_web(web);
+//! let collector = Collector::bind(options)?;
+//!
+//! let mut client = TcpStream::connect(collector.web_addr().ok_or("no web listener")?)?;
+//! client.write_all(b"GET /v1/greeting?you HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")?;
+//! let mut answer = String::new();
+//! client.read_to_string(&mut answer)?;
+//! assert!(answer.starts_with("HTTP/1.1 200 OK\r\n") && answer.ends_with("\r\n\r\nhello you\n"));
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+
+pub use crate::server::web::{BearerToken, Request, Response, Route, RouteEntry, TokenError, WebOptions};
