@@ -101,6 +101,8 @@ pub enum Via {
     Lines,
     /// Requests on the web listener.
     Http,
+    /// Lines in WebSocket messages on the web listener.
+    Websocket,
 }
 
 impl Via {
@@ -109,6 +111,7 @@ impl Via {
         match self {
             Self::Lines => "lines",
             Self::Http => "http",
+            Self::Websocket => "websocket",
         }
     }
 }

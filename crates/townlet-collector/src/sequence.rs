@@ -235,6 +235,21 @@ impl SequenceTracker {
         seq <= self.highest && !self.gaps.get(at).is_some_and(|gap| gap.holds(seq))
     }
 
+    /// The highest number up to which, from `from` on, every one arrived. None
+    /// where `from` did not, or where nobody can say because its gaps were
+    /// forgotten.
+    pub fn has_up_to(&self, from: u64) -> Option<u64> {
+        if from == 0 || from > self.highest || from <= self.horizon {
+            return None;
+        }
+        let at = self.gaps.partition_point(|gap| gap.last < from);
+        match self.gaps.get(at) {
+            Some(gap) if gap.holds(from) => None,
+            Some(gap) => Some(gap.first - 1),
+            None => Some(self.highest),
+        }
+    }
+
     fn advance(&mut self, seq: u64, tick: Option<u64>) {
         if seq - self.highest > 1 {
             self.gaps.push_back(SeqRange { first: self.highest + 1, last: seq - 1 });

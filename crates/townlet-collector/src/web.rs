@@ -51,4 +51,4 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
-pub use crate::server::web::{BearerToken, Request, Response, Route, RouteEntry, TokenError, WebOptions};
+pub use crate::server::web::{BearerToken, Request, Response, Route, RouteEntry, Taken, TokenError, WebOptions};

@@ -153,6 +153,11 @@ impl Directory {
         Ok(held)
     }
 
+    /// True where the stream is in memory.
+    pub(super) fn knows(&self, run_id: &str, stream: &str) -> bool {
+        self.table().streams.contains_key(&(Some(run_id.into()), Some(stream.into())))
+    }
+
     /// All streams in memory, and the sums of those that left it.
     pub(super) fn all(&self) -> (Vec<Arc<Stream>>, Retired) {
         let table = self.table();
@@ -283,6 +288,12 @@ impl StreamState {
             log.push(line);
         }
         Ok(true)
+    }
+
+    /// See [`SequenceTracker::has_up_to`].
+    pub(super) fn has_up_to(&mut self, from: u64, line_limit: usize) -> Option<u64> {
+        self.make_ready(line_limit).ok()?;
+        self.tracker.has_up_to(from)
     }
 
     /// Lines accepted that are not with the operating system yet.

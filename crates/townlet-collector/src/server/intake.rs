@@ -50,6 +50,9 @@ pub(super) struct Intake {
 #[derive(Clone, Default)]
 pub(super) struct Failures {
     pub(super) invalid: BTreeMap<&'static str, u64>,
+    /// Requests that were refused whole for one of their lines. Whoever sent them
+    /// still has them, so these are no invalid lines yet.
+    pub(super) refused: BTreeMap<&'static str, u64>,
     pub(super) store: Option<String>,
 }
 
@@ -119,7 +122,7 @@ struct InUse {
 }
 
 /// Why a line was not taken in.
-enum Refusal {
+pub(super) enum Refusal {
     /// The line is at fault.
     Line(&'static str, String),
     /// The connection has to end; the line is not counted.
@@ -158,11 +161,29 @@ impl Session {
             Err(error) => Err(refusal_of(bytes, &error)),
         };
         match outcome {
-            Ok(true) => self.counts.stored += 1,
-            Ok(false) => self.counts.duplicates += 1,
-            Err(Refusal::Cut(ending)) => return Err(ending),
-            Err(Refusal::Line(key, reason)) => self.refuse(key, reason, bytes),
+            Ok(new) => self.count(new, line),
+            Err(Refusal::Cut(ending)) => Err(ending),
+            Err(Refusal::Line(key, reason)) => {
+                self.refuse(key, reason, bytes);
+                self.counts.lines += 1;
+                self.counts.bytes += line.len() as u64;
+                Ok(())
+            }
         }
+    }
+
+    /// As [`take`](Self::take), where the envelope was read and is in order. True
+    /// where the line is new.
+    pub(super) fn take_read(&mut self, head: &LineHead<'_>, line: &[u8]) -> Result<bool, Ending> {
+        match self.admit(head, line) {
+            Ok(new) => self.count(new, line).map(|()| new),
+            Err(Refusal::Cut(ending)) => Err(ending),
+            Err(Refusal::Line(_, detail)) => Err(Ending { kind: EndKind::Broken, detail }),
+        }
+    }
+
+    fn count(&mut self, new: bool, line: &[u8]) -> Result<(), Ending> {
+        *(if new { &mut self.counts.stored } else { &mut self.counts.duplicates }) += 1;
         self.counts.lines += 1;
         self.counts.bytes += line.len() as u64;
         if self.subscriber_panicked {
@@ -172,11 +193,47 @@ impl Session {
         Ok(())
     }
 
+    /// A request is refused for this line. Where it is the only one, it is a
+    /// refused line; otherwise its sender finds out which one it was, and sends
+    /// the others again.
+    pub(super) fn refuse_request(&mut self, key: &'static str, reason: &str, line: &[u8], alone: bool) {
+        if alone {
+            self.refuse(key, reason.to_owned(), line.strip_suffix(b"\n").unwrap_or(line));
+            self.counts.lines += 1;
+            self.counts.bytes += line.len() as u64;
+        } else {
+            *self.intake.failures().refused.entry(key).or_default() += 1;
+        }
+    }
+
+    pub(super) fn figures(&self) -> &Figures {
+        &self.intake.figures
+    }
+
+    /// True where no further stream can be used.
+    pub(super) fn is_full(&self) -> bool {
+        self.used.len() >= self.intake.streams_per_connection
+    }
+
+    /// From `from` on, up to which number every line of this stream is here, as
+    /// far as the store promises; none where `from` itself is not, or nobody knows.
+    pub(super) fn has_up_to(&mut self, run_id: &str, stream: &str, from: u64) -> Option<u64> {
+        let intake = Arc::clone(&self.intake);
+        let path = intake.store.as_ref().and_then(|store| store.path(Some(run_id), Some(stream)));
+        if !intake.directory.knows(run_id, stream) && !path.is_some_and(|path| path.exists()) {
+            return None;
+        }
+        let head = LineHead { run_id: Some(run_id.into()), stream: Some(stream.into()), ..LineHead::default() };
+        let at = self.stream(&head).ok()?;
+        let up_to = self.used[at].stream.lock().has_up_to(from, intake.directory.line_limit());
+        self.used[at].dirty = true;
+        self.settle().ok()?;
+        up_to
+    }
+
     /// True where the line is new.
     fn admit(&mut self, head: &LineHead<'_>, line: &[u8]) -> Result<bool, Refusal> {
-        if head.seq == Some(0) {
-            return Err(Refusal::Line("invalid_field", "seq: 0, but sequences count from 1".to_owned()));
-        }
+        check_seq(head).map_err(|reason| Refusal::Line("invalid_field", reason))?;
         let at = self.stream(head)?;
         let used = &mut self.used[at];
         used.dirty = true;
@@ -201,12 +258,7 @@ impl Session {
             self.last = at;
             return Ok(at);
         }
-        for (key, value) in [("run_id", run_id), ("stream", stream)] {
-            if value.is_some_and(|value| name::component(value).is_none()) {
-                let reason = format!("{key}: empty, or too long for a file name (200 bytes, escapes counted)");
-                return Err(Refusal::Line("invalid_field", reason));
-            }
-        }
+        check_names(run_id, stream).map_err(|reason| Refusal::Line("invalid_field", reason))?;
         if self.used.len() >= self.intake.streams_per_connection {
             let detail = format!("more than {} streams on one connection", self.intake.streams_per_connection);
             return Err(Refusal::Cut(Ending { kind: EndKind::TooManyStreams, detail }));
@@ -261,7 +313,20 @@ impl Session {
     }
 }
 
-fn refusal_of(bytes: &[u8], error: &ReadError) -> Refusal {
+pub(super) fn check_seq(head: &LineHead<'_>) -> Result<(), String> {
+    if head.seq == Some(0) { Err("seq: 0, but sequences count from 1".to_owned()) } else { Ok(()) }
+}
+
+pub(super) fn check_names(run_id: Option<&str>, stream: Option<&str>) -> Result<(), String> {
+    for (key, value) in [("run_id", run_id), ("stream", stream)] {
+        if value.is_some_and(|value| name::component(value).is_none()) {
+            return Err(format!("{key}: empty, or too long for a file name (200 bytes, escapes counted)"));
+        }
+    }
+    Ok(())
+}
+
+pub(super) fn refusal_of(bytes: &[u8], error: &ReadError) -> Refusal {
     if bytes.trim_ascii().is_empty() {
         return Refusal::Line("empty", "an empty line".to_owned());
     }

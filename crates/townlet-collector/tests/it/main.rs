@@ -17,6 +17,8 @@ mod sequence_model;
 mod stop;
 mod store_files;
 mod support;
+mod web_ingest;
 mod web_metrics;
 mod web_requests;
 mod web_support;
+mod web_transports;

@@ -11,9 +11,11 @@ use super::Web;
 use super::encoding::{inflate, is_gzip};
 use super::head::Head;
 use super::inbound::{Bounds, Fault, Inbound};
+use super::ingest::Inbox;
 use super::response::Response;
 use super::route::Request;
 use super::router::{self, Endpoint};
+use super::ws;
 use crate::report::{EndKind, Ending};
 
 /// Serves `socket` until it ends.
@@ -34,14 +36,33 @@ struct Talk<'a> {
 impl Talk<'_> {
     fn run(mut self) -> Ending {
         loop {
-            if let Err(ending) = self.exchange() {
-                return ending;
+            match self.exchange() {
+                Ok(None) => {}
+                Ok(Some((head, socket))) => return self.upgrade(&head, socket),
+                Err(ending) => return ending,
             }
         }
     }
 
-    /// One request and its answer. An error is the end, an ordinary one too.
-    fn exchange(&mut self) -> Result<(), Ending> {
+    fn upgrade(mut self, head: &Head, socket: ws::Kind) -> Ending {
+        match ws::accept(head, socket, self.shared, self.slot) {
+            Ok(accepted) => {
+                self.web.count(socket.path(), 101);
+                if let Err(ending) =
+                    self.inbound.send(accepted.answer(), Instant::now() + self.web.options.body_timeout)
+                {
+                    return ending;
+                }
+                let (wire, ahead) = self.inbound.into_parts();
+                accepted.serve(self.shared, self.slot, wire, ahead)
+            }
+            Err(answer) => self.refuse(head, &answer, socket.path()),
+        }
+    }
+
+    /// One request and its answer, or where it is one, the wish for a WebSocket.
+    /// An error is the end, an ordinary one too.
+    fn exchange(&mut self) -> Result<Option<(Head, ws::Kind)>, Ending> {
         let options = &self.web.options;
         let head = match self.inbound.head(options.max_head_bytes, options.head_timeout, options.keep_alive) {
             Ok(head) => head,
@@ -49,8 +70,11 @@ impl Talk<'_> {
         };
         let endpoint = match router::choose(&head, options) {
             Ok(endpoint) => endpoint,
-            Err(answer) => return Err(self.refuse(&head, answer, "none")),
+            Err(answer) => return Err(self.refuse(&head, &answer, "none")),
         };
+        if let Endpoint::Socket(kind) = endpoint {
+            return Ok(Some((head, kind)));
+        }
         // Read before the answer is sought, since what is left unread ends the connection.
         let mut share = self.web.budget.share();
         let bounds = Bounds { bytes: options.max_body_bytes, time: options.body_timeout };
@@ -70,14 +94,14 @@ impl Talk<'_> {
         let keep = head.keeps_alive() && !self.shared.stop.is_asked();
         self.send(&head, &answer, endpoint.name(), keep)?;
         if keep {
-            return Ok(());
+            return Ok(None);
         }
         self.inbound.farewell(false);
         Err(Ending { kind: EndKind::Finished, detail: "the last answer was given".to_owned() })
     }
 
     fn answer(&self, endpoint: Endpoint<'_>, head: &Head, body: &[u8]) -> Response {
-        let request = Request { head, body, peer: self.slot.peer };
+        let request = Request { head, body, inbox: Inbox::new(self.shared, self.slot) };
         let answered = catch_unwind(AssertUnwindSafe(|| router::answer(self.shared, self.web, endpoint, &request)));
         answered.unwrap_or_else(|_| {
             tracing::error!(peer = %self.slot.peer, path = endpoint.name(), "collector_route_panicked");
@@ -95,12 +119,12 @@ impl Talk<'_> {
     }
 
     /// Answers a request that was not read to its end.
-    fn refuse(&mut self, head: &Head, answer: Response, name: &'static str) -> Ending {
-        if let Err(ending) = self.send(head, &answer, name, false) {
+    fn refuse(&mut self, head: &Head, answer: &Response, name: &'static str) -> Ending {
+        if let Err(ending) = self.send(head, answer, name, false) {
             return ending;
         }
         self.inbound.farewell(true);
-        over(&answer)
+        over(answer)
     }
 
     fn fault(&mut self, fault: Fault, name: &'static str) -> Ending {
@@ -125,7 +149,7 @@ fn over(answer: &Response) -> Ending {
     let kind = match answer.status {
         408 => EndKind::RequestTimeout,
         // Understood, and not wanted or not possible now.
-        401..=405 | 413 | 429 | 503 => EndKind::Finished,
+        401..=405 | 413 | 426 | 429 | 503 => EndKind::Finished,
         _ => EndKind::BadRequest,
     };
     Ending { kind, detail: format!("answered {}", answer.status) }

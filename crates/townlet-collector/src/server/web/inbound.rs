@@ -55,6 +55,11 @@ impl<'a> Inbound<'a> {
         Self { wire, stop, buf: Vec::new(), timeout: None }
     }
 
+    /// The connection for another protocol, and what came ahead of it.
+    pub(super) fn into_parts(self) -> (Wire, Vec<u8>) {
+        (self.wire, self.buf)
+    }
+
     /// The next head. Ends with [`EndKind::Finished`] where none begins.
     pub(super) fn head(&mut self, limit: usize, time: Duration, keep_alive: Duration) -> Result<Head, Fault> {
         let idle_until = Instant::now() + keep_alive;

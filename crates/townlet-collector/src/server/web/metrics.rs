@@ -151,19 +151,25 @@ fn requests(web: &Web, families: &mut Families) {
     let answers = web.answers();
     let answers = answers.iter().map(|((path, status), count)| ([(*path).to_owned(), status.to_string()], *count));
     families.counters("townlet_web_requests_total", "Requests answered.", ["path", "status"], answers);
+    families.counter(
+        "townlet_web_repeated_requests_total",
+        "Requests that were answered from memory, because their key was known.",
+        web.keys.repeated(),
+    );
     families.gauge("townlet_web_body_bytes", "Bytes of the bodies that are held.", web.budget.used() as u64);
 }
 
 fn parsing(shared: &Shared, families: &mut Families) {
     let mut failures: BTreeMap<&str, u64> = FAILURES.iter().map(|reason| (*reason, 0)).collect();
-    for (reason, count) in &shared.intake.failures().invalid {
+    let seen = shared.intake.failures().clone();
+    for (reason, count) in seen.invalid.iter().chain(&seen.refused) {
         *failures.entry(reason).or_default() += count;
     }
     let too_long = shared.slots.report().endings.get("line_too_long").copied().unwrap_or_default();
     *failures.entry("line_too_long").or_default() += too_long;
     families.counters(
         "parser_failure_total",
-        "Lines that could not be taken, by what is wrong with them.",
+        "Lines, and requests with such a line, that could not be taken, by what is wrong.",
         ["error_code"],
         failures.into_iter().map(|(reason, count)| ([reason], count)),
     );

@@ -5,20 +5,25 @@ mod budget;
 mod connection;
 mod encoding;
 mod head;
+mod idempotency;
 mod inbound;
+mod ingest;
 mod metrics;
 mod options;
 mod response;
 mod route;
 mod router;
 mod token;
+mod ws;
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
+pub use super::batch::Taken;
 use super::certificates::Certificates;
 use budget::Budget;
 pub(super) use connection::serve;
+use idempotency::Keys;
 pub use options::WebOptions;
 pub use response::Response;
 pub use route::{Request, Route, RouteEntry};
@@ -30,6 +35,7 @@ pub(super) struct Web {
     certificates: Option<Arc<Certificates>>,
     /// Bytes of bodies at a time.
     budget: Budget,
+    keys: Keys,
     /// Answers by endpoint and status: few, since both are.
     answers: Mutex<BTreeMap<(&'static str, u16), u64>>,
 }
@@ -37,7 +43,7 @@ pub(super) struct Web {
 impl Web {
     pub(super) fn new(options: WebOptions, certificates: Option<Arc<Certificates>>) -> Self {
         let budget = Budget::new(options.max_bytes_in_flight);
-        Self { options, certificates, budget, answers: Mutex::default() }
+        Self { options, certificates, budget, keys: Keys::default(), answers: Mutex::default() }
     }
 
     fn count(&self, endpoint: &'static str, status: u16) {

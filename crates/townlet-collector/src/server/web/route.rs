@@ -1,9 +1,12 @@
 //! Paths that a program adds.
 
+use std::fmt;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
+use super::super::batch::Taken;
 use super::head::Head;
+use super::ingest::Inbox;
 use super::response::Response;
 
 /// Answers requests to one path.
@@ -23,11 +26,17 @@ impl<F: Fn(&Request<'_>) -> Response + Send + Sync> Route for F {
 }
 
 /// A request with its body.
-#[derive(Debug)]
 pub struct Request<'a> {
     pub(super) head: &'a Head,
     pub(super) body: &'a [u8],
-    pub(super) peer: SocketAddr,
+    pub(super) inbox: Inbox<'a>,
+}
+
+impl fmt::Debug for Request<'_> {
+    /// The method, the path and the size, never the content.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Request({} {}, {} bytes)", self.head.method, self.head.path, self.body.len())
+    }
 }
 
 impl Request<'_> {
@@ -59,7 +68,19 @@ impl Request<'_> {
 
     /// The other end of the connection.
     pub fn peer(&self) -> SocketAddr {
-        self.peer
+        self.inbox.peer()
+    }
+
+    /// Takes lines (newline-delimited JSON) into the store, as those of a
+    /// `POST /v1/telemetry`: all checked before the first is taken, deduplicated
+    /// by `(run_id, stream, seq)`, and stored as far as the store promises for an
+    /// acknowledgement. Lines without a `seq` are stored without a check.
+    ///
+    /// # Errors
+    /// The answer that such a request gets: 400 for a line that is not valid, 413
+    /// for too many, 503 where the store cannot take them now.
+    pub fn take_lines(&self, lines: &[u8]) -> Result<Taken, Response> {
+        self.inbox.take(lines)
     }
 }
 

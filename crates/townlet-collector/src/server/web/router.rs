@@ -8,7 +8,7 @@ use super::head::Head;
 use super::options::WebOptions;
 use super::response::Response;
 use super::route::{Request, RouteEntry};
-use super::{Web, metrics};
+use super::{Web, ingest, metrics, ws};
 use crate::report::ShardReport;
 
 /// What a request is for.
@@ -17,6 +17,8 @@ pub(super) enum Endpoint<'a> {
     Health,
     Metrics,
     Streams,
+    Telemetry,
+    Socket(ws::Kind),
     Added(&'a RouteEntry),
 }
 
@@ -25,15 +27,23 @@ const OWN: &[(&str, &str, Endpoint<'static>)] = &[
     ("/health", "GET", Endpoint::Health),
     ("/metrics", "GET", Endpoint::Metrics),
     ("/v1/streams", "GET", Endpoint::Streams),
+    ("/v1/telemetry", "POST", Endpoint::Telemetry),
+    (ws::Kind::Lines.path(), "GET", Endpoint::Socket(ws::Kind::Lines)),
 ];
 
 impl Endpoint<'_> {
+    fn is_socket(&self) -> bool {
+        matches!(self, Self::Socket(_))
+    }
+
     /// For metrics: one of few, whatever clients ask for.
     pub(super) fn name(&self) -> &'static str {
         match self {
             Self::Health => "/health",
             Self::Metrics => "/metrics",
             Self::Streams => "/v1/streams",
+            Self::Telemetry => "/v1/telemetry",
+            Self::Socket(kind) => kind.path(),
             Self::Added(entry) => entry.path,
         }
     }
@@ -43,7 +53,7 @@ impl Endpoint<'_> {
 pub(super) fn choose<'a>(head: &Head, options: &'a WebOptions) -> Result<Endpoint<'a>, Response> {
     // Whoever may not see anything may see that it is alive: load balancers have no token.
     if head.path != "/health" {
-        access::check(head, options, false)?;
+        access::check(head, options, OWN.iter().any(|(path, _, own)| *path == head.path && own.is_socket()))?;
     }
     let suits = |method: &str| head.method == method || (method == "GET" && head.method == "HEAD");
     let mut allowed: Vec<&str> = Vec::new();
@@ -86,6 +96,9 @@ pub(super) fn answer(shared: &Shared, web: &Web, endpoint: Endpoint<'_>, request
             let retired = shared.intake.directory.all().1.streams;
             Response::json(200, &Streams { streams: shared.shards(), retired })
         }
+        Endpoint::Telemetry => ingest::post(web, request),
+        // Answered before it came here.
+        Endpoint::Socket(_) => Response::error(426, "a WebSocket is served here"),
         Endpoint::Added(entry) => entry.route.answer(request),
     }
 }

@@ -1,0 +1,106 @@
+//! `POST /v1/telemetry`: lines in the body of a request.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use super::super::batch::{NotTaken, Taken};
+use super::super::intake::Session;
+use super::super::{Shared, Slot};
+use super::Web;
+use super::idempotency::Seen;
+use super::response::Response;
+use super::route::Request;
+use crate::report::EndKind;
+
+/// What a sender may call lines of JSON. A missing type is taken for one of them.
+const TYPES: &[&str] =
+    &["application/x-ndjson", "application/ndjson", "application/jsonl", "application/x-jsonlines", "application/json"];
+
+/// Seconds after which to try again.
+const SOON: u32 = 1;
+/// The same where a disk has to be mended.
+const LATER: u32 = 10;
+
+/// The way of a request's lines into the store.
+#[derive(Clone, Copy)]
+pub(super) struct Inbox<'a> {
+    shared: &'a Arc<Shared>,
+    slot: &'a Slot,
+}
+
+impl<'a> Inbox<'a> {
+    pub(super) fn new(shared: &'a Arc<Shared>, slot: &'a Slot) -> Self {
+        Self { shared, slot }
+    }
+
+    pub(super) fn peer(self) -> SocketAddr {
+        self.slot.peer
+    }
+
+    /// Takes the lines; an error is the answer to give.
+    pub(super) fn take(self, lines: &[u8]) -> Result<Taken, Response> {
+        // One for each request: a connection may be a proxy's, with everybody's streams.
+        let mut session = Session::new(Arc::clone(&self.shared.intake), self.slot.id, self.slot.peer);
+        let taken = session.take_all(lines);
+        // Where the store promises nothing for an answer, it writes all the same.
+        let written = session.write_out();
+        self.slot.update(|report| {
+            let (sum, part) = (&mut report.counts, session.counts);
+            sum.lines += part.lines;
+            sum.bytes += part.bytes;
+            sum.stored += part.stored;
+            sum.duplicates += part.duplicates;
+            sum.invalid += part.invalid;
+        });
+        let taken = match (taken, written) {
+            (Ok(_), Err(ending)) => Err(NotTaken::NotNow(ending)),
+            (taken, _) => taken,
+        };
+        taken.map_err(|why| refusal(&why))
+    }
+}
+
+fn refusal(why: &NotTaken) -> Response {
+    match why {
+        NotTaken::Line { number, reason } => {
+            let body =
+                serde_json::json!({ "error": "a line is not valid; none was taken", "line": number, "reason": reason });
+            Response::json(400, &body)
+        }
+        NotTaken::TooMany(what) => Response::error(413, what),
+        NotTaken::NotNow(ending) => match ending.kind {
+            // Paths of the store are nobody else's business.
+            EndKind::StoreFailed => {
+                Response::error(503, "the store cannot take lines at the moment").retry_after(LATER)
+            }
+            EndKind::TooManyStreams => Response::error(503, &ending.detail).retry_after(LATER),
+            _ => Response::error(500, "the lines were not all taken in"),
+        },
+    }
+}
+
+pub(super) fn post(shared_web: &Web, request: &Request<'_>) -> Response {
+    if let Some(given) = request.header("content-type") {
+        let essence = given.split(';').next().unwrap_or_default().trim();
+        if !TYPES.iter().any(|known| known.eq_ignore_ascii_case(essence)) {
+            return Response::error(415, "send lines of JSON as application/x-ndjson");
+        }
+    }
+    if request.inbox.shared.stop.is_asked() {
+        return Response::error(503, "the collector is stopping").retry_after(SOON);
+    }
+    let work = match shared_web.keys.look(request.header("idempotency-key"), request.body()) {
+        Seen::New(work) => work,
+        Seen::Before(taken) => return Response::json(200, &taken),
+        Seen::AtWork => return Response::error(409, "the same request is being worked on").retry_after(SOON),
+        Seen::Other => return Response::error(422, "another request had this Idempotency-Key"),
+        Seen::NoKey => return Response::error(400, "Idempotency-Key is not one word of at most 128 characters"),
+    };
+    match request.inbox.take(request.body()) {
+        Ok(taken) => {
+            work.done(taken);
+            Response::json(200, &taken)
+        }
+        Err(answer) => answer,
+    }
+}
