@@ -103,6 +103,8 @@ pub enum Via {
     Http,
     /// Lines in WebSocket messages on the web listener.
     Websocket,
+    /// A WebSocket on which somebody watches.
+    Subscriber,
 }
 
 impl Via {
@@ -112,6 +114,7 @@ impl Via {
             Self::Lines => "lines",
             Self::Http => "http",
             Self::Websocket => "websocket",
+            Self::Subscriber => "subscriber",
         }
     }
 }
@@ -141,6 +144,8 @@ pub enum EndKind {
     StoreFailed,
     /// The peer did not read its acknowledgements.
     AckTimeout,
+    /// A subscriber did not read what it asked for, or did not answer.
+    NotReading,
     /// A request did not come to its end in time, or an answer was not read.
     RequestTimeout,
     /// What came was no request of HTTP, or one beyond a limit.
@@ -167,6 +172,7 @@ impl EndKind {
             Self::TooManyStreams => "too_many_streams",
             Self::StoreFailed => "store_failed",
             Self::AckTimeout => "ack_timeout",
+            Self::NotReading => "not_reading",
             Self::RequestTimeout => "request_timeout",
             Self::BadRequest => "bad_request",
             Self::Finished => "finished",

@@ -14,6 +14,35 @@
 //! | `GET /health` | `{"status":"ok"}`, always and to everybody |
 //! | `GET /metrics` | Prometheus text |
 //! | `GET /v1/streams` | each stream: gaps, losses, since when nothing came |
+//! | `POST /v1/telemetry` | takes lines of JSON, plain or gzip, all or none |
+//! | `/v1/telemetry/ws` | WebSocket: takes lines in messages |
+//! | `/ws/telemetry` | WebSocket: the states as they are, then what changes |
+//!
+//! # Lines in requests
+//! Lines take the same way as those of the stream listener: the same check, the
+//! same deduplication, the same store. 200 means that they are where
+//! [`Settle`](crate::store::Settle) says. A line that is not valid refuses its
+//! request whole (400, with the number and the reason), and counts as invalid once
+//! it comes alone. 413 asks for less at a time, 429 and 503 to come again, after
+//! `Retry-After`. Under an `Idempotency-Key` the last 8,192 requests are known, so
+//! that lines without a number are stored once, too; another body under the
+//! same key is refused (422). Over WebSocket a message has whole lines; with the
+//! subprotocol `townlet.v1` each message is answered with `{"ack":N}`, the lines
+//! taken on this connection so far, those that were refused and counted included.
+//! `Townlet-Resume` says what is here already, `Townlet-Settle: durable` is
+//! promised where the store syncs.
+//!
+//! # Watching
+//! A subscriber gets a message for each new state of each stream, or of the
+//! streams that `?run_id=` and `?stream=` name: whole at first, then a diff whose
+//! `base_seq` is what this subscriber was sent before. One that reads slowly gets
+//! several states as one; sections that last are those of the newest, and of those
+//! that happen in a tick up to 1,024 items are kept. `{"type":"keyframe"}` asks
+//! for the state whole. Up to 64 streams are followed
+//! ([`WebOptions::live_streams`]); only lines of schema 1.0 and later that have
+//! `run_id`, `stream` and `seq` can be. A mode other than `spectator` is closed
+//! with 4403. Pages cannot set headers for a WebSocket: here the token may stand
+//! in the query, as `?token=`.
 //!
 //! # Who may ask
 //! With a [`BearerToken`] everybody who shows it as `Authorization: Bearer …`,

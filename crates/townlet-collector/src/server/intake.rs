@@ -11,6 +11,7 @@ use townlet_schema::{LineHead, ReadError, ReadErrorKind};
 use super::directory::{Directory, Held};
 use super::figures::Figures;
 use super::foreign;
+use super::live::Live;
 use super::options::{CollectorOptions, Subscriber};
 use super::rejected::RejectedLog;
 use crate::report::{EndKind, Ending, InvalidLine, LineCounts};
@@ -42,6 +43,8 @@ pub(super) struct Intake {
     pub(super) directory: Directory,
     pub(super) rejected: Option<RejectedLog>,
     pub(super) figures: Figures,
+    /// Present where somebody can watch.
+    pub(super) live: Option<Live>,
     subscriber: Option<Subscriber>,
     streams_per_connection: usize,
     failures: Mutex<Failures>,
@@ -73,6 +76,7 @@ impl Intake {
             ),
             rejected,
             figures: Figures::new(),
+            live: options.web.as_ref().filter(|web| web.live_streams > 0).map(|web| Live::new(web.live_streams)),
             subscriber: options.subscriber.clone(),
             streams_per_connection: options.max_streams_per_connection,
             failures: Mutex::default(),
@@ -240,6 +244,9 @@ impl Session {
         let intake = &self.intake;
         let taken = used.stream.lock().take(head, line, intake.store.as_ref(), intake.directory.line_limit(), self.now);
         let new = taken.map_err(|error| Refusal::Cut(self.store_failed(&error)))?;
+        if new && let Some(live) = &self.intake.live {
+            live.feed(head, line.strip_suffix(b"\n").unwrap_or(line), self.now);
+        }
         if new && let Some(subscriber) = &self.intake.subscriber {
             let bytes = line.strip_suffix(b"\n").unwrap_or(line);
             let view = LineView { connection: self.connection, peer: self.peer, head, bytes };

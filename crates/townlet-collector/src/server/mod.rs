@@ -8,6 +8,7 @@ mod figures;
 mod foreign;
 mod inflate;
 mod intake;
+mod live;
 mod options;
 mod rejected;
 mod slots;

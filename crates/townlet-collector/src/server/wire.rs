@@ -91,6 +91,20 @@ impl Wire {
         }
     }
 
+    /// From now on reads and writes do not wait: they end with `WouldBlock`.
+    pub(super) fn set_nonblocking(&self) -> io::Result<()> {
+        self.socket().set_nonblocking(true)
+    }
+
+    /// To wait for. What a read left behind shows in no wait, so reads have to go
+    /// on until they would block.
+    pub(super) fn socket(&self) -> &TcpStream {
+        match self {
+            Self::Plain(socket) => socket,
+            Self::Tls(wire) => &wire.socket.socket,
+        }
+    }
+
     /// Writes all of `bytes` or fails; after a failure the connection is useless.
     pub(super) fn send(&mut self, bytes: &[u8]) -> io::Result<()> {
         match self {
@@ -179,7 +193,11 @@ impl TlsWire {
     fn receive(&mut self) -> io::Result<()> {
         self.session.read_tls(&mut self.socket)?;
         self.process()?;
-        self.write_out()
+        match self.write_out() {
+            // What TLS itself has to say waits, as long as what is said to the peer does.
+            Err(error) if is_pause(&error) => Ok(()),
+            other => other,
+        }
     }
 
     fn send(&mut self, mut bytes: &[u8]) -> io::Result<()> {

@@ -19,6 +19,8 @@ mod store_files;
 mod support;
 mod web_ingest;
 mod web_metrics;
+mod web_python;
 mod web_requests;
 mod web_support;
 mod web_transports;
+mod web_watch;

@@ -45,7 +45,7 @@ impl Talk<'_> {
     }
 
     fn upgrade(mut self, head: &Head, socket: ws::Kind) -> Ending {
-        match ws::accept(head, socket, self.shared, self.slot) {
+        match ws::accept(head, socket, self.shared, self.web, self.slot) {
             Ok(accepted) => {
                 self.web.count(socket.path(), 101);
                 if let Err(ending) =

@@ -1,6 +1,7 @@
 //! What Prometheus reads at `/metrics`, format 0.0.4.
 
 use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
 
 use prometheus::proto::{Counter, Gauge, LabelPair, Metric, MetricFamily, MetricType};
@@ -37,6 +38,7 @@ pub(super) fn answer(shared: &Shared, web: &Web) -> Response {
     totals(shared, &mut families);
     streams(shared, &mut families);
     requests(web, &mut families);
+    watching(shared, &mut families);
     parsing(shared, &mut families);
     families.0.extend(shared.intake.figures.families());
     let mut text = String::new();
@@ -157,6 +159,36 @@ fn requests(web: &Web, families: &mut Families) {
         web.keys.repeated(),
     );
     families.gauge("townlet_web_body_bytes", "Bytes of the bodies that are held.", web.budget.used() as u64);
+}
+
+fn watching(shared: &Shared, families: &mut Families) {
+    let Some(live) = &shared.intake.live else { return };
+    let counts = &live.counts;
+    let read = |count: &AtomicU64| count.load(Ordering::Relaxed);
+    families.gauge("townlet_web_ws_connections", "Subscribers that are watching.", live.subscribers() as u64);
+    families.counters(
+        "townlet_web_ws_messages_total",
+        "States sent to subscribers, whole or as what changed.",
+        ["type"],
+        [(["snapshot"], read(&counts.keyframes)), (["diff"], read(&counts.diffs))],
+    );
+    families.counter(
+        "townlet_web_ws_coalesced_total",
+        "States that a slow subscriber got as one with a later one.",
+        read(&counts.coalesced),
+    );
+    families.counter(
+        "townlet_web_ws_dropped_items_total",
+        "Items of per-tick sections that did not fit into such a state.",
+        read(&counts.overflow),
+    );
+    let (followed, stale) = live.followed_and_stale();
+    families.gauge("townlet_live_streams", "Streams whose states are followed.", followed as u64);
+    families.counter(
+        "townlet_live_stale_lines_total",
+        "States that could not be followed for want of their base.",
+        stale,
+    );
 }
 
 fn parsing(shared: &Shared, families: &mut Families) {

@@ -41,6 +41,15 @@ pub struct WebOptions {
     /// Streams with metrics of their own, 200. The others share one set of
     /// them, under the names `other`.
     pub metric_streams: usize,
+    /// Streams whose states are followed for subscribers of `/ws/telemetry`, 64;
+    /// one more waits until another one was silent for a minute. Following costs a
+    /// parse of each state and the memory of one; 0 serves no subscribers.
+    pub live_streams: usize,
+    /// Subscribers at a time, 64; one more is asked to come again (503).
+    pub max_subscribers: usize,
+    /// How long a subscriber may leave a message unread before it is cut, 30 s.
+    /// Meanwhile its states become one with those that follow.
+    pub subscriber_timeout: Duration,
     /// Paths that the program adds, see [`with_route`](Self::with_route).
     pub routes: Vec<RouteEntry>,
 }
@@ -61,6 +70,9 @@ impl WebOptions {
             body_timeout: Duration::from_secs(30),
             keep_alive: Duration::from_secs(60),
             metric_streams: 200,
+            live_streams: 64,
+            max_subscribers: 64,
+            subscriber_timeout: Duration::from_secs(30),
             routes: Vec::new(),
         }
     }

@@ -29,6 +29,7 @@ const OWN: &[(&str, &str, Endpoint<'static>)] = &[
     ("/v1/streams", "GET", Endpoint::Streams),
     ("/v1/telemetry", "POST", Endpoint::Telemetry),
     (ws::Kind::Lines.path(), "GET", Endpoint::Socket(ws::Kind::Lines)),
+    (ws::Kind::Watch.path(), "GET", Endpoint::Socket(ws::Kind::Watch)),
 ];
 
 impl Endpoint<'_> {
@@ -57,7 +58,9 @@ pub(super) fn choose<'a>(head: &Head, options: &'a WebOptions) -> Result<Endpoin
     }
     let suits = |method: &str| head.method == method || (method == "GET" && head.method == "HEAD");
     let mut allowed: Vec<&str> = Vec::new();
-    for (_, method, endpoint) in OWN.iter().filter(|(path, ..)| *path == head.path) {
+    let served =
+        |endpoint: &Endpoint<'_>| options.live_streams > 0 || !matches!(endpoint, Endpoint::Socket(ws::Kind::Watch));
+    for (_, method, endpoint) in OWN.iter().filter(|(path, _, own)| *path == head.path && served(own)) {
         if suits(method) {
             return Ok(*endpoint);
         }

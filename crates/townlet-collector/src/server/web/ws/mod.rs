@@ -1,7 +1,9 @@
 //! WebSockets (RFC 6455) on the web listener.
 
+mod encoders;
 mod lines;
 mod resume;
+mod subscriber;
 mod timed;
 
 use std::sync::Arc;
@@ -11,10 +13,12 @@ use tungstenite::handshake::derive_accept_key;
 use super::super::intake::Session;
 use super::super::wire::Wire;
 use super::super::{Shared, Slot};
+use super::Web;
 use super::head::Head;
 use super::response::Response;
 use crate::report::Ending;
 use crate::store::{Settle, Store};
+use subscriber::Viewer;
 
 /// The subprotocol under which lines are acknowledged.
 const SUBPROTOCOL: &str = "townlet.v1";
@@ -24,12 +28,15 @@ const SUBPROTOCOL: &str = "townlet.v1";
 pub(super) enum Kind {
     /// A producer brings lines.
     Lines,
+    /// Somebody watches the states.
+    Watch,
 }
 
 impl Kind {
     pub(super) const fn path(self) -> &'static str {
         match self {
             Self::Lines => "/v1/telemetry/ws",
+            Self::Watch => "/ws/telemetry",
         }
     }
 }
@@ -37,13 +44,16 @@ impl Kind {
 /// A handshake that may be answered with 101.
 pub(super) struct Accepted {
     answer: Vec<u8>,
-    kind: Kind,
-    acks: bool,
-    session: Session,
+    role: Role,
+}
+
+enum Role {
+    Lines { session: Session, acks: bool },
+    Watch(Viewer),
 }
 
 /// Reads the wish for a WebSocket; an error is the answer to give.
-pub(super) fn accept(head: &Head, kind: Kind, shared: &Arc<Shared>, slot: &Slot) -> Result<Accepted, Response> {
+pub(super) fn accept(head: &Head, kind: Kind, shared: &Shared, web: &Web, slot: &Slot) -> Result<Accepted, Response> {
     if !head.lists("upgrade", "websocket") || !head.lists("connection", "upgrade") {
         return Err(Response::error(426, "a WebSocket is served here").with_header("Upgrade", "websocket"));
     }
@@ -58,8 +68,17 @@ pub(super) fn accept(head: &Head, kind: Kind, shared: &Arc<Shared>, slot: &Slot)
         "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: {}\r\n",
         derive_accept_key(key.as_bytes())
     );
+    let role = match kind {
+        Kind::Lines => lines(head, shared, slot, &mut answer),
+        Kind::Watch => Role::Watch(Viewer::join(head, shared, web)?),
+    };
+    answer.push_str("\r\n");
+    Ok(Accepted { answer: answer.into_bytes(), role })
+}
+
+fn lines(head: &Head, shared: &Shared, slot: &Slot, answer: &mut String) -> Role {
     let mut session = Session::new(Arc::clone(&shared.intake), slot.id, slot.peer);
-    let acks = kind == Kind::Lines && head.lists("sec-websocket-protocol", SUBPROTOCOL);
+    let acks = head.lists("sec-websocket-protocol", SUBPROTOCOL);
     if acks {
         answer.push_str("Sec-WebSocket-Protocol: townlet.v1\r\n");
         let synced = shared.intake.store.as_ref().map(Store::settle) == Some(Settle::Synced);
@@ -70,8 +89,7 @@ pub(super) fn accept(head: &Head, kind: Kind, shared: &Arc<Shared>, slot: &Slot)
             answer.push_str(&format!("Townlet-Resume: {have}\r\n"));
         }
     }
-    answer.push_str("\r\n");
-    Ok(Accepted { answer: answer.into_bytes(), kind, acks, session })
+    Role::Lines { session, acks }
 }
 
 impl Accepted {
@@ -81,8 +99,9 @@ impl Accepted {
 
     /// Serves the connection until it ends. `ahead`: what came behind the handshake.
     pub(super) fn serve(self, shared: &Shared, slot: &Slot, wire: Wire, ahead: Vec<u8>) -> Ending {
-        match self.kind {
-            Kind::Lines => lines::serve(shared, slot, wire, ahead, self.session, self.acks),
+        match self.role {
+            Role::Lines { session, acks } => lines::serve(shared, slot, wire, ahead, session, acks),
+            Role::Watch(viewer) => viewer.serve(shared, slot, wire, ahead),
         }
     }
 }
