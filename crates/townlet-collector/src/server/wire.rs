@@ -102,6 +102,7 @@ impl Wire {
         match self {
             Self::Plain(socket) => socket,
             Self::Tls(wire) => &wire.socket.socket,
+            Self::Deflated(wire) => &wire.source().socket.socket,
         }
     }
 

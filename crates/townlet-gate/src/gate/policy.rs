@@ -3,7 +3,7 @@
 use townlet_policy::yaml::{Node, Value};
 use townlet_policy::{
     Check, Code, Condition, Findings, Form, GapMode, Limit, Metric, MetricId, Op, Policy, Rule, Settings, Severity,
-    Unit, Worse, expression,
+    Surroundings, Unit, Worse, expression,
 };
 
 use crate::fields::{Reader, shown, tree};
@@ -102,7 +102,7 @@ impl Short<'_> {
                 }
             }
         }
-        Policy { metrics, rules, settings }
+        Policy { metrics, rules, settings, surroundings: Surroundings::default() }
     }
 
     fn rule(&mut self, mut metric: Metric, at: usize, node: &Node) -> Option<(Metric, Rule)> {

@@ -2,8 +2,8 @@
 
 use std::time::{Duration, Instant};
 
-use townlet_testkit::http::{Reply, Server, status};
 use townlet_testkit::frames;
+use townlet_testkit::http::{Reply, Server, status};
 use townlet_transport::{ErrorKind, Transport};
 use townlet_transport_http::HttpOptions;
 

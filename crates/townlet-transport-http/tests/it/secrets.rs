@@ -2,8 +2,8 @@
 
 use std::process::Command;
 
-use townlet_testkit::http::{Server, status};
 use townlet_testkit::frames;
+use townlet_testkit::http::{Server, status};
 use townlet_transport::{Auth, ErrorKind, Factory, SecretSource, Settings};
 use townlet_transport_http::{HttpFactory, HttpOptions, HttpTransport, Secret};
 
