@@ -79,8 +79,6 @@ const RUNTIMES: &[&str] = &["tokio", "async-std", "smol", "async-executor"];
 
 /// Leaves that hide a runtime, with what for. Nothing of it shows in their API, and they run it on a thread of their
 /// own, so that hosts with and without a runtime may use them.
-const HIDES_RUNTIME: &[(&str, &str)] =
-    &[("townlet-http", "reqwest, on the thread of its courier"), ("townlet-transport-http", "that of townlet-http")];
 const HIDES_RUNTIME: &[(&str, &str)] = &[
     ("townlet-http", "reqwest, on the thread of its courier"),
     ("townlet-transport-http", "that of townlet-http"),
