@@ -1,14 +1,20 @@
-//! The grammar of release rules: `parse_p95_ms <= +10% for 10m`, read into typed trees, and evaluated.
+//! The grammar of release rules: `parse_p95_ms <= +10% for 10m`, read into typed trees, evaluated, proved and tested.
+//!
+//! A [`Policy`] is read from a text; [`lint()`] says which of its rules cannot work; an [`Evaluator`] says where each
+//! stands; a [`suite`] of tests says whether they stand where they should, and [`mutate`] whether the tests would notice
+//! if they did not. `docs/guides/release-policies.md` has all of it on one page, with what differs from Prometheus.
 //!
 //! # What it is not
-//! It reads no clock, no metric and no file: a [`Policy`] is read from a text, and an [`Evaluator`] is told the samples
-//! and the time.
+//! It reads no clock, no metric and no file: a policy and its tests are read from texts, and an evaluator is told the
+//! samples and the time.
 //!
 //! # Guarantees
 //! - No text makes it panic; a fault names its column, and [`yaml`] gives lines.
 //! - A sign always means a change against the baseline, so `5%` and `+5%` are not mistaken for each other. Limits are
 //!   converted to the unit of their metric, or refused.
 //! - What [`expression::condition`] and [`expression::rule`] print reads as the same rule.
+//! - Lint reports what is proved on every sample there can be. What it cannot prove it does not report; for one metric
+//!   that is compared by value, it misses nothing either.
 //!
 //! # Example
 //! ```

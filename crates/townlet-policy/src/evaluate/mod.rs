@@ -16,6 +16,9 @@
 //! | a sample exactly as old as `max_gap` | is still the present value | is not (Prometheus 3: the range is open on the left) |
 //! | a value that is not a number | is unknown | fails every comparison but `!=` |
 //! | absence before watching began | is unknown | is absence |
+//!
+//! Mode `prometheus` fires as `promtool test rules` says; the tests of this crate compare 1,000 histories. What else
+//! differs from Prometheus, in both modes, is listed in `docs/guides/release-policies.md`.
 
 mod series;
 mod timer;
