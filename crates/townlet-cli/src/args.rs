@@ -32,6 +32,10 @@ pub(crate) enum Command {
     Collect(Collect),
     /// Check a configuration file; with --connect also the TLS endpoints that it names.
     Validate(Validate),
+    /// Look for rules that cannot work: dead, shadowed, contradictory, two-sided, unreachable, without a rollback.
+    Lint(Lint),
+    /// Run the tests of release policies; with --mutate see which changes of a policy they do not notice.
+    Test(Test),
     /// Report on a stream file: records, versions, gaps, duplicates, invalid lines.
     Inspect(Inspect),
     /// Feed a captured stream through the transforms and sinks of a configuration.
@@ -45,10 +49,6 @@ pub(crate) enum Command {
     Spill(Spill),
     /// Write a self-made certificate authority with server and client certificates, for tests.
     Certs(Certs),
-    /// Look for rules that cannot work: dead, shadowed, contradictory, two-sided, unreachable, without a rollback.
-    Lint(Lint),
-    /// Run the tests of release policies; with --mutate see which changes of a policy they do not notice.
-    Test(Test),
 }
 
 #[derive(Debug, Args)]
@@ -149,6 +149,32 @@ pub(crate) struct Validate {
     /// Override a key. May be repeated.
     #[arg(long = "set", value_name = "KEY=VALUE")]
     pub(crate) set: Vec<String>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Lint {
+    /// Policies and their test files. Exit 1 with warnings, 2 where one cannot be used, 3 where one cannot be read.
+    #[arg(required = true, value_name = "FILE")]
+    pub(crate) files: Vec<PathBuf>,
+    /// Print the findings as JSON.
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Test {
+    /// Test files (POLICY.test.yaml). Each names its policy.
+    #[arg(required = true, value_name = "FILE")]
+    pub(crate) files: Vec<PathBuf>,
+    /// Change each policy in one place after another, and print the changes that no test notices.
+    #[arg(long)]
+    pub(crate) mutate: bool,
+    /// The share of the changes that must be noticed, in percent; with fewer exit 1.
+    #[arg(long, requires = "mutate", value_name = "PERCENT", default_value_t = 95.0)]
+    pub(crate) least: f64,
+    /// Print the results as JSON.
+    #[arg(long)]
+    pub(crate) json: bool,
 }
 
 #[derive(Debug, Args)]
@@ -274,32 +300,6 @@ pub(crate) struct Certs {
     /// Folder for ca.pem, server.pem, server.key, client.pem and client.key.
     #[arg(long)]
     pub(crate) out: PathBuf,
-}
-
-#[derive(Debug, Args)]
-pub(crate) struct Lint {
-    /// Policies and their test files. Exit 1 with warnings, 2 where one cannot be used, 3 where one cannot be read.
-    #[arg(required = true, value_name = "FILE")]
-    pub(crate) files: Vec<PathBuf>,
-    /// Print the findings as JSON.
-    #[arg(long)]
-    pub(crate) json: bool,
-}
-
-#[derive(Debug, Args)]
-pub(crate) struct Test {
-    /// Test files (POLICY.test.yaml). Each names its policy.
-    #[arg(required = true, value_name = "FILE")]
-    pub(crate) files: Vec<PathBuf>,
-    /// Change each policy in one place after another, and print the changes that no test notices.
-    #[arg(long)]
-    pub(crate) mutate: bool,
-    /// The share of the changes that must be noticed, in percent; with fewer exit 1.
-    #[arg(long, requires = "mutate", value_name = "PERCENT", default_value_t = 95.0)]
-    pub(crate) least: f64,
-    /// Print the results as JSON.
-    #[arg(long)]
-    pub(crate) json: bool,
 }
 
 /// `500ms`, `30s`, `5m`, `2h`, or seconds without a unit.

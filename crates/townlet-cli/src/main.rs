@@ -37,14 +37,14 @@ fn main() -> ExitCode {
         Command::Simulate(args) => simulate::run(args),
         Command::Collect(args) => collect::run(args),
         Command::Validate(args) => validate::run(args),
+        Command::Lint(args) => lint::run(args),
+        Command::Test(args) => test::run(args),
         Command::Inspect(args) => inspect::run(args),
         Command::Replay(args) => replay::run(args),
         Command::Tap(args) => tap::run(args),
         Command::Smoke(args) => smoke::run(args),
         Command::Spill(what) => spill::run(what),
         Command::Certs(args) => certs::run(args),
-        Command::Lint(args) => lint::run(args),
-        Command::Test(args) => test::run(args),
     };
     match result {
         Ok(exit) => exit.into(),
