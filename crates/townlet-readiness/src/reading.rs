@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use townlet_policy::yaml::{Node, Style, Value};
-use townlet_policy::{Code, Finding, Findings, Level, Place, parse_duration};
+use townlet_policy::{Code, Finding, Findings, Level, Place, nearest, parse_duration};
 
 /// What a command sees of the caller's environment unless the file says otherwise: what it takes to find programs.
 const PASSED: [&str; 2] = ["PATH", "HOME"];
@@ -35,7 +35,8 @@ impl<'f> Reader<'f> {
             self.error(Code::Value, node.place, format!("{what} is a mapping, not {}", node.describe()), &all);
         }
         for entry in node.entries().iter().filter(|entry| !known.contains(&entry.key.as_str())) {
-            let help = nearest(&entry.key, known).map_or_else(|| all.clone(), |name| format!("write {name}"));
+            let help =
+                nearest(&entry.key, known.iter().copied()).map_or_else(|| all.clone(), |name| format!("write {name}"));
             let message = format!("{what} has no key '{}'", shorten(&entry.key));
             self.error(Code::UnknownKey, entry.place, message, &help);
         }
@@ -62,7 +63,7 @@ impl<'f> Reader<'f> {
         let meaning = known.iter().find(|(word, _)| node.text() == Some(word)).map(|(_, meaning)| *meaning);
         if meaning.is_none() {
             let words: Vec<&str> = known.iter().map(|(word, _)| *word).collect();
-            let help = nearest(node.text().unwrap_or_default(), &words)
+            let help = nearest(node.text().unwrap_or_default(), words.iter().copied())
                 .map_or_else(|| format!("write one of {}", words.join(", ")), |word| format!("write {word}"));
             self.error(Code::Value, node.place, format!("{key} cannot be {}", node.describe()), &help);
         }
@@ -200,14 +201,6 @@ pub(crate) fn within(node: &Node, column: usize, width: usize) -> Place {
         Value::Scalar { style: Style::Block, .. } => node.place,
         _ => node.text_place().shifted(column, width),
     }
-}
-
-/// The closest name, if it is close enough to be a slip of the pen: a third of the letters, at least one.
-pub(crate) fn nearest<'a>(written: &str, known: &[&'a str]) -> Option<&'a str> {
-    let written: String = written.chars().take(60).collect();
-    let most = (written.chars().count() / 3).max(1);
-    let far = |name: &str| strsim::damerau_levenshtein(&written, name);
-    known.iter().map(|name| (far(name), *name)).filter(|(far, _)| *far <= most).min_by_key(|(far, _)| *far).map(|n| n.1)
 }
 
 /// User text for a message: cut, and harmless on a terminal.

@@ -14,7 +14,7 @@ use crate::digest::{Digest, FileDigest};
 const MOST_BYTES: u64 = 64 * 1024 * 1024;
 
 /// A run, read back from its folder.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Evidence {
     /// The report.
     pub report: Report,

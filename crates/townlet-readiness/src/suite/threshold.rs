@@ -92,7 +92,7 @@ impl Threshold {
             let known = || {
                 let name: String = text.chars().skip(fault.column).take(fault.width).collect();
                 let all: Vec<&str> = metrics.iter().map(|metric| metric.name.as_str()).collect();
-                let meant = crate::reading::nearest(&name, &all).map(|name| format!("write {name}"));
+                let meant = townlet_policy::nearest(&name, all.iter().copied()).map(|name| format!("write {name}"));
                 meant.unwrap_or_else(|| format!("this suite has {}", all.join(", ")))
             };
             let help = if code == Code::UnknownMetric { known() } else { fault.help.clone().unwrap_or_default() };

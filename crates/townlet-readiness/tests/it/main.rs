@@ -7,6 +7,7 @@ mod history;
 mod processes;
 mod rehearsals;
 mod results;
+mod run_model;
 mod runs;
 mod support;
 mod thresholds;
