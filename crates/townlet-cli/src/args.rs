@@ -49,6 +49,11 @@ pub(crate) enum Command {
     Spill(Spill),
     /// Write a self-made certificate authority with server and client certificates, for tests.
     Certs(Certs),
+    /// Run readiness suites and keep the evidence; look at it again.
+    #[command(subcommand)]
+    Readiness(Readiness),
+    /// Run the steps of a rollback against their deadlines, and keep the record.
+    Rehearse(Rehearse),
 }
 
 #[derive(Debug, Args)]
@@ -300,6 +305,55 @@ pub(crate) struct Certs {
     /// Folder for ca.pem, server.pem, server.key, client.pem and client.key.
     #[arg(long)]
     pub(crate) out: PathBuf,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Readiness {
+    /// Run the suites of a file in their order; exit 1 unless every blocking one passes.
+    Run(ReadinessRun),
+    /// Check the evidence of the last run and show it; exit 1 unless it holds and says ready.
+    Show(ReadinessShow),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ReadinessRun {
+    /// The suites, YAML.
+    #[arg(long)]
+    pub(crate) config: PathBuf,
+    /// Folder for the report, the scorecards, the logs and the history of all runs.
+    #[arg(long)]
+    pub(crate) out: PathBuf,
+    /// What is tested; without it, git is asked in the folder of the suites.
+    #[arg(long)]
+    pub(crate) revision: Option<String>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ReadinessShow {
+    /// The folder of the report.
+    pub(crate) dir: PathBuf,
+    /// Report, scorecard and findings as JSON.
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Rehearse {
+    /// The steps and checks, YAML.
+    #[arg(long)]
+    pub(crate) config: PathBuf,
+    /// Folder for the record and the logs.
+    #[arg(long)]
+    pub(crate) out: PathBuf,
+    /// What is rolled back.
+    #[arg(long)]
+    pub(crate) revision: Option<String>,
+    /// Who takes part. May be repeated.
+    #[arg(long = "participant", value_name = "NAME")]
+    pub(crate) participants: Vec<String>,
+    /// Something to keep with the record. May be repeated.
+    #[arg(long = "note", value_name = "TEXT")]
+    pub(crate) notes: Vec<String>,
 }
 
 /// `500ms`, `30s`, `5m`, `2h`, or seconds without a unit.

@@ -10,6 +10,8 @@ mod exit;
 mod inspect;
 mod lint;
 mod out;
+mod readiness;
+mod rehearse;
 mod replay;
 mod setup;
 mod simulate;
@@ -45,6 +47,8 @@ fn main() -> ExitCode {
         Command::Smoke(args) => smoke::run(args),
         Command::Spill(what) => spill::run(what),
         Command::Certs(args) => certs::run(args),
+        Command::Readiness(what) => readiness::run(what),
+        Command::Rehearse(args) => rehearse::run(args),
     };
     match result {
         Ok(exit) => exit.into(),

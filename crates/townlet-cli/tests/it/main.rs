@@ -10,6 +10,7 @@ mod kills;
 mod openssl;
 mod policies;
 mod prometheus;
+mod readiness;
 mod reload;
 mod replay;
 mod signals;

@@ -1,0 +1,35 @@
+//! `townlet rehearse`: the steps of a rollback, really run.
+
+use anyhow::Context;
+use townlet_readiness::SystemClock;
+use townlet_readiness::rehearsal::{Config, Outcome, Rehearsal, record_file, render};
+use uuid::Uuid;
+
+use crate::args::Rehearse;
+use crate::exit::Exit;
+use crate::out::say;
+use crate::readiness::{ConfigFile, Progress, caller_env, given, processes};
+
+pub(crate) fn run(args: &Rehearse) -> anyhow::Result<Exit> {
+    let file = ConfigFile::read(&args.config)?;
+    let config = file.parse(Config::read)?;
+    let revision = args.revision.as_deref().map(given).transpose()?;
+    std::fs::create_dir_all(&args.out).with_context(|| format!("making {}", args.out.display()))?;
+    let rehearsal = Rehearsal {
+        config: &config,
+        config_file: file.digest,
+        root: &file.root,
+        out: &args.out,
+        run_id: &Uuid::now_v7().to_string(),
+        revision,
+        participants: args.participants.clone(),
+        notes: args.notes.clone(),
+        env: &caller_env(),
+        clock: &SystemClock::start(),
+        processes: &processes()?,
+    };
+    let record = rehearsal.go(&mut Progress)?;
+    say!("{}", render(&record))?;
+    say!("{}", args.out.join(record_file(&record.run_id)).display())?;
+    Ok(if record.outcome == Outcome::Passed { Exit::Yes } else { Exit::No })
+}
