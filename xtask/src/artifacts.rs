@@ -18,6 +18,8 @@ pub(crate) enum Build {
     TownletRelease,
     /// The example that writes the JSON Schemas.
     SchemaExample,
+    /// The binary that scores detectors, development profile.
+    Corpus,
     /// Everything that the tests need. It selects what `cargo nextest run --workspace` selects, so cargo resolves the
     /// same features and builds nothing twice.
     Tests,
@@ -29,6 +31,7 @@ impl Build {
             Self::Townlet => &["build", "--package", "townlet-cli", "--bin", "townlet"],
             Self::TownletRelease => &["build", "--release", "--package", "townlet-cli", "--bin", "townlet"],
             Self::SchemaExample => &["build", "--package", "townlet-schema", "--example", "schemas"],
+            Self::Corpus => &["build", "--package", "townlet-lab", "--bin", "corpus"],
             Self::Tests => &["test", "--workspace", "--no-run"],
         }
     }
@@ -93,6 +96,11 @@ impl Artifacts {
     /// The example that writes the JSON Schemas.
     pub(crate) fn schema_example(&self) -> Result<&Path> {
         self.get("example", "schemas")
+    }
+
+    /// The binary that scores detectors.
+    pub(crate) fn corpus(&self) -> Result<&Path> {
+        self.get("bin", "corpus")
     }
 
     fn get(&self, kind: &str, name: &str) -> Result<&Path> {

@@ -4,10 +4,11 @@
 //! `townlet-*` crate, so it still builds when the product does not, and it holds no product logic: what a check needs
 //! to know about telemetry, it asks the `townlet` binary.
 //!
-//! Exit codes: 0 everything holds, 1 a finding, 2 wrong usage; of `prove` also 3, something could not be measured.
+//! Exit codes: 0 everything holds, 1 a finding, 2 wrong usage; of `prove` and `corpus` also 3, something could not be measured.
 
 mod artifacts;
 mod ci;
+mod corpus;
 mod faults;
 mod fuzz;
 mod process;
@@ -69,6 +70,12 @@ enum Task {
         /// Builds the code with its planted mistakes and looks for a schedule that finds each.
         #[arg(long)]
         planted: bool,
+    },
+    /// Every detector of shifts on labelled traces, a hundred of them; all arguments go to the binary (`-- --help`).
+    Corpus {
+        /// Arguments of the binary: --full, --json, --traces N, --seed N, --wrong.
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        rest: Vec<String>,
     },
     /// The fuzz targets of `fuzz/`, each for a bounded time.
     Fuzz(fuzz::Fuzz),
@@ -143,6 +150,7 @@ fn run(task: Task) -> Result<ExitCode> {
             smoke::run(root, &given_or_built(root, townlet, build)?, &out)?;
         }
         Task::Faults { seeds, first, seed, planted } => faults::run(root, seeds, first, seed, planted)?,
+        Task::Corpus { rest } => return corpus::run(root, &rest),
         Task::Fuzz(asked) => fuzz::run(root, asked)?,
         Task::Bench { rest } => process::run(
             process::cargo(root)

@@ -18,7 +18,7 @@ pub enum Kind {
     Stationary,
     /// Each minute keeps 0.5 to 0.9 of the deviation of the one before.
     Autocorrelated,
-    /// The level swings by 10 to 40 % over the day, with memory of up to 0.8.
+    /// The level swings by 10 to 40 % over the day, with memory of up to 0.8; whole days may stray by 1 %.
     Diurnal,
     /// As diurnal, and days of rest lie 10 to 30 % lower; two weeks of history.
     Weekly,
@@ -114,7 +114,8 @@ impl Trace {
         };
         let ten = matches!(change, Change::Worse { by, .. } if by == 0.1);
         let habits = Habits::drawn(kind, ten, &mut dice);
-        let with_control = (round + number).is_multiple_of(2);
+        // In step with no change and no kind, so that each is seen with a control and without.
+        let with_control = (round / 2 + round / 8 + number).is_multiple_of(2);
         let control = with_control.then(|| dice.fork());
         habits.trace(number, kind, change, dice, control)
     }
@@ -134,6 +135,8 @@ struct Habits {
     second: f64,
     phase: f64,
     rest: f64,
+    /// How far each day lies from the others.
+    days: Vec<f64>,
     first_day: u64,
     history_days: u64,
     direction: Direction,
@@ -153,7 +156,12 @@ impl Habits {
             _ if ten => 0.02,
             _ => dice.one_of(&[0.01, 0.02, 0.03, 0.05]),
         };
+        let stray = match kind {
+            Kind::Diurnal | Kind::Weekly => dice.one_of(&[0.0, 0.005, 0.01]),
+            _ => 0.0,
+        };
         Self {
+            days: (0..16).map(|_| 1.0 + stray * dice.normal()).collect(),
             level: dice.one_of(&[12.0, 200.0, 3_000.0]),
             noise,
             memory: if kind == Kind::CounterResets { 0.0 } else { memory },
@@ -174,7 +182,8 @@ impl Habits {
         // 1970-01-01 was a Thursday.
         let rests = matches!((self.first_day + minute / DAY) % 7, 2 | 3);
         let rest = if rests { 1.0 - self.rest } else { 1.0 };
-        self.level * rest * (1.0 + self.swing * turn(1.0) + self.second * turn(2.0))
+        let stray = self.days.get((minute / DAY) as usize).copied().unwrap_or(1.0);
+        self.level * stray * rest * (1.0 + self.swing * turn(1.0) + self.second * turn(2.0))
     }
 
     fn trace(&self, number: usize, kind: Kind, change: Change, mut dice: Dice, control: Option<Dice>) -> Trace {

@@ -1,6 +1,7 @@
 //! Does it measure what it says?
 
 mod budgets;
+mod corpus;
 mod faults;
 mod prove;
 mod smallest_run;
