@@ -63,6 +63,7 @@
 
 pub mod inspect;
 mod lines;
+pub mod otlp;
 mod report;
 pub mod sequence;
 mod server;

@@ -10,6 +10,7 @@ mod drift;
 mod gaps;
 mod inspect_files;
 mod limits;
+mod otlp;
 mod receive;
 mod relay;
 mod renewal;

@@ -1,0 +1,127 @@
+//! OTLP received: what an OpenTelemetry SDK sends, as lines for the store.
+//!
+//! **What it is.** Pure functions between a request's body and the lines that
+//! stand for it ([`receive`]), and between what became of those and the body of
+//! the answer ([`Encoding::taken`], [`Encoding::failed`]), by OTLP/HTTP 1.x, in
+//! protobuf and JSON.
+//!
+//! **What it is not.** It does no I/O and knows no HTTP. It speaks no gRPC. It
+//! samples, joins and converts nothing: tail sampling belongs elsewhere.
+//!
+//! # What a line holds
+//! ```text
+//! {"payload_type":"otlp.log","run_id":"…","stream":"otlp.logs",
+//!  "resource":{…},"resource_schema_url":"…","scope":{…},"scope_schema_url":"…","record":{…}}
+//! ```
+//! A line for each log record, each span (`otlp.span`, in `otlp.traces`) and each
+//! metric with its data points (`otlp.metric`, in `otlp.metrics`). `resource`,
+//! `scope` and `record` are OTLP's own messages in OTLP's own JSON, every field of
+//! them. The rest is the envelope of our lines: `run_id` is the
+//! `service.instance.id` of the resource and is not there without one, or with
+//! one that is longer than [`MAX_RUN_ID`] bytes. There is no `seq`, because OTLP
+//! numbers nothing: gaps cannot be seen, and what is sent twice is stored twice.
+//!
+//! # Limits
+//! - What no line can hold is rejected alone and reported as OTLP wants it, as a
+//!   partial success with a reason: a number that is not finite, nesting beyond
+//!   [`MAX_DEPTH`](townlet_schema::MAX_DEPTH), a line above the limit. Of a metric
+//!   all data points go with it.
+//! - A JSON value of a kind that is newer than this build is an error, where
+//!   protobuf would read over it.
+//! - The lines of a request take up to some ten times its bytes.
+//!
+//! # Example
+//! ```
+//! use townlet_collector::otlp::{Encoding, Signal, receive};
+//!
+//! let body = br#"{"resourceLogs":[{"scopeLogs":[{"logRecords":[{"body":{"stringValue":"hello"}}]}]}]}"#;
+//! let received = receive(Signal::Logs, Encoding::Json, body, 1 << 20)?;
+//! assert!(received.lines.starts_with(b"{\"payload_type\":\"otlp.log\",\"stream\":\"otlp.logs\","));
+//! assert_eq!((received.taken, received.rejected), (1, 0));
+//! assert_eq!(Encoding::Json.taken(Signal::Logs, &received), b"{}");
+//! # Ok::<(), townlet_collector::otlp::DecodeError>(())
+//! ```
+
+mod answer;
+mod lines;
+
+use std::fmt;
+
+pub use lines::{DecodeError, Received, receive};
+
+/// The longest `service.instance.id` that names a run, in bytes.
+pub const MAX_RUN_ID: usize = 64;
+
+/// What OTLP calls a kind of data.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Signal {
+    /// Log records.
+    Logs,
+    /// Metrics.
+    Metrics,
+    /// Spans.
+    Traces,
+}
+
+impl Signal {
+    /// All of them.
+    pub const ALL: [Self; 3] = [Self::Logs, Self::Metrics, Self::Traces];
+
+    /// Where requests with it go: `/v1/logs`.
+    pub fn path(self) -> &'static str {
+        match self {
+            Self::Logs => "/v1/logs",
+            Self::Metrics => "/v1/metrics",
+            Self::Traces => "/v1/traces",
+        }
+    }
+
+    /// The stream of its lines.
+    pub fn stream(self) -> &'static str {
+        match self {
+            Self::Logs => "otlp.logs",
+            Self::Metrics => "otlp.metrics",
+            Self::Traces => "otlp.traces",
+        }
+    }
+}
+
+/// How a message was put into bytes. The answer has to be in the same.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Encoding {
+    /// Binary protobuf.
+    Protobuf,
+    /// Protobuf's JSON with the deviations of OTLP.
+    Json,
+}
+
+impl Encoding {
+    /// By a `Content-Type`, parameters or not; none for any other (415).
+    pub fn of(content_type: &str) -> Option<Self> {
+        let kind = content_type.split(';').next().unwrap_or_default().trim();
+        if kind.eq_ignore_ascii_case("application/x-protobuf") || kind.eq_ignore_ascii_case("application/protobuf") {
+            Some(Self::Protobuf)
+        } else if kind.eq_ignore_ascii_case("application/json") {
+            Some(Self::Json)
+        } else {
+            None
+        }
+    }
+
+    /// The `Content-Type` of the answer.
+    pub fn content_type(self) -> &'static str {
+        match self {
+            Self::Protobuf => "application/x-protobuf",
+            Self::Json => "application/json",
+        }
+    }
+}
+
+impl fmt::Display for Encoding {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Protobuf => "protobuf",
+            Self::Json => "JSON",
+        })
+    }
+}
