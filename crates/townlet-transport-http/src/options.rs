@@ -55,6 +55,11 @@ impl HttpOptions {
 
     /// What cannot be right however the peer behaves; the poster checks the rest.
     pub(crate) fn check(&self) -> Result<(), TransportError> {
+        if !matches!(self.format, Format::Ndjson | Format::Json) {
+            let message =
+                "format: lines are not sent as protobuf, use 'ndjson' or 'json' (protobuf is for type 'otlp')";
+            return Err(TransportError::new(ErrorKind::Misconfigured, message));
+        }
         if self.send_timeout.is_zero() {
             let message = "send_timeout_seconds must be above 0: without a limit a stuck peer would block the worker";
             return Err(TransportError::new(ErrorKind::Misconfigured, message));

@@ -28,6 +28,9 @@ impl OtlpFactory {
             resource: settings.labels.clone(),
             fields,
             max_series: settings.export_max_series,
+            metrics: settings.publish_metrics,
+            traces: settings.publish_traces,
+            interval: settings.publish_interval,
             ..OtlpOptions::over(PostOptions::from_settings(settings, "otlp")?)
         })
     }

@@ -62,6 +62,12 @@ pub struct Settings {
     pub export_max_series: usize,
     /// `labels`: names and values that every published figure carries.
     pub labels: Vec<(String, String)>,
+    /// `publish_metrics`: send figures beside lines, where the backend has a place for them.
+    pub publish_metrics: bool,
+    /// `publish_traces`: the same of ticks and requests.
+    pub publish_traces: bool,
+    /// `publish_interval_seconds`: the least time between two publications of them.
+    pub publish_interval: Duration,
     /// A line that opens each file, so that runs stay apart; made by the pipeline.
     pub run_marker: Option<Bytes>,
 }
@@ -99,8 +105,10 @@ pub enum Format {
     /// A batch, one frame a line.
     #[default]
     Ndjson,
-    /// One frame, without its line end.
+    /// One frame, without its line end; of OTLP, a batch as protobuf's JSON.
     Json,
+    /// A batch, as binary protobuf: of OTLP alone.
+    Protobuf,
 }
 
 /// What a peer is shown to let us in. It says where secrets are and holds none,
@@ -152,6 +160,9 @@ impl Default for Settings {
             export_fields: Vec::new(),
             export_max_series: 256,
             labels: Vec::new(),
+            publish_metrics: true,
+            publish_traces: true,
+            publish_interval: Duration::from_secs(10),
             run_marker: None,
         }
     }

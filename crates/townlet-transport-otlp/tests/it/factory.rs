@@ -15,11 +15,14 @@ fn settings_become_options() {
         s.labels = vec![("service.name".into(), "town".into())];
         s.export_fields = vec!["jobs.*.wallet".into()];
         s.export_max_series = 7;
+        s.publish_traces = false;
+        s.publish_interval = std::time::Duration::from_secs(3);
     });
     let options = OtlpFactory::options(&settings).unwrap();
     assert_eq!((options.encoding, options.max_series, options.fields.len()), (Encoding::Json, 7, 1));
     assert_eq!(options.resource, [("service.name".to_owned(), "town".to_owned())]);
-    assert!(options.metrics && options.traces);
+    assert!(options.metrics && !options.traces);
+    assert_eq!(options.interval, std::time::Duration::from_secs(3));
     assert_eq!(OtlpFactory.kind(), "otlp");
     assert!(OtlpFactory.build(&settings).is_ok());
 }
