@@ -1,6 +1,6 @@
 //! What is asked of a transport that its type cannot do.
 
-use townlet_transport::{Compression, Fsync, Level, Settings};
+use townlet_transport::{Compression, Format, Fsync, Level, Settings};
 
 use crate::block::Block;
 use crate::config::Backpressure;
@@ -20,6 +20,7 @@ pub(crate) fn check(
 ) {
     settle_at(ctx, block, kind, type_name, raw, settings);
     compression(ctx, block, kind, type_name, raw, settings);
+    format(ctx, block, kind, type_name, raw);
     backpressure(ctx, block, kind, type_name, raw);
 }
 
@@ -27,14 +28,14 @@ pub(crate) fn check(
 fn settle_at(ctx: &mut Context<'_>, block: &Block<'_>, kind: Type, type_name: &str, raw: &Raw, settings: &Settings) {
     let Some(given) = &raw.settle_at else { return };
     let help = match (kind, given.value) {
-        (_, Level::Sent) | (Type::Other, _) | (Type::Http, Level::PeerAcked) => return,
+        (_, Level::Sent) | (Type::Other, _) | (Type::Http | Type::Otlp, Level::PeerAcked) => return,
         (Type::File, Level::Durable) if settings.fsync == Fsync::EachBatch => return,
         (Type::File, Level::Durable) => "set 'fsync: each_batch'",
         (Type::Tcp, Level::PeerAcked) if settings.enable_tls && settings.acks => return,
         (Type::Tcp, Level::PeerAcked) => "acknowledgements need TLS and 'acks: true'",
         (Type::Websocket, _) if settings.acks => return,
         (Type::Websocket, _) => "acknowledgements need 'acks: true'",
-        (Type::Tcp | Type::Http, _) => "use 'peer_acked' or 'sent'",
+        (Type::Tcp | Type::Http | Type::Otlp, _) => "use 'peer_acked' or 'sent'",
         _ => "use 'sent'",
     };
     let key = block.key("settle_at");
@@ -49,11 +50,24 @@ fn compression(ctx: &mut Context<'_>, block: &Block<'_>, kind: Type, type_name: 
         (Type::Tcp, Compression::Gzip) => ("gzip", "use 'deflate', or 'none'"),
         (Type::Tcp, Compression::Deflate) if settings.enable_tls && settings.acks => return,
         (Type::Tcp, Compression::Deflate) => ("deflate", "both sides agree on it under TLS with 'acks: true'"),
-        (Type::Http, Compression::Deflate) => ("deflate", "use 'gzip', or 'none'"),
+        (Type::Http | Type::Otlp, Compression::Deflate) => ("deflate", "use 'gzip', or 'none'"),
         _ => return,
     };
     let key = block.key("compression");
     let message = format!("{key}: type '{type_name}' cannot use '{what}' here");
+    ctx.error(Code::Conflict, &given.place, &key, message).help(help);
+}
+
+/// Lines go as lines, messages of OTLP in one of its two encodings.
+fn format(ctx: &mut Context<'_>, block: &Block<'_>, kind: Type, type_name: &str, raw: &Raw) {
+    let Some(given) = &raw.format else { return };
+    let help = match (kind, given.value) {
+        (Type::Http, Format::Protobuf) => "use 'ndjson' or 'json'",
+        (Type::Otlp, Format::Ndjson) => "use 'protobuf' or 'json'",
+        _ => return,
+    };
+    let key = block.key("format");
+    let message = format!("{key}: type '{type_name}' does not send that");
     ctx.error(Code::Conflict, &given.place, &key, message).help(help);
 }
 

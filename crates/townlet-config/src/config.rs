@@ -114,6 +114,8 @@ impl PartialEq for SinkConfig {
             && (a.plaintext_acknowledged, a.acks, a.fsync) == (b.plaintext_acknowledged, b.acks, b.fsync)
             && (&a.scrape_listen, &a.scrape_token_file, &a.export_fields, a.export_max_series, &a.labels)
                 == (&b.scrape_listen, &b.scrape_token_file, &b.export_fields, b.export_max_series, &b.labels)
+            && (a.publish_metrics, a.publish_traces, a.publish_interval)
+                == (b.publish_metrics, b.publish_traces, b.publish_interval)
             && (a.rotate_bytes, a.rotate_after, a.keep_files) == (b.rotate_bytes, b.rotate_after, b.keep_files)
             && (a.compression, a.format, &a.auth) == (b.compression, b.format, &b.auth)
     }

@@ -156,7 +156,12 @@ fn transport(sink: &SinkConfig) -> Map {
         map.text("compression", name);
     }
     if kind.reads("format") {
-        map.text("format", if settings.format == Format::Json { "json" } else { "ndjson" });
+        let format = match settings.format {
+            Format::Json => "json",
+            Format::Protobuf => "protobuf",
+            _ => "ndjson",
+        };
+        map.text("format", format);
     }
     if kind.reads("auth") {
         auth(&mut map, settings);
@@ -178,8 +183,13 @@ fn transport(sink: &SinkConfig) -> Map {
             map.plain("keep_files", keep);
         }
     }
-    if kind.reads("scrape_listen") {
+    if kind.reads("labels") {
         publishing(settings, &mut map);
+    }
+    if kind.reads("publish_metrics") {
+        map.plain("publish_metrics", settings.publish_metrics);
+        map.plain("publish_traces", settings.publish_traces);
+        map.seconds("publish_interval_seconds", settings.publish_interval);
     }
     map.plain("keyframe_every", sink.keyframes.keyframe_every);
     map.plain("keyframe_bytes", sink.keyframes.keyframe_bytes);

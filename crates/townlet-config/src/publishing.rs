@@ -1,6 +1,7 @@
-//! The keys of a sink that publishes figures: `type: prometheus`.
+//! The keys of a sink that publishes figures: `type: prometheus` and `type: otlp`.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use townlet_transport::Settings;
 
@@ -10,6 +11,7 @@ use crate::diagnostic::{Code, quote};
 use crate::endpoint;
 use crate::origin::{Given, Place};
 use crate::paths::{check_readable, resolve};
+use crate::rules::Type;
 use crate::yaml::Value;
 
 /// The most fields that are published unless a sink says otherwise.
@@ -22,6 +24,9 @@ pub(crate) struct Raw {
     pub(crate) export_fields: Option<Given<Vec<String>>>,
     pub(crate) export_max_series: Option<Given<u64>>,
     pub(crate) labels: Option<Given<BTreeMap<String, String>>>,
+    pub(crate) publish_metrics: Option<Given<bool>>,
+    pub(crate) publish_traces: Option<Given<bool>>,
+    pub(crate) publish_interval: Option<Given<Duration>>,
 }
 
 pub(crate) fn read(ctx: &mut Context<'_>, block: &mut Block<'_>) -> Raw {
@@ -38,12 +43,19 @@ pub(crate) fn read(ctx: &mut Context<'_>, block: &mut Block<'_>) -> Raw {
             ctx.error(Code::WrongType, &entry.node.place, key, message);
             None
         }),
+        publish_metrics: block.opt_bool(ctx, "publish_metrics", "true"),
+        publish_traces: block.opt_bool(ctx, "publish_traces", "true"),
+        publish_interval: {
+            let value = block.seconds(ctx, "publish_interval_seconds", 10.0, 0.1..=86_400.0);
+            let entry = block.entry("publish_interval_seconds");
+            entry.map(|entry| Given { value, place: entry.place.clone() })
+        },
     }
 }
 
 impl Raw {
     /// The keys that were given, with their places.
-    pub(crate) fn given(&self) -> [(&'static str, Option<&Place>); 5] {
+    pub(crate) fn given(&self) -> [(&'static str, Option<&Place>); 8] {
         fn place<T>(given: &Option<Given<T>>) -> Option<&Place> {
             given.as_ref().map(|given| &given.place)
         }
@@ -53,13 +65,21 @@ impl Raw {
             ("export_fields", place(&self.export_fields)),
             ("export_max_series", place(&self.export_max_series)),
             ("labels", place(&self.labels)),
+            ("publish_metrics", place(&self.publish_metrics)),
+            ("publish_traces", place(&self.publish_traces)),
+            ("publish_interval_seconds", place(&self.publish_interval)),
         ]
     }
 }
 
-/// True for the keys that this module reads.
-pub(crate) fn has(key: &str) -> bool {
-    matches!(key, "scrape_listen" | "scrape_token_file" | "export_fields" | "export_max_series" | "labels")
+/// The types that read a key of this module.
+pub(crate) fn readers(key: &str) -> &'static [Type] {
+    match key {
+        "scrape_listen" | "scrape_token_file" => &[Type::Prometheus],
+        "export_fields" | "export_max_series" | "labels" => &[Type::Prometheus, Type::Otlp],
+        "publish_metrics" | "publish_traces" | "publish_interval_seconds" => &[Type::Otlp],
+        _ => &[],
+    }
 }
 
 /// Checks the keys and puts them among the settings for the factory.
@@ -87,6 +107,21 @@ pub(crate) fn apply(ctx: &mut Context<'_>, block: &Block<'_>, raw: &Raw, setting
     }
     let labels = raw.labels.iter().flat_map(|given| &given.value);
     settings.labels = labels.map(|(name, value)| (name.clone(), value.clone())).collect();
+    settings.publish_metrics = raw.publish_metrics.as_ref().is_none_or(|given| given.value);
+    settings.publish_traces = raw.publish_traces.as_ref().is_none_or(|given| given.value);
+    if let Some(given) = &raw.publish_interval {
+        settings.publish_interval = given.value;
+        if !settings.publish_metrics && !settings.publish_traces {
+            let key = block.key("publish_interval_seconds");
+            no_effect(ctx, &given.place, &key, "nothing is published", "leave publish_metrics or publish_traces on");
+        }
+    }
+    if !settings.publish_metrics
+        && let Some(given) = &raw.export_fields
+    {
+        let key = block.key("export_fields");
+        no_effect(ctx, &given.place, &key, "no metrics are published", "leave publish_metrics on");
+    }
 }
 
 fn listen(ctx: &mut Context<'_>, block: &Block<'_>, given: &Given<String>) -> Option<String> {

@@ -4,7 +4,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use townlet_transport::{Fsync, Level, Settings};
+use townlet_transport::{Format, Fsync, Level, Settings};
 
 use crate::abilities;
 use crate::block::Block;
@@ -26,6 +26,7 @@ pub(crate) enum Type {
     Http,
     Websocket,
     Prometheus,
+    Otlp,
     Other,
 }
 
@@ -38,6 +39,7 @@ impl Type {
             "http" => Self::Http,
             "websocket" => Self::Websocket,
             "prometheus" => Self::Prometheus,
+            "otlp" => Self::Otlp,
             _ => Self::Other,
         }
     }
@@ -45,17 +47,17 @@ impl Type {
     /// True where this type reads the key.
     pub(crate) fn reads(self, key: &str) -> bool {
         let readers: &[Self] = match key {
-            "endpoint" => &[Self::Tcp, Self::Http],
+            "endpoint" => &[Self::Tcp, Self::Http, Self::Otlp],
             "websocket_url" => &[Self::Websocket],
             "file_path" => &[Self::File, Self::Prometheus],
-            key if publishing::has(key) => &[Self::Prometheus],
+            key if !publishing::readers(key).is_empty() => publishing::readers(key),
             "fsync" | "rotate_bytes" | "rotate_seconds" | "keep_files" => &[Self::File],
             "enable_tls" => &[Self::Tcp],
-            "format" => &[Self::Http],
-            "compression" => &[Self::Tcp, Self::Http],
-            "auth" => &[Self::Http, Self::Websocket],
+            "format" => &[Self::Http, Self::Otlp],
+            "compression" => &[Self::Tcp, Self::Http, Self::Otlp],
+            "auth" => &[Self::Http, Self::Websocket, Self::Otlp],
             "acks" => &[Self::Tcp, Self::Websocket],
-            _ => &[Self::Tcp, Self::Http, Self::Websocket],
+            _ => &[Self::Tcp, Self::Http, Self::Websocket, Self::Otlp],
         };
         self == Self::Other || readers.contains(&self)
     }
@@ -66,7 +68,8 @@ fn home_of(key: &str) -> &'static str {
     match key {
         "websocket_url" => "websocket",
         "compression" | "format" | "auth" => "http",
-        key if publishing::has(key) => "prometheus",
+        key if publishing::readers(key) == [Type::Otlp] => "otlp",
+        key if !publishing::readers(key).is_empty() => "prometheus",
         "file_path" | "fsync" | "rotate_bytes" | "rotate_seconds" | "keep_files" => "file",
         _ => "tcp",
     }
@@ -87,7 +90,7 @@ pub(crate) fn apply(ctx: &mut Context<'_>, block: &Block<'_>, kind: Type, type_n
             rules.ends_in_prom(&settings);
         }
         Type::Tcp => rules.tcp(&mut settings),
-        Type::Http => rules.web(&mut settings, "endpoint", &raw.endpoint, "http", "https"),
+        Type::Http | Type::Otlp => rules.web(&mut settings, "endpoint", &raw.endpoint, "http", "https"),
         Type::Websocket => rules.web(&mut settings, "websocket_url", &raw.websocket_url, "ws", "wss"),
         Type::Other => {
             settings.file_path = rules.file_path(false);
@@ -97,9 +100,10 @@ pub(crate) fn apply(ctx: &mut Context<'_>, block: &Block<'_>, kind: Type, type_n
     }
     rules.verify_hostname(&mut settings);
     settings.compression = raw.compression.as_ref().map_or_else(Default::default, |given| given.value);
-    settings.format = raw.format.as_ref().map_or_else(Default::default, |given| given.value);
+    let format = if kind == Type::Otlp { Format::Protobuf } else { Format::default() };
+    settings.format = raw.format.as_ref().map_or(format, |given| given.value);
     settings.auth = raw.auth.as_ref().map(|given| given.value.clone());
-    if kind.reads("scrape_listen") {
+    if kind.reads("labels") {
         publishing::apply(rules.ctx, block, &raw.publishing, &mut settings);
     }
     settings.acks = raw.acks.as_ref().is_none_or(|given| given.value);
@@ -146,7 +150,7 @@ fn refuse_foreign_keys(ctx: &mut Context<'_>, block: &Block<'_>, kind: Type, typ
         let (key, home) = (block.key(name), home_of(name));
         let message = format!("{key} is not for type '{type_name}'; it belongs to type '{home}'");
         let help = match (kind, name) {
-            (Type::Http, "enable_tls") => "remove it: an https:// endpoint selects TLS".to_owned(),
+            (Type::Http | Type::Otlp, "enable_tls") => "remove it: an https:// endpoint selects TLS".to_owned(),
             (Type::Websocket, "enable_tls") => "remove it: a wss:// URL selects TLS".to_owned(),
             _ => format!("remove it, or set {} to '{home}'", block.key("type")),
         };
@@ -340,7 +344,7 @@ impl Rules<'_, '_> {
                     self.ctx.warn(Code::NoEffect, &given.place, &key, message);
                 }
             }
-        } else if matches!(self.kind, Type::Tcp | Type::Http | Type::Websocket) {
+        } else if matches!(self.kind, Type::Tcp | Type::Http | Type::Websocket | Type::Otlp) {
             self.acknowledge("allow_plaintext", allow);
             self.acknowledge("dev_allow_plaintext", dev);
         }

@@ -16,7 +16,7 @@ use crate::rules::{self, Type};
 use crate::spill;
 
 /// Transport types that the configuration language knows, built in or not.
-const TYPES: [&str; 6] = ["stdout", "file", "tcp", "http", "websocket", "prometheus"];
+const TYPES: [&str; 7] = ["stdout", "file", "tcp", "http", "websocket", "prometheus", "otlp"];
 
 /// The `transport:` keys as given, before the rules of the type are applied.
 pub(crate) struct Raw {
@@ -154,7 +154,7 @@ fn read_transport(ctx: &mut Context<'_>, block: &mut Block<'_>, worker: &mut Blo
     .map(|policy| (policy.as_str(), policy));
     let syncs = [("never", Fsync::Never), ("on_flush", Fsync::OnFlush), ("each_batch", Fsync::EachBatch)];
     Raw {
-        endpoint: block.opt_text(ctx, "endpoint", "host:port (tcp) or a URL (http)"),
+        endpoint: block.opt_text(ctx, "endpoint", "host:port (tcp) or a URL (http, otlp)"),
         file_path: block.opt_text(ctx, "file_path", "a path"),
         websocket_url: block.opt_text(ctx, "websocket_url", "a URL"),
         connect_timeout: timeout(ctx, block, "connect_timeout_seconds", 5.0),
@@ -177,7 +177,12 @@ fn read_transport(ctx: &mut Context<'_>, block: &mut Block<'_>, worker: &mut Blo
             "none",
             &[("none", Compression::None), ("gzip", Compression::Gzip), ("deflate", Compression::Deflate)],
         ),
-        format: block.opt_choice(ctx, "format", "ndjson", &[("ndjson", Format::Ndjson), ("json", Format::Json)]),
+        format: block.opt_choice(
+            ctx,
+            "format",
+            "ndjson; of otlp protobuf",
+            &[("ndjson", Format::Ndjson), ("json", Format::Json), ("protobuf", Format::Protobuf)],
+        ),
         auth: auth::read(ctx, block),
         publishing: publishing::read(ctx, block),
         settle_at: block.opt_choice(ctx, "settle_at", "sent", &levels),

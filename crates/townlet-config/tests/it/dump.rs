@@ -69,6 +69,9 @@ prop_compose! {
             "type: websocket, websocket_url: 'WSS://c.example/x?y', acks: false, ca_file: @, auth: {bearer_file: @}",
             "type: websocket, websocket_url: 'ws://[::1]', allow_plaintext: true, dev_allow_plaintext: true, settle_at: durable",
             "type: prometheus, file_path: @",
+            "type: otlp, endpoint: 'https://c.example:4318', publish_traces: false, publish_interval_seconds: 2.5",
+            "type: otlp, endpoint: 'http://[::1]:4318/x', allow_plaintext: true, dev_allow_plaintext: true, format: json, \
+                compression: gzip, labels: {service.name: town}, export_fields: [a.*], settle_at: peer_acked",
             "type: prometheus, scrape_listen: '127.0.0.1:9464', scrape_token_file: t, labels: {b: '7', a: \"x'y\"}",
             "type: prometheus, file_path: m.prom, export_fields: [a.*, tick], export_max_series: 9",
         ]),
@@ -83,7 +86,7 @@ prop_compose! {
     ) -> (String, String) {
         let (connect, poll, attempts, backoff, batch, bytes, flush) = numbers;
         // `~` at the start would need a home directory.
-        let spill = spill.filter(|_| ["file", "tcp", "http", "websocket"].iter().any(|t| kind[6..].starts_with(t)));
+        let spill = spill.filter(|_| ["file", "tcp", "http", "websocket", "otlp"].iter().any(|t| kind[6..].starts_with(t)));
         let kind = kind.replace('@', &quoted(&format!("p{path}")));
         let spill = spill.map_or(String::new(), |keys| format!(", spill: {{{}}}", keys.replace('@', "x")));
         let transport = format!("{kind}, connect_timeout_seconds: {connect}, worker_poll_seconds: {poll}, \

@@ -1,5 +1,9 @@
 //! The keys of a sink that publishes figures.
 
+use std::time::Duration;
+
+use townlet_transport::Format;
+
 use crate::support::{accept, diagnose};
 
 fn sink(keys: &str) -> String {
@@ -63,4 +67,45 @@ fn labels_are_texts_by_name() {
         let errors: Vec<String> = found.errors().map(|d| format!("{} {}", d.code, d.key)).collect();
         assert_eq!(errors, [format!("wrong_type telemetry.transport.{key}")], "{labels}");
     }
+}
+
+fn otlp(keys: &str) -> String {
+    format!("telemetry: {{transport: {{type: otlp, endpoint: 'https://c.example:4318', {keys}}}}}")
+}
+
+#[test]
+fn an_otlp_sink_speaks_protobuf_and_publishes_unless_it_is_told_otherwise() {
+    let settings = accept(&otlp("")).config.sinks.remove(0).settings;
+    assert_eq!(settings.format, Format::Protobuf);
+    assert!(settings.publish_metrics && settings.publish_traces);
+    assert_eq!(settings.publish_interval, Duration::from_secs(10));
+    let keys = "format: json, publish_metrics: false, publish_interval_seconds: 0.5, labels: {service.name: town}";
+    let settings = accept(&otlp(keys)).config.sinks.remove(0).settings;
+    assert_eq!((settings.format, settings.publish_metrics, settings.publish_traces), (Format::Json, false, true));
+    assert_eq!(settings.publish_interval, Duration::from_millis(500));
+    assert_eq!(settings.labels, [("service.name".to_owned(), "town".to_owned())]);
+    for (keys, expected) in [
+        ("format: ndjson", "conflict telemetry.transport.format"),
+        ("publish_interval_seconds: 0", "out_of_range telemetry.transport.publish_interval_seconds"),
+        ("settle_at: durable", "conflict telemetry.transport.settle_at"),
+    ] {
+        let found = diagnose(&otlp(keys));
+        let errors: Vec<String> = found.errors().map(|d| format!("{} {}", d.code, d.key)).collect();
+        assert_eq!(errors, [expected], "{keys}");
+    }
+    let http = diagnose("telemetry: {transport: {type: http, endpoint: 'https://c', format: protobuf}}");
+    assert!(http.to_string().contains("use 'ndjson' or 'json'"), "{http}");
+}
+
+#[test]
+fn a_publication_that_never_comes_is_said_to_have_no_effect() {
+    let said = |keys: &str| -> Vec<String> {
+        accept(&otlp(keys)).warnings.iter().map(|d| format!("{} {}", d.code, d.key)).collect()
+    };
+    let off = "publish_metrics: false, publish_traces: false";
+    assert_eq!(
+        said(&format!("{off}, publish_interval_seconds: 5")),
+        ["no_effect telemetry.transport.publish_interval_seconds"]
+    );
+    assert_eq!(said("publish_metrics: false, export_fields: [tick]"), ["no_effect telemetry.transport.export_fields"]);
 }

@@ -45,6 +45,9 @@ fn each_type_refuses_the_keys_of_the_others() {
         "export_fields: [tick]",
         "export_max_series: 9",
         "labels: {shard: a}",
+        "publish_metrics: false",
+        "publish_traces: false",
+        "publish_interval_seconds: 9",
     ];
     for (start, own) in [
         ("type: stdout", &[][..]),
@@ -74,6 +77,26 @@ fn each_type_refuses_the_keys_of_the_others() {
                 "compression",
                 "format",
                 "auth",
+            ],
+        ),
+        (
+            "type: otlp, endpoint: 'https://localhost/'",
+            &[
+                "endpoint",
+                "ca_file",
+                "cert_file",
+                "key_file",
+                "allow_plaintext",
+                "dev_allow_plaintext",
+                "compression",
+                "format",
+                "auth",
+                "export_fields",
+                "export_max_series",
+                "labels",
+                "publish_metrics",
+                "publish_traces",
+                "publish_interval_seconds",
             ],
         ),
         (
@@ -365,7 +388,7 @@ fn settings_without_effect_are_pointed_out() {
 fn a_transport_that_is_not_linked_names_those_that_are() {
     let built_in = [Registered("stdout"), Registered("file"), Registered("tcp")];
     let loader = built_in.iter().fold(Loader::new(), |loader, factory| loader.factory(factory));
-    for kind in ["http", "websocket", "prometheus"] {
+    for kind in ["http", "websocket", "prometheus", "otlp"] {
         let text = transport(&format!("type: {kind}, endpoint: 'http://c', buffer: {{max_batch_size: 0}}"));
         let found = loader.load_str("town.yaml", &text).unwrap_err();
         let message = &found.iter().next().unwrap().message;

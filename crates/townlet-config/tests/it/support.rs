@@ -37,13 +37,14 @@ impl Transport for Nowhere {
 }
 
 /// Every transport type that the language knows, as if all were built in.
-pub(crate) const ALL: [Registered; 6] = [
+pub(crate) const ALL: [Registered; 7] = [
     Registered("stdout"),
     Registered("file"),
     Registered("tcp"),
     Registered("http"),
     Registered("websocket"),
     Registered("prometheus"),
+    Registered("otlp"),
 ];
 
 pub(crate) fn loader() -> Loader<'static> {
