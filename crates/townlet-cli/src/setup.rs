@@ -11,6 +11,7 @@ use townlet_sim::NarrationOptions;
 use townlet_transport::Factory;
 use townlet_transport_file::FileFactory;
 use townlet_transport_http::HttpFactory;
+use townlet_transport_otlp::OtlpFactory;
 use townlet_transport_prometheus::PrometheusFactory;
 use townlet_transport_stdout::StdoutFactory;
 use townlet_transport_tcp::TcpFactory;
@@ -28,6 +29,7 @@ pub(crate) fn factories() -> Factories {
         Arc::new(HttpFactory),
         Arc::new(WsFactory),
         Arc::new(PrometheusFactory),
+        Arc::new(OtlpFactory),
     ]
 }
 
