@@ -4,8 +4,17 @@
 use std::io::{self, Read};
 use std::ops::Range;
 
-/// Bytes asked of the source in one read.
+/// Bytes asked of the source in one read, where it has so many.
 pub(crate) const CHUNK: usize = 128 * 1024;
+
+/// Bytes asked of a source that has shown no more yet: most of a thousand
+/// connections say little at a time.
+pub(crate) const FIRST: usize = 4 * 1024;
+
+/// What to ask for next, after a read that filled all it was given, or did not.
+pub(crate) fn next_ask(ask: usize, filled: bool) -> usize {
+    if filled { (ask * 4).min(CHUNK) } else { ask }
+}
 
 /// A buffer that keeps its allocation beyond this size only while a line needs it.
 const KEEP: usize = 2 * CHUNK;
@@ -30,6 +39,8 @@ pub(crate) struct LineBuffer {
     scanned: usize,
     end: usize,
     limit: usize,
+    /// Bytes to ask for.
+    ask: usize,
     /// Bytes already thrown away of a line that is longer than the limit.
     discarded: Option<u64>,
 }
@@ -37,15 +48,24 @@ pub(crate) struct LineBuffer {
 impl LineBuffer {
     /// `limit`: the longest line to hold, in bytes without its newline.
     pub(crate) fn new(limit: usize) -> Self {
-        Self { buf: Vec::new(), start: 0, scanned: 0, end: 0, limit, discarded: None }
+        Self { buf: Vec::new(), start: 0, scanned: 0, end: 0, limit, ask: FIRST, discarded: None }
     }
 
     /// Reads once from `source` into the free part; `Ok(0)` is the end.
     pub(crate) fn fill(&mut self, source: &mut impl Read) -> io::Result<usize> {
         self.make_room();
+        let free = self.buf.len() - self.end;
         let read = source.read(&mut self.buf[self.end..])?;
         self.end += read;
+        self.ask = next_ask(self.ask, read == free);
         Ok(read)
+    }
+
+    /// Gives the memory back, where no line is held. The next read begins small again.
+    pub(crate) fn release(&mut self) {
+        if self.start == self.end {
+            (self.buf, self.start, self.scanned, self.end, self.ask) = (Vec::new(), 0, 0, 0, FIRST);
+        }
     }
 
     /// The next line, or `None` until more has been read.
@@ -105,10 +125,10 @@ impl LineBuffer {
             self.buf.truncate(KEEP);
             self.buf.shrink_to_fit();
         }
-        if self.buf.len() - self.end < CHUNK {
+        if self.buf.len() - self.end < self.ask {
             // Doubling keeps the copying linear in the length of a long line.
-            let wanted = (self.end + CHUNK).max(self.buf.len().saturating_mul(2).min(self.limit.saturating_add(CHUNK)));
-            self.buf.resize(wanted, 0);
+            let doubled = self.buf.len().saturating_mul(2).min(self.limit.saturating_add(self.ask));
+            self.buf.resize((self.end + self.ask).max(doubled), 0);
         }
     }
 }
@@ -158,6 +178,28 @@ mod tests {
         }
         let (lines, _) = cut(b"0123456789\n0123456789a\n", 10, 64);
         assert_eq!(lines, [Ok(b"0123456789\n".to_vec()), Err(12)], "the limit itself is allowed");
+    }
+
+    #[test]
+    fn memory_follows_what_comes_and_goes_when_nothing_does() {
+        let mut buffer = LineBuffer::new(1 << 20);
+        let mut drip: &[u8] = b"one\ntw";
+        buffer.fill(&mut drip).unwrap();
+        assert_eq!(buffer.buf.len(), FIRST);
+        assert!(buffer.next_line().is_some());
+        buffer.release();
+        assert_eq!(buffer.partial(), b"tw", "a begun line is kept");
+        let mut flood = io::Cursor::new(b"o\n".repeat(1 << 20));
+        for _ in 0..10 {
+            buffer.fill(&mut flood).unwrap();
+            while buffer.next_line().is_some() {}
+        }
+        assert!(buffer.buf.len() >= CHUNK, "{} bytes at a time", buffer.buf.len());
+        while buffer.fill(&mut flood).unwrap() > 0 {
+            while buffer.next_line().is_some() {}
+        }
+        buffer.release();
+        assert_eq!(buffer.buf.capacity(), 0);
     }
 
     #[test]

@@ -156,6 +156,9 @@ impl Conversation<'_> {
     /// Nothing came for a while.
     fn pause(&mut self) -> Result<(), Ending> {
         self.session.write_out()?;
+        self.session.release();
+        self.buffer.release();
+        self.wire.release();
         self.check_clocks()
     }
 

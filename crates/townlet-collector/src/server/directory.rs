@@ -290,6 +290,13 @@ impl StreamState {
         Ok(true)
     }
 
+    /// Gives back the memory that no waiting line needs.
+    pub(super) fn release(&mut self) {
+        if let Some(log) = &mut self.log {
+            log.release();
+        }
+    }
+
     /// See [`SequenceTracker::has_up_to`].
     pub(super) fn has_up_to(&mut self, from: u64, line_limit: usize) -> Option<u64> {
         self.make_ready(line_limit).ok()?;

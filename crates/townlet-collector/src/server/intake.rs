@@ -314,6 +314,13 @@ impl Session {
         Ok(())
     }
 
+    /// Nothing comes for a while: gives back the memory that no line needs.
+    pub(super) fn release(&self) {
+        for used in &self.used {
+            used.stream.lock().release();
+        }
+    }
+
     fn store_failed(&self, error: &StoreError) -> Ending {
         self.intake.note_store_error(error);
         Ending { kind: EndKind::StoreFailed, detail: error.to_string() }

@@ -8,7 +8,7 @@ use rustls::ServerConnection;
 use townlet_tls::{ServerTls, TlsError};
 
 use super::inflate::Inflating;
-use crate::lines::CHUNK;
+use crate::lines::{FIRST, next_ask};
 use crate::{ACK_DEFLATE_PROTOCOL, ACK_PROTOCOL};
 
 /// An accepted connection.
@@ -28,12 +28,13 @@ pub(super) struct TlsWire {
     postponed: Option<io::Error>,
 }
 
-/// A socket with a read buffer.
+/// A socket with a read buffer, as large as what comes at a time.
 struct Ahead {
     socket: TcpStream,
-    buf: Box<[u8]>,
+    buf: Vec<u8>,
     start: usize,
     end: usize,
+    ask: usize,
 }
 
 impl Read for Ahead {
@@ -41,7 +42,9 @@ impl Read for Ahead {
         if self.start == self.end {
             self.start = 0;
             self.end = 0;
+            self.buf.resize(self.ask, 0);
             self.end = self.socket.read(&mut self.buf)?;
+            self.ask = next_ask(self.ask, self.end == self.buf.len());
         }
         let n = out.len().min(self.end - self.start);
         out[..n].copy_from_slice(&self.buf[self.start..self.start + n]);
@@ -61,8 +64,8 @@ impl Wire {
         let Some(tls) = tls else { return Ok(Self::Plain(socket)) };
         let stream = tls.handshake(socket, &peer.to_string(), deadline)?;
         let (session, socket) = stream.into_parts();
-        let buf = vec![0; CHUNK].into_boxed_slice();
-        let wire = TlsWire { session, socket: Ahead { socket, buf, start: 0, end: 0 }, postponed: None };
+        let socket = Ahead { socket, buf: Vec::new(), start: 0, end: 0, ask: FIRST };
+        let wire = TlsWire { session, socket, postponed: None };
         Ok(match wire.session.alpn_protocol() == Some(ACK_DEFLATE_PROTOCOL) {
             true => Self::Deflated(Box::new(Inflating::new(wire))),
             false => Self::Tls(Box::new(wire)),
@@ -103,6 +106,16 @@ impl Wire {
             Self::Plain(socket) => socket,
             Self::Tls(wire) => &wire.socket.socket,
             Self::Deflated(wire) => &wire.source().socket.socket,
+        }
+    }
+
+    /// Gives back what no byte needs at the moment.
+    pub(super) fn release(&mut self) {
+        if let Self::Tls(wire) = self {
+            let ahead = &mut wire.socket;
+            if ahead.start == ahead.end {
+                (ahead.buf, ahead.start, ahead.end, ahead.ask) = (Vec::new(), 0, 0, FIRST);
+            }
         }
     }
 

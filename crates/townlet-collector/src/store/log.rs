@@ -91,6 +91,13 @@ impl StreamLog {
         self.pending.extend_from_slice(line);
     }
 
+    /// Gives the memory back, where nothing waits.
+    pub(crate) fn release(&mut self) {
+        if self.pending.is_empty() {
+            self.pending = Vec::new();
+        }
+    }
+
     /// True where so much waits that the next line must not be taken before a flush.
     pub(crate) fn is_full(&self) -> bool {
         self.pending.len() >= PENDING_LIMIT

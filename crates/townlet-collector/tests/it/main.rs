@@ -7,6 +7,7 @@ mod acks;
 mod bad_input;
 mod compressed;
 mod drift;
+mod fleet;
 mod gaps;
 mod inspect_files;
 mod limits;

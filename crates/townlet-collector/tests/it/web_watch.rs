@@ -73,7 +73,11 @@ pub(crate) struct Viewer(WebSocket<TcpStream>);
 impl Viewer {
     pub(crate) fn join(collector: &Collector, query: &str) -> Self {
         let address = collector.web_addr().unwrap();
-        let socket = TcpStream::connect(address).unwrap();
+        // A small buffer, so that what nobody reads piles up soon.
+        let socket = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None).unwrap();
+        socket.set_recv_buffer_size(4096).unwrap();
+        socket.connect(&address.into()).unwrap();
+        let socket = TcpStream::from(socket);
         socket.set_read_timeout(Some(PATIENCE)).unwrap();
         let request = format!("ws://{address}/ws/telemetry{query}").into_client_request().unwrap();
         Self(tungstenite::client(request, socket).unwrap().0)
@@ -156,7 +160,7 @@ fn a_slow_subscriber_gets_fewer_steps_and_the_same_state_and_every_event_in_them
     let mut follower = Follower::new("town");
     slow.reach(&mut follower, 1);
     // Far more than the buffers of a connection hold, and nobody reads.
-    let filler = "x".repeat(64 * 1024);
+    let filler = "x".repeat(4 * 1024);
     let last = (0..400).map(|_| town.tick_with(&filler)).last().unwrap();
     wait_for(&collector, "the states", |report| report.totals.stored == 401);
     assert!(metrics(&collector)["townlet_web_ws_coalesced_total"] > 100.0);
@@ -188,7 +192,7 @@ fn a_subscriber_that_reads_nothing_is_cut_after_its_time_and_no_one_else_waits_f
     let mut town = Town::new(&collector, 1, "town");
     town.tick_taken(&collector);
     let _stuck = Viewer::join(&collector, "");
-    let filler = "x".repeat(64 * 1024);
+    let filler = "x".repeat(8 * 1024);
     let cut = || collector.report().endings.contains_key("not_reading");
     let mut ticks = 1;
     while !cut() {

@@ -63,6 +63,11 @@ impl<'a> Inbound<'a> {
     /// The next head. Ends with [`EndKind::Finished`] where none begins.
     pub(super) fn head(&mut self, limit: usize, time: Duration, keep_alive: Duration) -> Result<Head, Fault> {
         let idle_until = Instant::now() + keep_alive;
+        if self.buf.is_empty() {
+            // What a large request needed is not kept for the next one.
+            self.buf = Vec::new();
+            self.wire.release();
+        }
         while self.buf.is_empty() {
             if self.stop.is_asked() {
                 return Err(Fault::End(stopped()));
@@ -150,14 +155,21 @@ impl<'a> Inbound<'a> {
             if size == 0 {
                 break;
             }
-            while self.buf.len() < size + 2 {
+            let whole = body.len() + size;
+            while body.len() < whole {
+                if self.buf.is_empty() {
+                    self.more(deadline, "body")?;
+                }
+                let piece = self.buf.len().min(whole - body.len());
+                body.extend(self.buf.drain(..piece));
+            }
+            while self.buf.len() < 2 {
                 self.more(deadline, "body")?;
             }
-            body.extend_from_slice(&self.buf[..size]);
-            if &self.buf[size..size + 2] != b"\r\n" {
+            if !self.buf.starts_with(b"\r\n") {
                 return Err(broken());
             }
-            self.buf.drain(..size + 2);
+            self.buf.drain(..2);
         }
         loop {
             match memchr::memmem::find(&self.buf, b"\r\n") {

@@ -16,7 +16,7 @@ use super::timed::Timed;
 use crate::report::{EndKind, Ending, Via};
 
 /// Bytes read at a time; longer messages are gathered.
-const READ_BUFFER: usize = 16 * 1024;
+const READ_BUFFER: usize = 8 * 1024;
 
 /// A message may be so long even where lines may not.
 const LEAST_MESSAGE: usize = 64 * 1024;
@@ -137,6 +137,8 @@ impl Producer<'_> {
     /// Nothing came for a while.
     fn pause(&mut self) -> Result<(), Ending> {
         self.session.write_out()?;
+        self.session.release();
+        self.socket.get_mut().wire().release();
         match self.shared.options.idle_timeout {
             Some(limit) if self.heard.elapsed() >= limit => {
                 Err(Ending { kind: EndKind::IdleTimeout, detail: format!("nothing came for {limit:?}") })
