@@ -29,6 +29,14 @@ fn the_shipped_policies_have_no_findings_and_their_tests_pass() {
 }
 
 #[test]
+fn the_checklist_of_step_2_is_taken_apart() {
+    let ran = townlet(&["lint", &sample("../rollouts/telemetry-step2-checklist.yaml")]).expect(1);
+    for code in ["dead_rule", "two_sided", "mixed_units", "contaminated_baseline", "action_gap", "unchecked_rollback"] {
+        assert!(ran.stdout.contains(&format!("warning[{code}]")), "{code} in {}", ran.stdout);
+    }
+}
+
+#[test]
 fn a_finding_exits_1_and_a_policy_that_cannot_be_used_2_and_a_missing_one_3() {
     let dir = TempDir::new().unwrap();
     let dead = write(

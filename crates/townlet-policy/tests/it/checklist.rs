@@ -67,6 +67,9 @@ fn what_else_is_found_on_the_checklist_is_true_of_it() {
     known.sort();
     known.dedup();
     assert_eq!(codes, known, "{found}");
+    let baseline = found.iter().find(|one| one.code == Code::ContaminatedBaseline).map(|one| one.message.as_str());
+    let told = "the baseline is taken from T+10m to T+15m, and the change begins at T+2m: it measures the change";
+    assert_eq!(baseline, Some(told));
     let gap = found.iter().find(|one| one.code == Code::ActionGap).map(|one| one.message.as_str());
     let told = "with variance at +5.5%, 'accept-variance' does not accept, and no rule holds or rolls back";
     assert_eq!(gap, Some(told));
