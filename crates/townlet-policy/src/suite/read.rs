@@ -14,6 +14,8 @@ use crate::yaml::{self, Node, Value};
 const MOST: usize = 1000;
 /// The most evaluations of one test.
 const MOST_EVALUATIONS: u64 = 100_000;
+/// The most values and evaluations of one file.
+const MOST_IN_ALL: u64 = 1_000_000;
 
 impl Suite {
     /// Reads a test file. Every fault that can be found without its policy is, each with its place; `None` if any is an
@@ -40,8 +42,19 @@ fn suite(reader: &mut Reader<'_>, root: &Node) -> Option<Suite> {
     };
     let tests = reader.needed(root, "tests", "a test file")?;
     let tests = reader.list(tests, "tests", MOST, "begin each with - name:");
-    let tests = tests.iter().filter_map(|node| case(reader, node, &shared)).collect();
-    Some(Suite { policy: policy?, place: file?.place, tests })
+    let (mut cases, mut work) = (Vec::new(), 0_u64);
+    for node in tests {
+        let Some(case) = case(reader, node, &shared) else { continue };
+        // What all tests share, each of them has: a short text can ask for a great deal.
+        work = work.saturating_add(case.work());
+        if work > MOST_IN_ALL {
+            let message = format!("more than {MOST_IN_ALL} values and evaluations in one file");
+            reader.error(Code::TooLarge, node.place, message, "write a second file, or take larger steps");
+            break;
+        }
+        cases.push(case);
+    }
+    Some(Suite { policy: policy?, place: file?.place, tests: cases })
 }
 
 fn span(reader: &mut Reader<'_>, node: &Node, key: &str) -> Option<Duration> {
@@ -84,6 +97,16 @@ fn case(reader: &mut Reader<'_>, node: &Node, shared: &Shared) -> Option<Case> {
         series: with(own.series, &shared.data.series),
         expect,
     })
+}
+
+impl Case {
+    /// Values to feed and evaluations to make.
+    fn work(&self) -> u64 {
+        let points: usize = self.series.iter().map(|named| named.value.len()).sum();
+        let end = self.expect.last().map_or(0, |expected| expected.at.as_ms());
+        let every = u64::try_from(self.evaluate.as_millis()).unwrap_or(u64::MAX).max(1);
+        u64::try_from(points).unwrap_or(u64::MAX).saturating_add(end / every)
+    }
 }
 
 /// A test's own, and what all have where it has none of that name.

@@ -115,6 +115,18 @@ fn each_fault_is_found_at_its_place() {
     }
 }
 
+#[test]
+fn a_short_text_cannot_ask_for_hours_of_work() {
+    let test = "  - { name: a, expect: [{ at: 0s, does: nothing }] }\n";
+    let short = |tests: usize| format!("policy: p.yaml\nseries: {{ ok: \"0x90000\" }}\ntests:\n{}", test.repeat(tests));
+    let (bound, found) = read(&short(11));
+    assert!(bound.is_some(), "{found}");
+    let (bound, found) = read(&short(1000));
+    assert!(bound.is_none());
+    let told: Vec<_> = found.iter().map(|one| (one.code, one.place.line)).collect();
+    assert_eq!(told, [(Code::TooLarge, 15)], "{found}");
+}
+
 proptest! {
     #[test]
     fn no_text_makes_the_test_loader_panic(
