@@ -64,17 +64,25 @@ impl Worlds {
         asked: &[Asked<'_>],
         mut tell: impl FnMut(&[Truth], World<'_>) -> bool,
     ) -> bool {
+        if self.left == 0 {
+            return false;
+        }
         let mut axes: Vec<(MetricId, Vec<Cell>)> = Vec::with_capacity(metrics.len());
         let mut count = 2_usize;
         for metric in metrics {
             let Some(cells) = cells(metric, asked) else { return false };
+            // Making them is work as well.
+            self.left = self.left.saturating_sub(cells.len());
             count = count.saturating_mul(cells.len());
             if count > MOST {
                 return false;
             }
             axes.push((metric, cells));
         }
-        let Some(left) = self.left.checked_sub(count) else { return false };
+        let Some(left) = self.left.checked_sub(count) else {
+            self.left = 0;
+            return false;
+        };
         self.left = left;
         for number in 0..count {
             let watched = number % 2 == 0;
