@@ -276,6 +276,15 @@ impl Baseline {
         };
         Some(Deviation { sharp: scale.bounded(sharp), beside: scale.bounded(beside) })
     }
+
+    /// The same where the control that it needs has no value: from the habits alone, if they are known.
+    pub(crate) fn deviation_from_habits(&self, sample: &Sample) -> Option<Deviation> {
+        let Expected::Control { habits: Some(habits), .. } = &self.expected else { return None };
+        let scale = self.reading.scale;
+        let value = scale.coordinate(sample.value?)?;
+        let own = scale.bounded(value - habits.own.at(local(sample.at_ms, self.reading.offset_ms)));
+        Some(Deviation { sharp: own, beside: own })
+    }
 }
 
 /// What the other days predict of each day of the history.

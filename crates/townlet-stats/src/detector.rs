@@ -95,7 +95,7 @@ pub enum State {
 /// the bursts of the history ([`Assumption::Bursts`]).
 ///
 /// *Catastrophes* are two samples in a row 3× off (or 5 standard deviations, where that is more), or absent. Holes do
-/// not part them.
+/// not part them, and where the control has no value they are measured against what the metric did before.
 #[derive(Clone, Debug)]
 pub struct Detector {
     baseline: Baseline,
@@ -209,7 +209,8 @@ impl Detector {
     /// The deviation of a sample that is a catastrophe in this direction.
     fn wild_by(&self, sample: &Sample, sign: f64) -> Option<f64> {
         let reading = self.baseline.reading();
-        let deviation = self.baseline.deviation(sample)?;
+        // A control that was not there saves nobody from a catastrophe.
+        let deviation = self.baseline.deviation(sample).or_else(|| self.baseline.deviation_from_habits(sample))?;
         let adverse = (sign * deviation.sharp).min(sign * deviation.beside);
         let noise = self.baseline.noise();
         let by_noise = CATASTROPHE_SDS * noise.sd_at(local(sample.at_ms, reading.offset_ms)) + noise.day_band;
@@ -217,7 +218,8 @@ impl Detector {
             Scale::Ratio => adverse >= crate::maths::ln(CATASTROPHE),
             Scale::Difference => {
                 // Of what is expected to be 0 or less nothing is a multiple; the other lane judges that.
-                let (value, expected) = (sample.value?, self.baseline.expected(sample.at_ms, sample.control)?);
+                let value = sample.value?;
+                let expected = self.baseline.expected(sample.at_ms, sample.control).unwrap_or(value - deviation.sharp);
                 let (more, less) = if sign > 0.0 { (value, expected) } else { (expected, value) };
                 expected > 0.0 && more >= CATASTROPHE * less
             }

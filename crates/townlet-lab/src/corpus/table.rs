@@ -56,7 +56,7 @@ pub struct Row {
     pub ten: Of,
     /// The median of how many minutes that took; `None` where less than half was found.
     pub ten_minutes: Option<u64>,
-    /// The same by kind.
+    /// The same by kind, of whatever noise: that of low traffic is 5 and 8 %.
     pub ten_by_kind: [Option<u64>; 8],
     /// Shifts of 20 to 100 % that were found.
     pub large: Of,
@@ -88,7 +88,7 @@ impl Row {
             triple: Of::default(),
             inconclusive: None,
         };
-        let (mut ten, mut large) = (Vec::new(), Vec::new());
+        let (mut ten, mut promised, mut large) = (Vec::new(), Vec::new(), Vec::new());
         for (scored, run) in &runs {
             let Change::Worse { by, from } = scored.change else {
                 let healthy = match scored.change {
@@ -107,12 +107,15 @@ impl Row {
             } else if by > 0.1 {
                 row.large.add(delay.is_some());
                 large.push(delay);
-            } else if scored.noise <= 0.02 {
-                row.ten.add(delay.is_some());
+            } else {
                 ten.push((scored.kind, delay));
+                if scored.noise <= 0.02 {
+                    row.ten.add(delay.is_some());
+                    promised.push(delay);
+                }
             }
         }
-        row.ten_minutes = median(ten.iter().map(|(_, delay)| *delay).collect());
+        row.ten_minutes = median(promised);
         row.ten_by_kind =
             Kind::ALL.map(|kind| median(ten.iter().filter(|(of, _)| *of == kind).map(|(_, delay)| *delay).collect()));
         row.large_minutes = median(large);
