@@ -12,9 +12,11 @@ pub const ALPHA: f64 = 0.01;
 /// The number of samples that [`ALPHA`] is meant for: 48 hours, one a minute. Within n samples it is ALPHA·n/HORIZON.
 pub const HORIZON: u32 = 2_880;
 
-/// The ratio that the catastrophe lane asks of each of two samples in a row: midway between 2×, which is no
+/// The ratio that the catastrophe lane asks of two samples in a row, on average: midway between 2×, which is no
 /// catastrophe, and 3×, which is one however the noise falls. Its logarithm is that of 6, halved.
 const CATASTROPHE: f64 = 2.449_489_742_783_178;
+/// By how much one of the two may miss that, as a logarithm: what lies between it and 2×.
+const SLACK: f64 = 0.202_732_554_054_082_2;
 /// Of a metric that is wild by itself it asks for more: so many standard deviations.
 const CATASTROPHE_SDS: f64 = 5.0;
 /// So many samples in a row without a value, or beyond all bounds, are a catastrophe.
@@ -94,8 +96,9 @@ pub enum State {
 /// A metric that bursts by itself raises the bar that the sequential test has to reach, so that a shift has to outlast
 /// the bursts of the history ([`Assumption::Bursts`]).
 ///
-/// *Catastrophes* are two samples in a row 3× off (or 5 standard deviations, where that is more), or absent. Holes do
-/// not part them, and where the control has no value they are measured against what the metric did before.
+/// *Catastrophes* are two samples in a row about 3× off: each at least 2×, both together at least 6× (or 5 standard
+/// deviations each, where that is more); or two absent ones. Holes do not part wild ones, and where the control has no
+/// value they are measured against what the metric did before.
 #[derive(Clone, Debug)]
 pub struct Detector {
     baseline: Baseline,
@@ -117,15 +120,31 @@ struct Row {
     since_ms: u64,
     samples: u32,
     sum: f64,
+    /// By how much the last sample exceeds what is asked for, and the last two together.
+    excess: f64,
+    pair: f64,
+}
+
+/// A sample that is about a catastrophe.
+struct Wild {
+    deviation: f64,
+    excess: f64,
 }
 
 impl Row {
-    fn extend(&mut self, sign: f64, at_ms: u64, deviation: f64) {
+    fn extend(&mut self, sign: f64, at_ms: u64, deviation: f64, excess: f64) {
         if self.samples == 0 || self.sign != sign {
-            *self = Self { sign, since_ms: at_ms, samples: 0, sum: 0.0 };
+            *self = Self { sign, since_ms: at_ms, ..Self::default() };
         }
         self.samples += 1;
         self.sum += deviation;
+        self.pair = self.excess + excess;
+        self.excess = excess;
+    }
+
+    /// Whether the last two samples are enough together.
+    fn is_full(&self) -> bool {
+        self.samples >= IN_A_ROW && self.pair >= 0.0
     }
 }
 
@@ -185,7 +204,7 @@ impl Detector {
         }
         self.last_step = Some(step);
         if sample.value.and_then(|value| reading.scale.coordinate(value)).is_none() {
-            self.absent.extend(0.0, sample.at_ms, 0.0);
+            self.absent.extend(0.0, sample.at_ms, 0.0, 0.0);
         } else {
             self.absent = Row::default();
             self.look_for_catastrophe(sample);
@@ -198,33 +217,36 @@ impl Detector {
     fn look_for_catastrophe(&mut self, sample: &Sample) {
         let found = self.rules.direction.signs().iter().find_map(|&sign| Some((sign, self.wild_by(sample, sign)?)));
         match found {
-            Some((sign, deviation)) => {
-                self.wild.extend(sign, sample.at_ms, deviation);
+            Some((sign, Wild { deviation, excess })) => {
+                self.wild.extend(sign, sample.at_ms, deviation, excess);
                 self.wild_step = self.last_step;
             }
             None => self.wild = Row::default(),
         }
     }
 
-    /// The deviation of a sample that is a catastrophe in this direction.
-    fn wild_by(&self, sample: &Sample, sign: f64) -> Option<f64> {
+    /// What a sample is that may be one of the two of a catastrophe in this direction.
+    fn wild_by(&self, sample: &Sample, sign: f64) -> Option<Wild> {
         let reading = self.baseline.reading();
         // A control that was not there saves nobody from a catastrophe.
         let deviation = self.baseline.deviation(sample).or_else(|| self.baseline.deviation_from_habits(sample))?;
         let adverse = (sign * deviation.sharp).min(sign * deviation.beside);
         let noise = self.baseline.noise();
         let by_noise = CATASTROPHE_SDS * noise.sd_at(local(sample.at_ms, reading.offset_ms)) + noise.day_band;
-        let times = match reading.scale {
-            Scale::Ratio => adverse >= crate::maths::ln(CATASTROPHE),
+        let by_noise = by_noise + reading.scale.distance(self.rules.tolerance);
+        let excess = match reading.scale {
+            Scale::Ratio => adverse - by_noise.max(crate::maths::ln(CATASTROPHE)),
             Scale::Difference => {
                 // Of what is expected to be 0 or less nothing is a multiple; the other lane judges that.
                 let value = sample.value?;
                 let expected = self.baseline.expected(sample.at_ms, sample.control).unwrap_or(value - deviation.sharp);
                 let (more, less) = if sign > 0.0 { (value, expected) } else { (expected, value) };
-                expected > 0.0 && more >= CATASTROPHE * less
+                let times = expected > 0.0 && more >= CATASTROPHE * less;
+                // Differences have no slack: 0 is enough, and less is none.
+                if times && adverse >= by_noise { 0.0 } else { -f64::INFINITY }
             }
         };
-        (times && adverse >= by_noise + reading.scale.distance(self.rules.tolerance)).then_some(deviation.sharp)
+        (excess >= -SLACK).then_some(Wild { deviation: deviation.sharp, excess })
     }
 
     fn gather(&mut self, sample: &Sample, step: u64) {
@@ -250,7 +272,7 @@ impl Detector {
         if self.absent.samples >= IN_A_ROW {
             return State::Detected { since_ms: self.absent.since_ms, at_ms, lane: Lane::Absence, size: None };
         }
-        if self.wild.samples >= IN_A_ROW {
+        if self.wild.is_full() {
             let size = Some(scale.said(self.wild.sum / f64::from(self.wild.samples)));
             return State::Detected { since_ms: self.wild.since_ms, at_ms, lane: Lane::Catastrophe, size };
         }

@@ -31,7 +31,7 @@ pub struct Scored {
     pub change: Change,
     /// The standard deviation of a sample over its level.
     pub noise: f64,
-    /// Minutes after the change of the samples from the shift on; only the first few.
+    /// Minutes after the change of the first two values from the shift on.
     pub shifted: Vec<u64>,
     /// One for each detector.
     pub runs: Vec<Run>,
@@ -77,8 +77,8 @@ pub fn score(trace: &Trace) -> anyhow::Result<Scored> {
     }
     let shifted = match trace.change {
         Change::Worse { from, .. } => {
-            let after = trace.watch.iter().map(|sample| minute(sample.at_ms)).filter(|minute| *minute >= from);
-            after.take(2).collect()
+            let present = trace.watch.iter().filter(|sample| sample.value.is_some());
+            present.map(|sample| minute(sample.at_ms)).filter(|minute| *minute >= from).take(2).collect()
         }
         _ => Vec::new(),
     };

@@ -97,6 +97,26 @@ fn a_single_spike_is_no_catastrophe() {
 }
 
 #[test]
+fn two_samples_are_a_catastrophe_together_and_none_is_below_twice() {
+    for (values, found) in [
+        ([500.0, 500.0], true),
+        // 2.2 × 2.8 is more than 6, 2.2 × 2.6 is less.
+        ([440.0, 560.0], true),
+        ([440.0, 520.0], false),
+        ([390.0, 2000.0], false),
+        ([2000.0, 390.0], false),
+    ] {
+        // As noisy as a twentieth and forgetful, so that the other lane is not done after two samples.
+        let stated = Stated { level: 200.0, sd: 0.05, memory: 0.0 };
+        let baseline = Baseline::stated(stated, Reading::default()).unwrap();
+        let mut detector = Detector::new(baseline, Rules::new(Direction::LowerIsBetter));
+        let states = fed(&mut detector, 0, &values);
+        let caught = matches!(states[1], State::Detected { lane: Lane::Catastrophe, .. });
+        assert_eq!(caught, found, "{values:?}: {states:?}");
+    }
+}
+
+#[test]
 fn a_detection_says_by_which_lane_since_when_and_by_how_much() {
     let mut detector = stated(Direction::LowerIsBetter, 0.0);
     fed(&mut detector, 0, &[200.0; 100]);
