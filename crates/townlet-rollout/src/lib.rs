@@ -5,10 +5,15 @@
 //! a driver and notes for the log. A rollout goes from a preflight over the
 //! steps of its flag, restarts, an emission check and a first look to its
 //! checkpoints and signatures, or back. [`Recorder`] keeps the log and replays it.
+//! [`PlanFile`] reads a plan as people write it, with its policy in the grammar of
+//! `townlet-policy`; its detectors are those of `townlet-stats`. [`simulate`] runs
+//! rollouts in virtual time: what a plan's rules would do to a healthy one, to a bad
+//! one, and to a recorded one.
 //!
-//! **What it is not.** It has no clock, does no I/O and starts nothing. It reads
-//! no plan from a file, and what
-//! rules can say and what speaks for a shift are questions of `townlet-policy` and `townlet-stats`.
+//! **What it is not.** It has no clock, does no I/O, opens no file (texts are
+//! arguments) and starts nothing but the threads that [`simulate::predict`] is
+//! given. What rules can say, and what speaks for a shift, are questions of
+//! `townlet-policy` and `townlet-stats`.
 //!
 //! # Guarantees
 //! - Equal arguments give equal results: a log of events replays to its own bytes.
@@ -42,7 +47,7 @@
 
 mod engine;
 mod event;
-mod file;
+pub mod file;
 mod intent;
 mod judge;
 mod log;

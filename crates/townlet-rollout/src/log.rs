@@ -161,11 +161,16 @@ impl<'p> Recorder<'p> {
     /// # Errors
     /// The first line that is not as it must be.
     pub fn replay(plan: &'p Plan, text: &str, log: &str) -> Result<Self, ReplayError> {
-        let mut lines = log.lines();
+        // By `\n` alone, and with one at the end: a log is bytes, and every one of them counts.
+        let mut lines =
+            log.split_inclusive('\n').map(|line| line.strip_suffix('\n').unwrap_or("a line that is cut off"));
         let first = lines.next().unwrap_or_default();
         let head: Head = serde_json::from_str(first).map_err(|error| ReplayError::Head(error.to_string()))?;
         if head.log != LOG_FORM {
             return Err(ReplayError::Head(format!("its form is `{}`, this program reads `{LOG_FORM}`", head.log)));
+        }
+        if json(&head) != first {
+            return Err(ReplayError::Differs { line: 1 });
         }
         let mut run = Self::new(plan, text, &head.rollout);
         if run.head != head {

@@ -6,19 +6,34 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-/// A point in time: milliseconds since the Unix epoch, in UTC.
+/// A point in time: milliseconds since the Unix epoch, in UTC, up to the year 9999.
 ///
 /// The engine has no clock. Every event brings its moment, and the simulator
-/// makes them up.
+/// makes them up. What lies later is taken for the end of time.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(transparent)]
+#[serde(from = "u64", into = "u64")]
 pub struct Moment(u64);
+
+/// The end of the year 9999: sums of times stay far from any overflow.
+const END: u64 = 253_402_300_799_999;
+
+impl From<u64> for Moment {
+    fn from(ms: u64) -> Self {
+        Self::from_ms(ms)
+    }
+}
+
+impl From<Moment> for u64 {
+    fn from(moment: Moment) -> Self {
+        moment.0
+    }
+}
 
 impl Moment {
     /// The moment that many milliseconds after the epoch.
     #[must_use]
     pub const fn from_ms(ms: u64) -> Self {
-        Self(ms)
+        Self(if ms < END { ms } else { END })
     }
 
     /// Milliseconds since the epoch.
@@ -45,7 +60,7 @@ impl Add<Duration> for Moment {
 
     /// Saturates at the end of time, so that no deadline of a plan overflows.
     fn add(self, span: Duration) -> Self {
-        Self(self.0.saturating_add(ms(span)))
+        Self::from_ms(self.0.saturating_add(ms(span)))
     }
 }
 

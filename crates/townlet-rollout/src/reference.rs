@@ -90,6 +90,11 @@ impl Reference {
         self.every_ms
     }
 
+    /// Whether its windows are those of the plan: noise of one length says nothing about another.
+    pub(crate) fn fits(&self, plan: &Plan) -> bool {
+        self.every_ms == crate::moment::ms(plan.every)
+    }
+
     /// How many windows.
     pub(crate) fn len(&self) -> u64 {
         u64::try_from(self.values.len()).unwrap_or(u64::MAX)
@@ -163,7 +168,10 @@ pub(crate) fn baseline(plan: &Plan, signal: &Signal, reference: Option<&Referenc
             let reading = Reading { scale: signal.scale, interval_ms, ..Reading::default() };
             Some(Baseline::stated(stated, reading).map(Arc::new))
         }
-        BaselineSource::History => reference.map(|reference| reference.fit(signal.scale, false)),
-        BaselineSource::Control => reference.map(|reference| reference.fit(signal.scale, true)),
+        BaselineSource::History | BaselineSource::Control => {
+            let control = signal.baseline == BaselineSource::Control;
+            let reference = reference.filter(|reference| reference.fits(plan));
+            reference.map(|reference| reference.fit(signal.scale, control))
+        }
     }
 }

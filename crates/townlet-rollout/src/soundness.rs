@@ -49,6 +49,9 @@ impl Plan {
             if value.trim().is_empty() {
                 found.push(format!("{key} is empty"));
             }
+            if value.chars().any(char::is_control) {
+                found.push(format!("{key} has a character that cannot be printed"));
+            }
         }
         let lists = [
             ("signal", self.signals.iter().map(crate::plan::Signal::name).collect::<Vec<_>>()),
@@ -63,6 +66,9 @@ impl Plan {
             }
             if names.iter().any(|name| name.trim().is_empty()) {
                 found.push(format!("a {what} has no name"));
+            }
+            if names.iter().any(|name| name.chars().any(char::is_control)) {
+                found.push(format!("the name of a {what} has a character that cannot be printed"));
             }
         }
         if self.signals.is_empty() {

@@ -133,6 +133,9 @@ impl Turn<'_> {
                 let (age, most) = (Span(now.since(reference.until())), Span(limits.baseline_max_age));
                 reasons.push(format!("the baseline of `{name}` ended {age} ago, at most {most}"));
             }
+            if !reference.fits(self.plan) {
+                reasons.push(format!("the baseline of `{name}` has windows of another length than the plan"));
+            }
             match reference::baseline(self.plan, signal, Some(reference)) {
                 Some(Err(why)) => reasons.push(format!("the baseline of `{name}` cannot be used: {why}")),
                 Some(Ok(baseline)) if self.compared(index) => {

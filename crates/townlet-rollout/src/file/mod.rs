@@ -89,18 +89,14 @@ impl PlanFile {
             for problem in plan.problems() {
                 let place = root.entries().iter().find(|entry| entry.key == problem.section);
                 let place = place.map_or(Place::TOP, |entry| entry.place);
-                found.push(Finding::new(Code::Value, Level::Error, place, problem.what));
+                // Names are quoted as they were written, and may hold what a terminal obeys.
+                let what: String = problem.what.chars().map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect();
+                found.push(Finding::new(Code::Value, Level::Error, place, what));
             }
             policy.surroundings = surroundings::of(&plan, &root);
         }
         found.sort();
         (!found.has_errors()).then_some(Self { plan, policy })
-    }
-
-    /// Whether a text is a plan rather than a policy: it says `plan` or `steps` at its outermost level.
-    #[must_use]
-    pub fn is_one(text: &str) -> bool {
-        text.lines().any(|line| line.starts_with("plan:") || line.starts_with("steps:"))
     }
 
     /// Looks for rules and steps that cannot do what they say.

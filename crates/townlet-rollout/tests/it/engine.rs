@@ -287,4 +287,10 @@ fn a_log_replays_to_the_same_bytes_and_a_changed_one_is_found() {
     assert_ne!(changed, log);
     assert!(Recorder::replay(&plan, "plan", &changed).is_err());
     assert!(Recorder::replay(&plan, "another plan", &log).is_err());
+    // Every byte counts, also those that a text reader would take for nothing.
+    let (first, rest) = log.split_once('\n').unwrap_or_default();
+    let end = log.len() - 1;
+    for other in [log.replace('\n', "\r\n"), log[..end].to_owned(), format!("{log}\n"), format!(" {first}\n{rest}")] {
+        assert!(Recorder::replay(&plan, "plan", &other).is_err());
+    }
 }
