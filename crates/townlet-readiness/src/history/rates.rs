@@ -1,11 +1,12 @@
 //! Success and flakiness over runs.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::Entry;
 
 /// How often a suite passed and flaked, the present run included.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Rates {
     /// Runs that were looked at.

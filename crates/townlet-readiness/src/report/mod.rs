@@ -6,11 +6,13 @@
 mod consistency;
 mod files;
 mod render;
+mod schema;
 mod types;
 
 pub use files::{Evidence, EvidenceError, open};
 pub(crate) use files::{check, plain, read, relative, write_json};
 pub use render::render;
+pub use schema::json_schemas;
 pub use types::{
     Attempt, Bench, Environment, HistorySummary, Log, Problem, ProblemCode, Producer, Report, Revision, SCHEMA_VERSION,
     Scorecard, Status, SuiteResult, ThresholdResult, ThresholdState, Tool,

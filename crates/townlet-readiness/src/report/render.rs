@@ -5,6 +5,9 @@ use std::fmt::Write as _;
 use super::files::Evidence;
 use super::types::{Status, SuiteResult, ThresholdState};
 
+/// Names of flaky tests of a suite; the scorecard has more.
+const FLAKES_SHOWN: usize = 5;
+
 /// The run as text: one line a suite, below it what is wrong, at the end the verdict.
 #[must_use]
 pub fn render(evidence: &Evidence) -> String {
@@ -69,6 +72,10 @@ fn suite_lines(text: &mut String, suite: &SuiteResult, wide: usize) {
         for problem in &attempt.problems {
             let _ = writeln!(text, "          attempt {}: {}", attempt.number, problem.message);
         }
+    }
+    let tests = suite.attempts.iter().filter_map(|attempt| attempt.tests.as_ref());
+    for name in tests.flat_map(|tests| &tests.flaky_names).take(FLAKES_SHOWN) {
+        let _ = writeln!(text, "          flaky: {name}");
     }
     for problem in &suite.problems {
         let _ = writeln!(text, "          {}", problem.message);

@@ -9,6 +9,7 @@ mod junit;
 use std::error::Error;
 use std::fmt;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 pub(crate) use criterion::leads_down;
@@ -16,7 +17,7 @@ pub use criterion::{Estimate, Estimates, Statistic};
 pub use junit::read as read_junit;
 
 /// What a test runner says about its tests.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Tests {
     /// All of them.

@@ -91,7 +91,8 @@ impl Run<'_> {
     /// after are recorded as not run.
     ///
     /// # Errors
-    /// [`RunError`] if the records cannot be written; then there is no report, also not that of an earlier run.
+    /// [`RunError`]. Where suites were run and their records cannot be written, there is no report, also not that of an
+    /// earlier run.
     pub fn go(&self, observer: &mut dyn Observer) -> Result<Finished, RunError> {
         let scorecard_name = scorecard_file(self.run_id);
         if !is_run_id(self.run_id) || self.out.join(&scorecard_name).exists() {

@@ -9,6 +9,7 @@ mod rehearsals;
 mod results;
 mod run_model;
 mod runs;
+mod schemas;
 mod support;
 mod thresholds;
 mod weaknesses;

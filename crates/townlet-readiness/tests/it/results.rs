@@ -5,7 +5,10 @@ use townlet_readiness::results::{Estimates, Statistic, Tests, read_junit};
 
 use crate::support::{estimates, junit};
 
-/// As nextest 0.9 writes it, cut to one test of each outcome.
+/// Written by cargo-nextest 0.9.143 with `retries = 1`, over three tests: one passes, one fails, one passes at last.
+const GENUINE: &str = include_str!("../data/nextest-0.9.143.xml");
+
+/// In that form, with one test of each outcome that the format knows.
 const NEXTEST: &str = r#"<?xml version="1.0" encoding="UTF-8"?>
 <testsuites name="nextest-run" tests="5" failures="1" errors="0" uuid="0e0e3b1a-5f8a-4f0e-9d33-5c4b3f6f2a10" timestamp="2026-11-21T12:00:00.000+00:00" time="0.412">
     <testsuite name="town::it" tests="5" disabled="1" errors="0" failures="1">
@@ -35,6 +38,13 @@ fn a_file_of_nextest_is_counted_test_by_test() {
         flaky_names: vec!["town::it reconnects".into()],
     };
     assert_eq!(read_junit(NEXTEST), Ok(wanted));
+}
+
+#[test]
+fn a_genuine_file_is_read() {
+    let read = read_junit(GENUINE).unwrap();
+    assert_eq!((read.total, read.passed, read.failed, read.flaky, read.skipped), (3, 2, 1, 1, 0));
+    assert_eq!((read.failed_names, read.flaky_names), (vec!["nx fails".to_owned()], vec!["nx flakes".to_owned()]));
 }
 
 #[test]
