@@ -95,6 +95,9 @@ pub struct SuiteConfig {
 }
 
 /// Files with results, seen from the directory of the suite.
+///
+/// An attempt must write them. What is there before it begins gets 1970 as its time of modification, so that even the
+/// same bytes, written again at once, are seen to be new.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ResultSources {
     /// A JUnit XML file.

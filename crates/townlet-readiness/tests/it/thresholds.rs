@@ -1,6 +1,8 @@
 //! Thresholds: all of them can fire, and what is unknown is no pass.
 
+use townlet_policy::{Code, Findings};
 use townlet_readiness::report::{Status, ThresholdState};
+use townlet_readiness::suite::Config;
 
 use crate::support::{Project, estimates, exits, junit, refused};
 
@@ -123,4 +125,13 @@ fn a_threshold_that_can_never_fire_or_never_be_met_is_refused() {
         let text = refused(&suite(more));
         assert!(text.contains(what), "{more}: {text}");
     }
+}
+
+#[test]
+fn a_threshold_that_another_one_covers_is_a_warning_and_the_file_is_taken() {
+    let yaml = suite(", thresholds: { max_duration_seconds: 60, require: ['duration_seconds <= 90'] }");
+    let mut found = Findings::new("suites.yaml", &yaml);
+    assert!(Config::read(&yaml, &mut found).is_some());
+    let codes: Vec<Code> = found.iter().map(|finding| finding.code).collect();
+    assert_eq!(codes, [Code::ShadowedRule], "{found}");
 }
