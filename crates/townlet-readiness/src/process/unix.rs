@@ -100,7 +100,10 @@ impl Processes for UnixProcesses {
             Ok(status) => ended(status),
             Err(error) => Ended::NotStarted { reason: format!("{program}: its end was lost: {error}") },
         });
-        Ran { ended, stdout: stdout.finish(PATIENCE), stderr: stderr.finish(PATIENCE) }
+        // One patience for both.
+        let until = Instant::now() + PATIENCE;
+        let left = || until.saturating_duration_since(Instant::now());
+        Ran { ended, stdout: stdout.finish(left()), stderr: stderr.finish(left()) }
     }
 }
 
