@@ -1,6 +1,9 @@
 //! Manifests from files, and decisions that can be replayed.
 
+mod gate;
 mod import;
+mod laws;
 mod manifest;
 mod readers;
 mod sample;
+mod world;

@@ -1,0 +1,240 @@
+//! Decisions as they are stored: what was decided, on which inputs, so that somebody else can decide again.
+
+use serde::{Deserialize, Serialize};
+use townlet_policy::Findings;
+use townlet_registry::{Digest, KeyRing, Predicate, Time, canonical};
+
+use super::board::Board;
+use super::case::{Case, Measured, Submitted};
+use super::flip::Flip;
+use super::judge::Judgement;
+use super::policy::read_policy;
+use super::samples::Samples;
+use super::verdict::{Condition, NotCounted, Verdict};
+use crate::manifest;
+use crate::statement::Evidence;
+
+/// The form of a decision. A change that would decide an old case otherwise takes a new one.
+pub const DECISION_FORM: &str = "townlet.gate-decision/1";
+
+/// The bytes that a decision rests on.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Inputs {
+    /// The manifest, where there is one.
+    pub manifest: Option<Vec<u8>>,
+    /// `change-board.yaml`.
+    pub board: Vec<u8>,
+    /// The policies.
+    pub policy: Vec<u8>,
+    /// The key ring.
+    pub keys: Vec<u8>,
+    /// The samples, where there are any.
+    pub samples: Option<Vec<u8>>,
+    /// Envelopes with statements, in any order.
+    pub statements: Vec<Vec<u8>>,
+}
+
+/// What an input is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Part {
+    /// The manifest.
+    Manifest,
+    /// `change-board.yaml`.
+    Board,
+    /// The policies.
+    Policy,
+    /// The key ring.
+    Keys,
+    /// The samples.
+    Samples,
+    /// A statement.
+    Statement,
+}
+
+/// An input by its digest.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Input {
+    /// What it is.
+    pub part: Part,
+    /// Of its bytes.
+    pub digest: Digest,
+}
+
+/// A decision. As a predicate it is signed by whoever runs the gate; its subject is the manifest.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Decision {
+    /// [`DECISION_FORM`].
+    pub schema: String,
+    /// Whether the release may go out.
+    pub verdict: Verdict,
+    /// Where.
+    pub environment: String,
+    /// When that was asked.
+    pub as_of: Time,
+    /// The name of the release, where there is a manifest.
+    pub release: Option<String>,
+    /// The digest of its manifest.
+    pub manifest: Option<Digest>,
+    /// Every condition, met or not.
+    pub conditions: Vec<Condition>,
+    /// What was handed in and does not count.
+    pub not_counted: Vec<NotCounted>,
+    /// What would approve it, where it is not approved.
+    pub flip: Option<Flip>,
+    /// What it rests on, in order.
+    pub inputs: Vec<Input>,
+}
+
+impl Predicate for Decision {
+    const TYPE: &'static str = "urn:townlet:statement:gate-decision:1";
+}
+
+/// A board, policies or keys that cannot be read. There is no decision then: nobody knows what is demanded.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Unusable {
+    /// The board or the policies, with every fault.
+    #[error("{0}")]
+    Faults(Findings),
+    /// The key ring.
+    #[error("key ring: {0}")]
+    Keys(townlet_registry::Error),
+    /// A text that is not UTF-8.
+    #[error("{0} is no UTF-8")]
+    NotText(&'static str),
+}
+
+impl Inputs {
+    /// Each input by its digest, in order; statements once.
+    #[must_use]
+    pub fn digests(&self) -> Vec<Input> {
+        self.parts().into_iter().map(|(input, _)| input).collect()
+    }
+
+    /// Each input with its bytes, in the order of [`digests`](Self::digests).
+    #[must_use]
+    pub fn parts(&self) -> Vec<(Input, &[u8])> {
+        let mut all: Vec<(Part, &[u8])> =
+            vec![(Part::Board, &self.board), (Part::Policy, &self.policy), (Part::Keys, &self.keys)];
+        all.extend(self.manifest.iter().map(|bytes| (Part::Manifest, bytes.as_slice())));
+        all.extend(self.samples.iter().map(|bytes| (Part::Samples, bytes.as_slice())));
+        all.extend(self.statements.iter().map(|bytes| (Part::Statement, bytes.as_slice())));
+        let mut named: Vec<(Input, &[u8])> =
+            all.into_iter().map(|(part, bytes)| (Input { part, digest: Digest::of(bytes) }, bytes)).collect();
+        named.sort();
+        named.dedup();
+        named
+    }
+
+    /// Reads and verifies everything.
+    ///
+    /// # Errors
+    /// [`Unusable`], where nobody can know what is demanded. A manifest, statement or sample that cannot be read is no
+    /// error: it speaks against the release.
+    pub fn case(&self, environment: &str, as_of: Time) -> Result<Case, Unusable> {
+        let board =
+            Board::read(text(&self.board, "the change board")?, "change-board.yaml").map_err(Unusable::Faults)?;
+        let policy = read_policy(text(&self.policy, "the policy")?, "policy").map_err(Unusable::Faults)?;
+        let ring = KeyRing::from_json(&self.keys).map_err(Unusable::Keys)?;
+        let submitted = match &self.manifest {
+            None => Submitted::Missing,
+            Some(bytes) => submitted(bytes),
+        };
+        let demands = board.environments.get(environment).cloned();
+        let mut case = Case::new(environment, as_of, demands, policy, submitted);
+        for bytes in &self.statements {
+            match Evidence::read(bytes, &ring) {
+                Ok(evidence) => case.add(evidence),
+                Err(unread) => case.unread.push(unread),
+            }
+        }
+        case.measured = match &self.samples {
+            None => Measured::Missing,
+            Some(bytes) => measured(bytes),
+        };
+        Ok(case)
+    }
+
+    /// Decides: the same inputs give the same decision, to the byte.
+    ///
+    /// # Errors
+    /// As for [`case`](Self::case).
+    pub fn decide(&self, environment: &str, as_of: Time) -> Result<Decision, Unusable> {
+        let case = self.case(environment, as_of)?;
+        let Judgement { verdict, conditions, not_counted } = case.judge();
+        let named = case.manifest().map(|(manifest, digest)| (manifest.release.clone(), digest));
+        let (release, manifest) = named.unzip();
+        Ok(Decision {
+            schema: DECISION_FORM.to_owned(),
+            verdict,
+            environment: environment.to_owned(),
+            as_of,
+            release,
+            manifest,
+            conditions,
+            not_counted,
+            flip: case.flip(),
+            inputs: self.digests(),
+        })
+    }
+}
+
+impl Decision {
+    /// Its canonical JSON.
+    ///
+    /// # Errors
+    /// None for what [`Inputs::decide`] made; the type does not show it.
+    pub fn to_bytes(&self) -> Result<Vec<u8>, townlet_registry::Error> {
+        canonical::to_vec(self)
+    }
+
+    /// Reads canonical JSON.
+    ///
+    /// # Errors
+    /// For anything else, and for another form.
+    pub fn from_bytes(bytes: &[u8]) -> Result<Self, String> {
+        let decision: Self = canonical::from_slice(bytes).map_err(|error| error.to_string())?;
+        if decision.schema == DECISION_FORM {
+            return Ok(decision);
+        }
+        Err(format!("the form is {}; this program reads {DECISION_FORM}", crate::fields::shown(&decision.schema)))
+    }
+
+    /// Whether something stands in the way, and all of it only because nobody can tell.
+    #[must_use]
+    pub fn only_unknown(&self) -> bool {
+        super::judge::only_unknown(&self.conditions)
+    }
+}
+
+fn text<'b>(bytes: &'b [u8], what: &'static str) -> Result<&'b str, Unusable> {
+    std::str::from_utf8(bytes).map_err(|_| Unusable::NotText(what))
+}
+
+fn submitted(bytes: &[u8]) -> Submitted {
+    let Ok(text) = std::str::from_utf8(bytes) else { return Submitted::Invalid("it is no UTF-8".into()) };
+    match manifest::read(text, "manifest") {
+        Err(found) => Submitted::Invalid(first_of(&found)),
+        Ok(manifest) => match manifest.digest() {
+            Ok(digest) => Submitted::Given(Box::new(manifest), digest),
+            Err(error) => Submitted::Invalid(error.to_string()),
+        },
+    }
+}
+
+fn measured(bytes: &[u8]) -> Measured {
+    let Ok(text) = std::str::from_utf8(bytes) else { return Measured::Invalid("they are no UTF-8".into()) };
+    Samples::read(text, "samples").map_or_else(|found| Measured::Invalid(first_of(&found)), Measured::Given)
+}
+
+/// The first fault in one line, and how many more there are.
+fn first_of(found: &Findings) -> String {
+    let first = found.iter().next().map_or_else(|| "it cannot be read".to_owned(), ToString::to_string);
+    match found.len().saturating_sub(1) {
+        0 => first,
+        more => format!("{first}, and {more} more"),
+    }
+}
