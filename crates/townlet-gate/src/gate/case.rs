@@ -1,6 +1,7 @@
 //! Everything that a decision rests on, read and verified.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use townlet_policy::Policy;
 use townlet_registry::{Digest, Time};
@@ -20,11 +21,11 @@ pub struct Case {
     /// What that environment demands; `None` where the board does not know it.
     pub demands: Option<Demands>,
     /// The policies.
-    pub policy: Policy,
+    pub policy: Arc<Policy>,
     /// The manifest.
     pub submitted: Submitted,
     /// What was said, each statement once, in the order of their digests.
-    pub evidence: Vec<Evidence>,
+    pub evidence: Vec<Arc<Evidence>>,
     /// What was handed in and says nothing.
     pub unread: Vec<Unread>,
     /// What was measured.
@@ -40,8 +41,30 @@ pub enum Submitted {
     Missing,
     /// Something that is none, and why.
     Invalid(String),
-    /// One, and its digest.
-    Given(Box<Manifest>, Digest),
+    /// One.
+    Given(Arc<Given>),
+}
+
+/// A manifest with the digests that statements name.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Given {
+    /// The manifest.
+    pub manifest: Manifest,
+    /// Its digest.
+    pub digest: Digest,
+    /// The digest of its rollback plan.
+    pub plan: Digest,
+}
+
+impl Given {
+    /// Computes the digests.
+    ///
+    /// # Errors
+    /// As for [`Manifest::digest`].
+    pub fn new(manifest: Manifest) -> Result<Self, townlet_registry::Error> {
+        let (digest, plan) = (manifest.digest()?, manifest.rollback_plan.digest()?);
+        Ok(Self { manifest, digest, plan })
+    }
 }
 
 /// Samples, as far as there are any.
@@ -52,13 +75,19 @@ pub enum Measured {
     /// Something that is none, and why.
     Invalid(String),
     /// Some.
-    Given(Samples),
+    Given(Arc<Samples>),
 }
 
 impl Case {
     /// A case without evidence, to which it is added.
     #[must_use]
-    pub fn new(environment: &str, as_of: Time, demands: Option<Demands>, policy: Policy, submitted: Submitted) -> Self {
+    pub fn new(
+        environment: &str,
+        as_of: Time,
+        demands: Option<Demands>,
+        policy: Arc<Policy>,
+        submitted: Submitted,
+    ) -> Self {
         Self {
             environment: environment.to_owned(),
             as_of,
@@ -73,7 +102,8 @@ impl Case {
     }
 
     /// Adds a statement, unless it is there already. In which order they come makes no difference.
-    pub fn add(&mut self, evidence: Evidence) {
+    pub fn add(&mut self, evidence: impl Into<Arc<Evidence>>) {
+        let evidence = evidence.into();
         if let Err(place) = self.evidence.binary_search_by_key(&evidence.digest, |one| one.digest) {
             self.evidence.insert(place, evidence);
         }
@@ -83,7 +113,7 @@ impl Case {
     #[must_use]
     pub fn manifest(&self) -> Option<(&Manifest, Digest)> {
         match &self.submitted {
-            Submitted::Given(manifest, digest) => Some((manifest, *digest)),
+            Submitted::Given(given) => Some((&given.manifest, given.digest)),
             _ => None,
         }
     }

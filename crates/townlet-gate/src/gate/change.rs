@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use townlet_registry::{Digest, Role, Time};
 
 use super::board::{Approvals, Demands};
-use super::case::{Case, Submitted};
+use super::case::{Case, Given, Submitted};
 use super::rules;
 use super::samples::DERIVED;
 use crate::manifest::{Artifact, MANIFEST_FORM, Manifest, Pinned, Readiness, RollbackPlan, Window};
@@ -143,11 +143,15 @@ fn revise(case: &mut Case, demands: &Demands, suites: bool) {
     if suites {
         manifest.readiness.scorecard.digest = new_scorecard();
     }
-    // Another document in any case, even where nothing was wrong with this one.
-    manifest.metadata.insert("revised".into(), "yes".into());
-    let digest = manifest.digest().unwrap_or_else(|_| Digest::of(b"a revised manifest"));
+    // Another document in any case, even where nothing was wrong with this one. What it is called makes no difference.
+    let digest = Digest::of(b"a revised manifest");
+    let kept = match &case.submitted {
+        Submitted::Given(given) if given.manifest.rollback_plan == manifest.rollback_plan => Some(given.plan),
+        _ => None,
+    };
+    let plan = kept.unwrap_or_else(|| Digest::of(b"a revised plan"));
     let author = manifest.author.clone();
-    case.submitted = Submitted::Given(Box::new(manifest), digest);
+    case.submitted = Submitted::Given(std::sync::Arc::new(Given { manifest, digest, plan }));
     sign(case, demands, &author, digest);
 }
 
@@ -194,12 +198,13 @@ fn say(case: &mut Case, name: &str, about: Digest, role: Option<&Role>, body: Bo
 
 fn suppose(case: &mut Case, demands: &Demands, change: &Change) {
     let (at, environment) = (case.as_of, case.environment.clone());
-    let Some((manifest, digest)) = case.manifest().map(|(manifest, digest)| (manifest.clone(), digest)) else {
+    let Submitted::Given(given) = case.submitted.clone() else {
         if let Change::PolicyHolds { policy } = change {
             case.supposed.insert(policy.clone());
         }
         return;
     };
+    let (manifest, digest) = (&given.manifest, given.digest);
     match change {
         Change::ManifestSigned => sign(case, demands, &manifest.author, digest),
         Change::Approved { role } => {
@@ -227,7 +232,7 @@ fn suppose(case: &mut Case, demands: &Demands, change: &Change) {
             say(case, &format!("scorecard {about}"), about, demand.signed_by.first(), Body::Scorecard(card));
         }
         Change::Rehearsed => {
-            let (Some(demand), Ok(plan)) = (&demands.rehearsal, manifest.rollback_plan.digest()) else { return };
+            let (Some(demand), plan) = (&demands.rehearsal, given.plan) else { return };
             let rehearsal = Rehearsal {
                 environment: demand.environments.first().cloned().unwrap_or_default(),
                 passed: true,

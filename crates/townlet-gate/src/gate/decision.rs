@@ -2,17 +2,12 @@
 
 use serde::{Deserialize, Serialize};
 use townlet_policy::Findings;
-use townlet_registry::{Digest, KeyRing, Predicate, Time, canonical};
+use townlet_registry::{Digest, Predicate, Time, canonical};
 
-use super::board::Board;
-use super::case::{Case, Measured, Submitted};
+use super::case::Case;
+use super::desk::Desk;
 use super::flip::Flip;
-use super::judge::Judgement;
-use super::policy::read_policy;
-use super::samples::Samples;
 use super::verdict::{Condition, NotCounted, Verdict};
-use crate::manifest;
-use crate::statement::Evidence;
 
 /// The form of a decision. A change that would decide an old case otherwise takes a new one.
 pub const DECISION_FORM: &str = "townlet.gate-decision/1";
@@ -135,27 +130,7 @@ impl Inputs {
     /// [`Unusable`], where nobody can know what is demanded. A manifest, statement or sample that cannot be read is no
     /// error: it speaks against the release.
     pub fn case(&self, environment: &str, as_of: Time) -> Result<Case, Unusable> {
-        let board =
-            Board::read(text(&self.board, "the change board")?, "change-board.yaml").map_err(Unusable::Faults)?;
-        let policy = read_policy(text(&self.policy, "the policy")?, "policy").map_err(Unusable::Faults)?;
-        let ring = KeyRing::from_json(&self.keys).map_err(Unusable::Keys)?;
-        let submitted = match &self.manifest {
-            None => Submitted::Missing,
-            Some(bytes) => submitted(bytes),
-        };
-        let demands = board.environments.get(environment).cloned();
-        let mut case = Case::new(environment, as_of, demands, policy, submitted);
-        for bytes in &self.statements {
-            match Evidence::read(bytes, &ring) {
-                Ok(evidence) => case.add(evidence),
-                Err(unread) => case.unread.push(unread),
-            }
-        }
-        case.measured = match &self.samples {
-            None => Measured::Missing,
-            Some(bytes) => measured(bytes),
-        };
-        Ok(case)
+        Desk::default().case(self, environment, as_of)
     }
 
     /// Decides: the same inputs give the same decision, to the byte.
@@ -163,22 +138,7 @@ impl Inputs {
     /// # Errors
     /// As for [`case`](Self::case).
     pub fn decide(&self, environment: &str, as_of: Time) -> Result<Decision, Unusable> {
-        let case = self.case(environment, as_of)?;
-        let Judgement { verdict, conditions, not_counted } = case.judge();
-        let named = case.manifest().map(|(manifest, digest)| (manifest.release.clone(), digest));
-        let (release, manifest) = named.unzip();
-        Ok(Decision {
-            schema: DECISION_FORM.to_owned(),
-            verdict,
-            environment: environment.to_owned(),
-            as_of,
-            release,
-            manifest,
-            conditions,
-            not_counted,
-            flip: case.flip(),
-            inputs: self.digests(),
-        })
+        Desk::default().decide(self, environment, as_of)
     }
 }
 
@@ -207,34 +167,5 @@ impl Decision {
     #[must_use]
     pub fn only_unknown(&self) -> bool {
         super::judge::only_unknown(&self.conditions)
-    }
-}
-
-fn text<'b>(bytes: &'b [u8], what: &'static str) -> Result<&'b str, Unusable> {
-    std::str::from_utf8(bytes).map_err(|_| Unusable::NotText(what))
-}
-
-fn submitted(bytes: &[u8]) -> Submitted {
-    let Ok(text) = std::str::from_utf8(bytes) else { return Submitted::Invalid("it is no UTF-8".into()) };
-    match manifest::read(text, "manifest") {
-        Err(found) => Submitted::Invalid(first_of(&found)),
-        Ok(manifest) => match manifest.digest() {
-            Ok(digest) => Submitted::Given(Box::new(manifest), digest),
-            Err(error) => Submitted::Invalid(error.to_string()),
-        },
-    }
-}
-
-fn measured(bytes: &[u8]) -> Measured {
-    let Ok(text) = std::str::from_utf8(bytes) else { return Measured::Invalid("they are no UTF-8".into()) };
-    Samples::read(text, "samples").map_or_else(|found| Measured::Invalid(first_of(&found)), Measured::Given)
-}
-
-/// The first fault in one line, and how many more there are.
-fn first_of(found: &Findings) -> String {
-    let first = found.iter().next().map_or_else(|| "it cannot be read".to_owned(), ToString::to_string);
-    match found.len().saturating_sub(1) {
-        0 => first,
-        more => format!("{first}, and {more} more"),
     }
 }

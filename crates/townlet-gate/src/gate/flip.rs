@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::case::Case;
 use super::change::Change;
+use super::judge::Judgement;
 use super::verdict::Verdict;
 
 /// The fewest changes of a case under which it would be approved.
@@ -99,6 +100,9 @@ impl Search<'_> {
         let mut forced = base.clone();
         let mut rest = Vec::new();
         for change in helping {
+            if forced.len() >= most {
+                return None;
+            }
             all.remove(change);
             if self.approves(&all) {
                 rest.push(change)
@@ -108,8 +112,12 @@ impl Search<'_> {
             all.insert(change.clone());
         }
         // What has nothing to mend in any combination does not have to be tried.
-        let useful: Vec<&Change> = rest.into_iter().filter(|change| self.mends(&forced, change)).collect();
-        for size in 0..=useful.len() {
+        let judged = self.case.with(&forced).judge();
+        if judged.verdict == Verdict::Approve {
+            return (forced.len() < most).then_some(forced);
+        }
+        let useful: Vec<&Change> = rest.into_iter().filter(|change| mends(&judged, change)).collect();
+        for size in 1..=useful.len() {
             if forced.len() + size >= most {
                 return None;
             }
@@ -129,22 +137,19 @@ impl Search<'_> {
         all.retain(|change| forced.contains(change) || useful.contains(&change));
         (all.len() < most).then_some(all)
     }
+}
 
-    /// Whether a change could matter: the condition that it is about does not hold after `forced`.
-    fn mends(&self, forced: &BTreeSet<Change>, change: &Change) -> bool {
-        let judged = self.case.with(forced).judge();
-        let blocks = |id: &str| judged.condition(id).is_some_and(|condition| condition.standing.blocks());
-        match change {
-            Change::ManifestSigned => blocks("author"),
-            Change::Approved { .. } => judged
-                .conditions
-                .iter()
-                .any(|condition| condition.id.starts_with("approval:") && condition.standing.blocks()),
-            Change::SuitesPassed | Change::ScorecardSigned => judged.conditions.iter().any(|c| c.standing.blocks()),
-            Change::Rehearsed => blocks("rehearsal"),
-            Change::PolicyHolds { policy } | Change::Waived { policy } => blocks(policy),
-            Change::ManifestRevised | Change::AskedLater { .. } => true,
-        }
+/// Whether a change could matter: the condition that it is about does not hold.
+fn mends(judged: &Judgement, change: &Change) -> bool {
+    let blocks = |id: &str| judged.condition(id).is_some_and(|condition| condition.standing.blocks());
+    let any = |which: &str| judged.conditions.iter().any(|one| one.id.starts_with(which) && one.standing.blocks());
+    match change {
+        Change::ManifestSigned => blocks("author"),
+        Change::Approved { .. } => any("approval:"),
+        Change::SuitesPassed | Change::ScorecardSigned => any(""),
+        Change::Rehearsed => blocks("rehearsal"),
+        Change::PolicyHolds { policy } | Change::Waived { policy } => blocks(policy),
+        Change::ManifestRevised | Change::AskedLater { .. } => true,
     }
 }
 

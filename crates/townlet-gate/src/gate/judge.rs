@@ -93,7 +93,7 @@ impl Judge<'_> {
             conditions.extend(self.shape(manifest, demands));
             conditions.extend(demands.readiness.as_ref().map(|demand| self.readiness(manifest, demand)));
             conditions.extend(self.approvals(&demands.approvals, digest, &manifest.author));
-            conditions.extend(demands.rehearsal.as_ref().map(|demand| self.rehearsal(manifest, demand)));
+            conditions.extend(demands.rehearsal.as_ref().map(|demand| self.rehearsal(demand)));
         }
         self.policies(demands, &mut conditions);
         conditions
@@ -104,11 +104,11 @@ impl Judge<'_> {
         match &self.case.submitted {
             Submitted::Missing => Condition::unmet(id, Code::MissingReleaseManifest, "none was handed in"),
             Submitted::Invalid(why) => Condition::unmet(id, Code::InvalidReleaseManifest, why),
-            Submitted::Given(manifest, _) if manifest.generated_at > self.case.as_of => {
-                let text = format!("it is of {}, and this is {}", manifest.generated_at, self.case.as_of);
+            Submitted::Given(given) if given.manifest.generated_at > self.case.as_of => {
+                let text = format!("it is of {}, and this is {}", given.manifest.generated_at, self.case.as_of);
                 Condition::unmet(id, Code::ManifestInFuture, text)
             }
-            Submitted::Given(_, digest) => Condition::met(id, vec![*digest]),
+            Submitted::Given(given) => Condition::met(id, vec![given.digest]),
         }
     }
 
@@ -224,14 +224,16 @@ impl Judge<'_> {
         condition
     }
 
-    fn rehearsal(&mut self, manifest: &Manifest, demand: &RehearsalDemand) -> Condition {
+    fn rehearsal(&mut self, demand: &RehearsalDemand) -> Condition {
         let case = self.case;
-        let plan = manifest.rollback_plan.digest().ok();
+        let Submitted::Given(given) = &case.submitted else {
+            return Condition::unmet("rehearsal", Code::RollbackRehearsalMissing, "there is no plan to rehearse");
+        };
         let mut last: Option<(&Evidence, &Rehearsal)> = None;
         let mut refused = Vec::new();
         for evidence in &case.evidence {
             let Body::Rehearsal(rehearsal) = &evidence.body else { continue };
-            match counted_rehearsal(evidence, rehearsal, plan, demand, case) {
+            match counted_rehearsal(evidence, rehearsal, given.plan, demand, case) {
                 Ok(()) => {
                     // Of two that ended together, the one that failed.
                     let newer = |(_, before): &(&Evidence, &Rehearsal)| {
@@ -307,11 +309,11 @@ const KNOWN: [Code; 3] = [Code::ReadinessFailed, Code::ReadinessOverdue, Code::S
 fn counted_rehearsal(
     evidence: &Evidence,
     rehearsal: &Rehearsal,
-    plan: Option<Digest>,
+    plan: Digest,
     demand: &RehearsalDemand,
     case: &Case,
 ) -> Result<(), (Code, String)> {
-    if !plan.is_some_and(|plan| evidence.is_about(plan)) {
+    if !evidence.is_about(plan) {
         return Err((Code::RollbackRehearsalOfOtherPlan, "it is about another rollback plan".into()));
     }
     // Before its signature is looked at, which would be of the future too.

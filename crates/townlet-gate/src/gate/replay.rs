@@ -3,6 +3,7 @@
 use townlet_registry::Digest;
 
 use super::decision::{Decision, Inputs, Part, Unusable};
+use super::desk::Desk;
 
 /// Why a stored decision cannot be decided again.
 #[derive(Debug, thiserror::Error)]
@@ -36,11 +37,15 @@ pub struct Replay {
     pub same: bool,
 }
 
-/// Decides again from the stored inputs: `fetch` gives the bytes of a digest.
+/// Decides again from the stored inputs: `fetch` gives the bytes of a digest. One [`Desk`] serves many decisions.
 ///
 /// # Errors
 /// Where an input is missing or altered, or this is no decision.
-pub fn replay(stored: &[u8], mut fetch: impl FnMut(Digest) -> Option<Vec<u8>>) -> Result<Replay, ReplayError> {
+pub fn replay(
+    desk: &mut Desk,
+    stored: &[u8],
+    mut fetch: impl FnMut(Digest) -> Option<Vec<u8>>,
+) -> Result<Replay, ReplayError> {
     let decision = Decision::from_bytes(stored).map_err(ReplayError::NotADecision)?;
     let mut inputs = Inputs::default();
     let mut seen = Vec::new();
@@ -63,7 +68,7 @@ pub fn replay(stored: &[u8], mut fetch: impl FnMut(Digest) -> Option<Vec<u8>>) -
             Part::Statement => inputs.statements.push(bytes),
         }
     }
-    let again = inputs.decide(&decision.environment, decision.as_of).map_err(ReplayError::Unusable)?;
+    let again = desk.decide(&inputs, &decision.environment, decision.as_of).map_err(ReplayError::Unusable)?;
     let same = again.to_bytes().map_err(ReplayError::Unwritable)? == stored;
     Ok(Replay { stored: decision, again, same })
 }

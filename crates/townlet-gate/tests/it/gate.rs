@@ -304,7 +304,8 @@ fn a_policy_that_nobody_can_evaluate_does_not_hold() {
     let lost = |text: String| text.replacen("\"dropped\": 0", "\"dropped\": 3", 1);
     let late = |text: String| text.replace("[[\"2026-11-21T13:30:00Z\", 0]]", "[[\"2026-11-21T14:00:01Z\", 0]]");
     let broken = |text: String| text.replace("\"source\"", "\"sauce\"");
-    let cases: [(Code, fn(String) -> String); 5] = [
+    type Spoil = fn(String) -> String;
+    let cases: [(Code, Spoil); 5] = [
         (Code::EvidenceUnavailable, old),
         (Code::EvidenceUnavailable, none),
         (Code::SamplesIncomplete, lost),

@@ -6,4 +6,5 @@ mod laws;
 mod manifest;
 mod readers;
 mod sample;
+mod words;
 mod world;
