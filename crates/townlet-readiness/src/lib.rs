@@ -19,7 +19,8 @@
 //!   write the whole folder can write another run. Signatures are for that.
 //!
 //! # Limits
-//! Unix only. What a command starts outside of its process group (`setsid`) is not killed. Logs are kept as they were
+//! Unix only. What a command starts outside of its process group (`setsid`) is not killed, and where the runner itself is
+//! killed (SIGKILL), its command goes on; such a run leaves no report. Logs are kept as they were
 //! written: a command that prints secrets leaves them there.
 //!
 //! # Example

@@ -5,6 +5,7 @@ use std::path::{Component, Path, PathBuf};
 
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
 use super::types::{Report, SCHEMA_VERSION, Scorecard};
 use super::{REPORT_FILE, scorecard_file};
@@ -95,8 +96,9 @@ pub(crate) fn check(folder: &Path, path: &str, sha256: &Digest, bytes: u64, find
     }
 }
 
-/// Reads a record of [`SCHEMA_VERSION`]; any other key, and any other version, is refused.
-pub(crate) fn read<T: DeserializeOwned>(path: &Path) -> Result<T, EvidenceError> {
+/// Reads a record of [`SCHEMA_VERSION`]. Any other version is refused, and everything that a writer of this version does
+/// not write: other keys, missing ones, times and numbers in another form.
+pub(crate) fn read<T: DeserializeOwned + Serialize>(path: &Path) -> Result<T, EvidenceError> {
     let io = |source| EvidenceError::Io { path: path.to_owned(), source };
     let length = std::fs::metadata(path).map_err(io)?.len();
     let form = |message: String| EvidenceError::Form { path: path.to_owned(), message };
@@ -114,7 +116,10 @@ pub(crate) fn read<T: DeserializeOwned>(path: &Path) -> Result<T, EvidenceError>
         let found = crate::reading::shorten(&head.schema_version);
         return Err(EvidenceError::Version { path: path.to_owned(), found });
     }
-    serde_json::from_slice(&bytes).map_err(|error| form(error.to_string()))
+    let record: T = serde_json::from_slice(&bytes).map_err(|error| form(error.to_string()))?;
+    // Absent and null are the same to serde, and not to whoever asks later what was known.
+    let same = serde_json::from_slice::<Value>(&bytes).ok() == serde_json::to_value(&record).ok();
+    if same { Ok(record) } else { Err(form("a key is missing, or a value is not in the form that is written".into())) }
 }
 
 /// Writes a record, through a file beside it, so that there is never half of one.

@@ -24,5 +24,22 @@ fn schema<T: JsonSchema>(name: &str) -> Value {
     if let Some(version) = schema.pointer_mut("/properties/schema_version") {
         *version = serde_json::json!({ "const": SCHEMA_VERSION });
     }
-    schema.to_value()
+    let mut schema = schema.to_value();
+    require_all(&mut schema);
+    schema
+}
+
+/// Every key is always written, also where its value is null, and readers want it so.
+fn require_all(schema: &mut Value) {
+    match schema {
+        Value::Object(object) => {
+            let keys = object.get("properties").and_then(Value::as_object);
+            if let Some(keys) = keys.map(|keys| keys.keys().cloned().collect::<Vec<_>>()) {
+                object.insert("required".to_owned(), keys.into());
+            }
+            object.values_mut().for_each(require_all);
+        }
+        Value::Array(items) => items.iter_mut().for_each(require_all),
+        _ => {}
+    }
 }

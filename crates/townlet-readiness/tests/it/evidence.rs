@@ -126,6 +126,10 @@ fn other_versions_and_unknown_keys_are_refused() {
     assert!(matches!(&key, Err(EvidenceError::Form { message, .. }) if message.contains("extra")), "{key:?}");
     let twice = edited(&project, "\"overall_passed\": false", "\"overall_passed\": false, \"overall_passed\": true");
     assert!(matches!(twice, Err(EvidenceError::Form { .. })), "{twice:?}");
+    let absent = edited(&project, "\"c0ffee\",\n    \"modified\": false", "\"c0ffee\"");
+    assert!(matches!(&absent, Err(EvidenceError::Form { message, .. }) if message.contains("missing")), "{absent:?}");
+    let offset = edited(&project, "T12:00:00.000Z", "T13:00:00.000+01:00");
+    assert!(matches!(&offset, Err(EvidenceError::Form { message, .. }) if message.contains("form")), "{offset:?}");
     let naive = edited(&project, "T12:00:00.000Z", "T12:00:00.000");
     assert!(matches!(naive, Err(EvidenceError::Form { .. })), "{naive:?}");
 }

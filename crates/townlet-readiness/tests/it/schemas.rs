@@ -40,6 +40,12 @@ fn what_is_written_is_valid_and_what_is_cut_out_of_it_is_not() {
             cut.as_object_mut().unwrap().remove(key);
             assert!(!validator.is_valid(&cut), "{name} without {key}");
         }
+        let mut cut = record.clone();
+        // Null, and there.
+        cut["revision"]["modified"] = Value::Null;
+        assert!(validator.is_valid(&cut), "{name}");
+        cut["revision"].as_object_mut().unwrap().remove("modified");
+        assert!(!validator.is_valid(&cut), "{name} without revision.modified");
         let mut more = record.clone();
         more.as_object_mut().unwrap().insert("more".into(), 1.into());
         assert!(!validator.is_valid(&more), "{name} with more");
