@@ -47,7 +47,7 @@ const FOUNDATION: &[(&str, &[&str])] = &[
     ),
     ("thiserror", &["*"]),
     ("tracing", &["*"]),
-    ("crc32fast", &["townlet-spill"]),
+    ("crc32fast", &["townlet-spill", "townlet-registry"]),
     ("itoa", &["townlet-schema"]),
     ("schemars", &["townlet-schema"]),
     ("jsonschema", &["townlet-transform"]),
@@ -75,6 +75,7 @@ const FOUNDATION: &[(&str, &[&str])] = &[
     ("ed25519-dalek", &["townlet-registry"]),
     ("getrandom", &["townlet-registry"]),
     ("jiff", &["townlet-registry"]),
+    ("rusqlite", &["townlet-registry"]),
     ("ryu-js", &["townlet-registry"]),
     // Of the tests only: hosts never link the testkit.
     ("rcgen", &["townlet-testkit"]),
