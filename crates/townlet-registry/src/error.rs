@@ -18,6 +18,14 @@ pub enum ErrorKind {
     KeyNotValid,
     /// A record contradicts another, or a rule of this crate.
     Conflict,
+    /// What is asked for is not there, or what would prove it was not given. Nothing is known to be wrong.
+    Missing,
+    /// A log that ends before a checkpoint that was held, or that has another past. Somebody took something back.
+    Forked,
+    /// The file of a registry is damaged, or none of ours.
+    Damaged,
+    /// Another process is writing, for longer than was waited.
+    Busy,
     /// A file of a secret that others can read.
     Exposed,
     /// A file could not be read or written.

@@ -1,8 +1,14 @@
 //! Keys, rings and statements that tests share.
 #![expect(clippy::unwrap_used, reason = "a test that cannot be set up must stop")]
 
+use std::path::PathBuf;
+
 use serde::{Deserialize, Serialize};
-use townlet_registry::{Digest, Envelope, KeyRing, Predicate, Role, Signer, Statement, Subject, Time, TrustedKey};
+use tempfile::TempDir;
+use townlet_registry::{
+    Digest, Envelope, KeyRing, Predicate, Registry, Role, SignedCheckpoint, Signer, Statement, Subject, Time,
+    TrustedKey,
+};
 
 /// 2026-11-21T16:00:00Z.
 pub(crate) const NOON: i64 = 1_795_276_800_000;
@@ -55,4 +61,75 @@ pub(crate) fn statement(about: &str, text: &str) -> Statement<Note> {
 /// A note of `person` about `about`.
 pub(crate) fn note(person: &str, about: &str, text: &str) -> Envelope {
     Envelope::sign(&statement(about, text), &signer(person)).unwrap()
+}
+
+/// A registry in a folder of its own.
+pub(crate) struct Kept {
+    pub(crate) registry: Registry,
+    pub(crate) folder: TempDir,
+}
+
+impl Kept {
+    pub(crate) fn path(&self) -> PathBuf {
+        self.folder.path().join("registry.db")
+    }
+}
+
+pub(crate) const ORIGIN: &str = "test.example/log";
+
+pub(crate) fn empty() -> Kept {
+    let folder = tempfile::tempdir().unwrap();
+    let registry = Registry::create(&folder.path().join("registry.db"), ORIGIN).unwrap();
+    Kept { registry, folder }
+}
+
+/// So many notes of `ada` about `release-0`, `release-1` …
+pub(crate) fn filled(count: u32) -> Kept {
+    let mut kept = empty();
+    let notes: Vec<Envelope> = (0..count).map(|n| note("ada", &format!("release-{n}"), "fine")).collect();
+    kept.registry.append_all(&notes, noon()).unwrap();
+    kept
+}
+
+pub(crate) fn minutes(count: i64) -> Time {
+    Time::from_ms(NOON + count * 60_000)
+}
+
+/// So many times four bytes make a note of the story as large as its bundle of 50 KiB needs.
+const TEXT: usize = 135;
+
+/// A log of 64 notes, of which every second is about `release-42`, signed by one or two people, with checkpoints on
+/// the way; the first of them names stored bytes and a note about something else.
+pub(crate) struct Story {
+    pub(crate) kept: Kept,
+    pub(crate) ring: KeyRing,
+    /// The checkpoints of 20, 40 and 64 entries.
+    pub(crate) checkpoints: Vec<SignedCheckpoint>,
+}
+
+pub(crate) fn release() -> Digest {
+    Digest::of(b"release-42")
+}
+
+pub(crate) fn story() -> Story {
+    let mut kept = empty();
+    let evidence = kept.registry.store("p95_ms,201\n".repeat(400).as_bytes()).unwrap();
+    let aside = note("bob", "rehearsal-7", "it took 3 min 12 s");
+    let named = format!("evidence {evidence}, rehearsal {}", aside.digest().unwrap());
+    kept.registry.append(&aside, noon()).unwrap();
+    kept.registry.append(&note("ada", "release-42", &named), noon()).unwrap();
+    let mut checkpoints = Vec::new();
+    for number in 2..64_i64 {
+        let about = if number % 2 == 0 { "release-42".to_owned() } else { format!("other-{number}") };
+        let text = format!("{number}: ").repeat(TEXT);
+        let mut envelope = note("ada", &about, &text);
+        if number % 3 == 0 {
+            envelope = envelope.countersigned(&signer("bob"));
+        }
+        kept.registry.append(&envelope, minutes(number)).unwrap();
+        if number == 19 || number == 39 || number == 63 {
+            checkpoints.push(kept.registry.checkpoint(&signer("log"), minutes(number)).unwrap());
+        }
+    }
+    Story { kept, ring: ring(&["ada", "bob"]), checkpoints }
 }
