@@ -220,22 +220,22 @@ impl fmt::Display for Table {
         let minutes = |minutes: Option<u64>| minutes.map_or("-".to_owned(), |minutes| minutes.to_string());
         writeln!(f, "{} traces of 48 hours, seed {}\n", self.traces, self.seed)?;
         writeln!(f, "Rollbacks of what nothing is wrong with")?;
-        write!(f, "| {:<24} |", "detector")?;
+        write!(f, "| {:<25} |", "detector")?;
         self.kinds.iter().try_for_each(|kind| write!(f, " {kind} |"))?;
         writeln!(f, " better | all | before the shift |")?;
         writeln!(f, "|{}", "---|".repeat(self.kinds.len() + 4))?;
         for row in &self.rows {
-            write!(f, "| {:<24} |", row.detector)?;
+            write!(f, "| {:<25} |", row.detector)?;
             row.unchanged.iter().zip(self.kinds).try_for_each(|(of, kind)| write!(f, " {of:>0$} |", kind.len()))?;
             writeln!(f, " {:>6} | {:>5.1} % | {} |", row.better, 100.0 * row.false_rollbacks().share(), row.early)?;
         }
         writeln!(f, "\nShifts found, and the median of the minutes it took")?;
-        writeln!(f, "| {:<24} | 3-7 % | 10 %, noise 2 % | min | 20-100 % | min | 3×, 4× in two samples |", "detector")?;
+        writeln!(f, "| {:<25} | 3-7 % | 10 %, noise 2 % | min | 20-100 % | min | 3×, 4× in two samples |", "detector")?;
         writeln!(f, "|{}", "---|".repeat(7))?;
         for row in &self.rows {
             writeln!(
                 f,
-                "| {:<24} | {} | {} | {} | {} | {} | {} |",
+                "| {:<25} | {} | {} | {} | {} | {} | {} |",
                 row.detector,
                 row.small,
                 row.ten,
