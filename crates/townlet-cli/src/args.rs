@@ -107,6 +107,32 @@ pub(crate) struct Simulate {
     pub(crate) console: ConsoleArgs,
 }
 
+/// The collector's second listener.
+#[derive(Debug, Args)]
+pub(crate) struct WebArgs {
+    /// Serve HTTP and WebSocket here as well: lines in, states out, metrics. Under TLS where the lines are.
+    #[arg(long, value_name = "ADDR", num_args = 0..=1, default_missing_value = "127.0.0.1:9080")]
+    pub(crate) web: Option<SocketAddr>,
+    /// File with the token that clients have to show. Needed beyond loopback.
+    #[arg(long, requires = "web")]
+    pub(crate) web_token_file: Option<PathBuf>,
+    /// Origin of pages from elsewhere that may ask, as https://ops.example. May be repeated.
+    #[arg(long, requires = "web", value_name = "ORIGIN")]
+    pub(crate) web_origin: Vec<String>,
+    /// Connections of the web listener at a time.
+    #[arg(long, requires = "web", default_value_t = 256)]
+    pub(crate) web_max_connections: usize,
+    /// Streams of states that subscribers can watch; 0 serves none.
+    #[arg(long, requires = "web", default_value_t = 64)]
+    pub(crate) live_streams: usize,
+    /// Streams with metrics of their own.
+    #[arg(long, requires = "web", default_value_t = 200)]
+    pub(crate) metric_streams: usize,
+    /// Write the address of the web listener to this file, once listening.
+    #[arg(long, requires = "web")]
+    pub(crate) web_addr_file: Option<PathBuf>,
+}
+
 #[derive(Debug, Args)]
 pub(crate) struct Collect {
     /// Address to listen on. Without TLS only loopback is allowed.
@@ -124,6 +150,11 @@ pub(crate) struct Collect {
     /// Folder for the streams.
     #[arg(long, default_value = "collected")]
     pub(crate) out: PathBuf,
+    /// Connections with lines at a time.
+    #[arg(long, default_value_t = 256)]
+    pub(crate) max_connections: usize,
+    #[command(flatten)]
+    pub(crate) web: WebArgs,
     /// Sync to disk before acknowledging.
     #[arg(long)]
     pub(crate) fsync: bool,

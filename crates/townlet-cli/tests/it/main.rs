@@ -2,6 +2,7 @@
 #![expect(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot go on says where it stopped")]
 
 mod bad_peers;
+mod collect_web;
 mod configs;
 mod demo;
 mod host;
