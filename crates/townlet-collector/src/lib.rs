@@ -3,13 +3,15 @@
 //! **What it is.** A [`Collector`] that accepts newline-delimited JSON over TLS
 //! (or in the open, on loopback), checks each line, knows by
 //! `(run_id, stream, seq)` what is missing and what came twice, stores each line
-//! once, and acknowledges to clients that ask for it. Beside it, without any
-//! network: the [`sequence`] tracking on its own, and [`inspect`], which says
+//! once, and acknowledges to clients that ask for it. Its second listener, the
+//! [`web`] one, takes the same lines over HTTP and WebSocket, shows states to
+//! subscribers and figures to operators. Beside it, without any network: the [`sequence`] tracking on its own, and [`inspect`], which says
 //! what a file of such lines holds, of any schema version, and compares two.
 //!
-//! **What it is not.** It does not interpret bodies, apply diffs or answer
-//! queries. It is no async server: one thread serves one connection, and the
-//! number of connections has a limit.
+//! **What it is not.** It answers no queries over what it stored, and interprets
+//! no bodies, but for the states that subscribers may watch. It is no async
+//! server: one thread serves one connection, and the number of connections has a
+//! limit.
 //!
 //! # Guarantees
 //! - Every whole line taken has one outcome: after a stop,
@@ -27,8 +29,9 @@
 //!   connections go on; files that are no good leave those in use that were, and
 //!   [`CollectorReport::certificate`] says why.
 //! - Memory is bounded: a connection holds at most the longest line and two
-//!   chunks, a stream at most its list of gaps and 256 KiB that wait, and the
-//!   numbers of connections, streams and open files have limits.
+//!   chunks, and next to nothing while it is quiet; a stream at most its list of
+//!   gaps and 256 KiB that wait; the numbers of connections, streams and open
+//!   files have limits. The example `fleet` measures it.
 //! - No name that a peer chooses leads outside the store folder.
 //!
 //! # Wire
@@ -88,3 +91,8 @@ pub const ACK_DEFLATE_PROTOCOL: &[u8] = b"townlet-ack-deflate/1";
 pub fn protocols() -> Vec<Vec<u8>> {
     vec![ACK_DEFLATE_PROTOCOL.to_vec(), ACK_PROTOCOL.to_vec()]
 }
+
+/// The code of the guide for operators, compiled with the tests.
+#[cfg(doctest)]
+#[doc = include_str!("../../../docs/guides/collector.md")]
+struct Guide;
