@@ -235,21 +235,15 @@ impl TlsWire {
         }
     }
 
-    /// The session takes a bounded amount; what it has goes out first where it is full.
+    /// The session takes a bounded amount; what it has goes out first where it is
+    /// full. An error means that nothing of `bytes` was taken.
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        let mut taken = self.session.writer().write(bytes)?;
-        if taken == 0 {
-            self.write_out()?;
-            taken = self.session.writer().write(bytes)?;
+        let taken = self.session.writer().write(bytes)?;
+        if taken > 0 || bytes.is_empty() {
+            return Ok(taken);
         }
-        if self.session.wants_write() {
-            match self.write_out() {
-                // Taken is taken: the rest goes with the next write or flush.
-                Err(error) if taken > 0 && is_pause(&error) => {}
-                other => other?,
-            }
-        }
-        Ok(taken)
+        self.write_out()?;
+        self.session.writer().write(bytes)
     }
 
     fn write_out(&mut self) -> io::Result<()> {

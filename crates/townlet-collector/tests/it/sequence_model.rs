@@ -28,6 +28,10 @@ impl Model {
         Arrival::Filled
     }
 
+    fn has_up_to(&self, from: u64) -> Option<u64> {
+        (from..).take_while(|seq| *seq > 0 && self.seen.contains(seq)).last()
+    }
+
     fn missing(&self) -> Vec<u64> {
         let highest = self.seen.last().copied().unwrap_or(0);
         (1..=highest).filter(|seq| !self.seen.contains(seq)).collect()
@@ -69,6 +73,9 @@ proptest! {
             prop_assert!(report.gaps.windows(2).all(|pair| pair[0].last + 1 < pair[1].first), "ranges touch");
             prop_assert_eq!(report.missing, listed.len() as u64);
         }
+        for from in (0..=tracker.last() + 1).step_by(7) {
+            prop_assert_eq!(tracker.has_up_to(from), model.has_up_to(from));
+        }
         let counts = tracker.counts();
         prop_assert_eq!(counts.distinct, model.seen.len() as u64);
         prop_assert_eq!((counts.duplicates, counts.out_of_order), (model.duplicates, model.out_of_order));
@@ -87,6 +94,10 @@ proptest! {
             }
             prop_assert!(tracker.report().gaps.len() <= room);
             prop_assert!(tracker.missing() >= model.missing().len() as u64, "an upper bound");
+        }
+        for from in (0..=tracker.last() + 1).step_by(7) {
+            let claimed = tracker.has_up_to(from);
+            prop_assert!(claimed.is_none() || claimed == model.has_up_to(from), "nothing is claimed that is not here");
         }
     }
 }

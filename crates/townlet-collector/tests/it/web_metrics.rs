@@ -99,3 +99,33 @@ fn a_name_with_every_evil_character_is_one_label_still() {
     assert_eq!(metrics[r#"townlet_stream_lines_total{run_id="r",stream="a\\b\"c\nd}{e"}"#], 1.0);
     stop(collector);
 }
+
+/// The second opinion on the text is Prometheus' own.
+#[test]
+fn promtool_reads_what_is_exposed_and_finds_fault_with_the_prescribed_names_only() {
+    use std::io::Write;
+    use std::process::{Command, Stdio};
+    let dir = tempfile::tempdir().unwrap();
+    let collector = with_web(dir.path(), web_options());
+    send_plain(&collector, &lines("town", [1, 3]));
+    let text = Client::of(&collector).get("/metrics").body;
+    stop(collector);
+    let child = Command::new("promtool")
+        .args(["check", "metrics"])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn();
+    let Ok(mut child) = child else {
+        eprintln!("SKIPPED: there is no promtool to read the metrics");
+        assert!(std::env::var_os("CI").is_none(), "with CI set, promtool has to be there");
+        return;
+    };
+    child.stdin.take().unwrap().write_all(text.as_bytes()).unwrap();
+    let output = child.wait_with_output().unwrap();
+    let said = String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr);
+    // The rollout asks for milliseconds under this name.
+    let faults: Vec<_> = said.lines().filter(|line| !line.starts_with("parse_duration_ms ")).collect();
+    assert!(faults.is_empty(), "{said}");
+    assert!(matches!(output.status.code(), Some(0 | 3)), "{said}");
+}

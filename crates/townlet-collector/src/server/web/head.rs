@@ -184,6 +184,25 @@ mod tests {
         }
     }
 
+    proptest::proptest! {
+        /// Whatever comes, there is a head or an answer, and a head ends where it was said to.
+        #[test]
+        fn whatever_the_bytes_there_is_a_head_or_an_answer(
+            begin in "(GET|POST|X) [ -~]{0,20} HTTP/1\\.[01]|[ -~]{0,20}",
+            headers in proptest::collection::vec(
+                "(Host|Content-Length|Transfer-Encoding|Connection|Upgrade): ?[ -~]{0,12}|[\\x00-\\xff]{0,20}", 0..6),
+        ) {
+            let text = format!("{begin}\r\n{}\r\n\r\n", headers.join("\r\n"));
+            match Head::parse(text.as_bytes()) {
+                Ok((head, length)) => {
+                    proptest::prop_assert!(length <= text.len() && text.as_bytes()[..length].ends_with(b"\n"));
+                    let _ = (head.framing(), head.keeps_alive(), head.parameter("token"), head.lists("upgrade", "x"));
+                }
+                Err(answer) => proptest::prop_assert!(matches!(answer.status, 400 | 431 | 505)),
+            }
+        }
+    }
+
     #[test]
     fn what_is_no_request_is_answered_as_that() {
         let parse = |text: &str| Head::parse(text.as_bytes()).map(|_| ()).map_err(|answer| answer.status);
