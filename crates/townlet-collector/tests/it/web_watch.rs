@@ -2,12 +2,14 @@
 
 use std::io::{Read, Write};
 use std::net::TcpStream;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use townlet_collector::web::{BearerToken, WebOptions};
 use townlet_collector::{Collector, Via};
 use townlet_schema::{Kind, LinePrefix, Object, RunId, SchemaVersion, read_head};
 use townlet_state::{Cadence, Follower, State, StateEncoder, Step};
+use townlet_testkit::certs::Pki;
+use townlet_tls::{ClientOptions, ClientStream, ClientTls, Endpoint};
 use tungstenite::client::IntoClientRequest;
 use tungstenite::protocol::frame::coding::CloseCode;
 use tungstenite::{Message, WebSocket};
@@ -68,19 +70,27 @@ impl Town {
     }
 }
 
-pub(crate) struct Viewer(WebSocket<TcpStream>);
+/// A connection of a subscriber.
+pub(crate) trait Way: Read + Write {}
+
+impl<S: Read + Write> Way for S {}
+
+pub(crate) struct Viewer(WebSocket<Box<dyn Way>>);
 
 impl Viewer {
     pub(crate) fn join(collector: &Collector, query: &str) -> Self {
+        Self::over(Box::new(narrow(collector)), "ws", collector, query)
+    }
+
+    fn join_secure(collector: &Collector, pki: &Pki) -> Self {
+        Self::over(Box::new(secure(collector, pki)), "wss", collector, "")
+    }
+
+    fn over(way: Box<dyn Way>, scheme: &str, collector: &Collector, query: &str) -> Self {
         let address = collector.web_addr().unwrap();
-        // A small buffer, so that what nobody reads piles up soon.
-        let socket = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None).unwrap();
-        socket.set_recv_buffer_size(4096).unwrap();
-        socket.connect(&address.into()).unwrap();
-        let socket = TcpStream::from(socket);
-        socket.set_read_timeout(Some(PATIENCE)).unwrap();
-        let request = format!("ws://{address}/ws/telemetry{query}").into_client_request().unwrap();
-        Self(tungstenite::client(request, socket).unwrap().0)
+        let request = format!("{scheme}://{address}/ws/telemetry{query}").into_client_request().unwrap();
+        let handshake = tungstenite::client(request, way);
+        Self(handshake.unwrap_or_else(|error| panic!("{error}")).0)
     }
 
     pub(crate) fn next(&mut self) -> Vec<u8> {
@@ -101,6 +111,26 @@ impl Viewer {
         }
         lines
     }
+}
+
+/// The same under TLS.
+fn secure(collector: &Collector, pki: &Pki) -> ClientStream {
+    let options = ClientOptions { ca_file: Some(pki.ca_file().to_owned()), ..ClientOptions::default() };
+    let endpoint = Endpoint::parse(&format!("localhost:{}", collector.web_addr().unwrap().port())).unwrap();
+    let tls = ClientTls::load(&options).unwrap();
+    let tls = tls.handshake(narrow(collector), &endpoint, Instant::now() + PATIENCE).unwrap();
+    tls.sock.set_read_timeout(Some(PATIENCE)).unwrap();
+    tls
+}
+
+/// A connection with a small buffer, so that what nobody reads piles up soon.
+fn narrow(collector: &Collector) -> TcpStream {
+    let socket = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None).unwrap();
+    socket.set_recv_buffer_size(4096).unwrap();
+    socket.connect(&collector.web_addr().unwrap().into()).unwrap();
+    let socket = TcpStream::from(socket);
+    socket.set_read_timeout(Some(PATIENCE)).unwrap();
+    socket
 }
 
 fn kind_and_base(line: &[u8]) -> (Kind, Option<u64>) {
@@ -154,16 +184,42 @@ fn each_subscriber_gets_the_state_whole_and_then_diffs_against_what_it_has() {
 fn a_slow_subscriber_gets_fewer_steps_and_the_same_state_and_every_event_in_them() {
     let dir = tempfile::tempdir().unwrap();
     let collector = with_web(dir.path(), web_options());
-    let mut town = Town::new(&collector, 1, "town");
-    town.tick_taken(&collector);
-    let mut slow = Viewer::join(&collector, "");
+    falls_behind(&collector, || Viewer::join(&collector, ""));
+    let metrics = metrics(&collector);
+    assert!(metrics["townlet_web_ws_coalesced_total"] > 100.0);
+    assert_eq!(metrics["townlet_web_ws_dropped_items_total"], 0.0);
+    stop(collector);
+}
+
+#[test]
+fn under_tls_a_slow_subscriber_fares_no_worse() {
+    let dir = tempfile::tempdir().unwrap();
+    let pki = Pki::new();
+    let collector = with_web(dir.path(), WebOptions::new(anywhere(), web_tls(&pki)));
+    falls_behind(&collector, || Viewer::join_secure(&collector, &pki));
+    let mut scrape = secure(&collector, &pki);
+    scrape.write_all(b"GET /metrics HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n").unwrap();
+    scrape.flush().unwrap();
+    let mut text = String::new();
+    scrape.read_to_string(&mut text).unwrap();
+    let days = text
+        .lines()
+        .find_map(|line| line.strip_prefix("townlet_collector_certificate_remaining_seconds{listener=\"web\"} "));
+    assert!((80..=90).contains(&(days.unwrap().parse::<u32>().unwrap() / 86_400)), "{text}");
+    stop(collector);
+}
+
+fn falls_behind(collector: &Collector, join: impl Fn() -> Viewer) {
+    let mut town = Town::new(collector, 1, "town");
+    town.tick_taken(collector);
+    let mut slow = join();
     let mut follower = Follower::new("town");
     slow.reach(&mut follower, 1);
     // Far more than the buffers of a connection hold, and nobody reads.
     let filler = "x".repeat(4 * 1024);
     let last = (0..400).map(|_| town.tick_with(&filler)).last().unwrap();
-    wait_for(&collector, "the states", |report| report.totals.stored == 401);
-    assert!(metrics(&collector)["townlet_web_ws_coalesced_total"] > 100.0);
+    let report = wait_for(collector, "the states", |report| report.totals.stored == 401);
+    assert_eq!(report.connections_open, 2, "{report:#?}");
 
     let (mut lines, mut events) = (0, 0);
     while follower.state().unwrap().seq < last.seq {
@@ -179,9 +235,7 @@ fn a_slow_subscriber_gets_fewer_steps_and_the_same_state_and_every_event_in_them
     for section in ["jobs", "filler"] {
         assert_eq!(follower.state().unwrap().sections.get(section), last.sections.get(section));
     }
-    assert_eq!(metrics(&collector)["townlet_web_ws_dropped_items_total"], 0.0);
     drop((slow, town));
-    stop(collector);
 }
 
 #[test]

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Instant;
+use std::time::{Instant, SystemTime};
 
 use prometheus::proto::{Counter, Gauge, LabelPair, Metric, MetricFamily, MetricType};
 use prometheus::{TEXT_FORMAT, TextEncoder};
@@ -36,6 +36,7 @@ const OTHER: &str = "other";
 pub(super) fn answer(shared: &Shared, web: &Web) -> Response {
     let mut families = Families::default();
     totals(shared, &mut families);
+    certificates(shared, web, &mut families);
     streams(shared, &mut families);
     requests(web, &mut families);
     watching(shared, &mut families);
@@ -83,6 +84,24 @@ fn totals(shared: &Shared, families: &mut Families) {
         "townlet_collector_store_failed",
         "1 where the store has failed since the start.",
         u64::from(report.store_error.is_some()),
+    );
+}
+
+/// How long certificates hold, in steps of a day, negative once they do not.
+fn certificates(shared: &Shared, web: &Web, families: &mut Families) {
+    let now = SystemTime::now();
+    let both = [("lines", &shared.certificates), ("web", &web.certificates)];
+    let days = both.into_iter().filter_map(|(listener, certificates)| {
+        let days = certificates.as_ref()?.report(now).days_to_expiry?;
+        #[expect(clippy::cast_precision_loss, reason = "days are few")]
+        Some(([listener], days as f64 * 86_400.0))
+    });
+    families.push(
+        "townlet_collector_certificate_remaining_seconds",
+        "Until the certificate of a listener expires, rounded down to days.",
+        MetricType::GAUGE,
+        ["listener"],
+        days,
     );
 }
 
