@@ -5,8 +5,11 @@
 //! the answer ([`Encoding::taken`], [`Encoding::failed`]), by OTLP/HTTP 1.x, in
 //! protobuf and JSON.
 //!
-//! **What it is not.** It does no I/O and knows no HTTP. It speaks no gRPC. It
-//! samples, joins and converts nothing: tail sampling belongs elsewhere.
+//! [`WebOptions::with_otlp`](crate::web::WebOptions::with_otlp) puts them on the
+//! paths of OTLP, so that any OpenTelemetry SDK can send here.
+//!
+//! **What it is not.** It speaks no gRPC. It samples, joins and converts nothing:
+//! tail sampling belongs elsewhere.
 //!
 //! # What a line holds
 //! ```text
@@ -44,6 +47,7 @@
 
 mod answer;
 mod lines;
+mod route;
 
 use std::fmt;
 

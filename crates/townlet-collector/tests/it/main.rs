@@ -12,6 +12,7 @@ mod gaps;
 mod inspect_files;
 mod limits;
 mod otlp;
+mod otlp_peers;
 mod receive;
 mod relay;
 mod renewal;
