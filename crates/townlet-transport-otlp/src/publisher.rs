@@ -128,9 +128,14 @@ impl Publisher {
                 }
             }
         }
+        let mut most = PER_REQUEST;
         while self.traces && self.spans.waiting() > 0 && Instant::now() < deadline {
-            let (request, count) = self.spans.request(&self.resource);
+            let (request, count) = self.spans.request(&self.resource, most);
             let sent = delivery.send(Signal::Traces, &request, deadline);
+            if count > 1 && matches!(&sent, Ok(Sent { verdict: Verdict::TooMuch(_), .. })) {
+                most = count.div_ceil(2);
+                continue;
+            }
             if let Err(pause) = self.account(Signal::Traces, count as u64, sent) {
                 (asked, failed) = (asked.max(pause), true);
                 break;

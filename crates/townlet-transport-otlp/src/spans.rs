@@ -131,10 +131,10 @@ impl Spans {
         self.waiting.len()
     }
 
-    /// The oldest that wait, and how many those are.
-    pub(crate) fn request(&self, attributes: &[(String, String)]) -> (ExportTraceServiceRequest, usize) {
+    /// The oldest that wait, at most so many, and how many those are.
+    pub(crate) fn request(&self, attributes: &[(String, String)], most: usize) -> (ExportTraceServiceRequest, usize) {
         let mut runs: Vec<(&str, Vec<Span>)> = Vec::new();
-        let count = self.waiting.len().min(PER_REQUEST);
+        let count = self.waiting.len().min(most);
         for (run_id, span) in self.waiting.iter().take(count) {
             match runs.iter_mut().find(|(of, _)| of == run_id) {
                 Some((_, spans)) => spans.push(span.clone()),

@@ -16,6 +16,9 @@ use crate::spans::Flush;
 use crate::verdict::Verdict;
 use crate::wire::Partial;
 
+/// No timeout is longer: `Instant` has an end.
+const LONGEST: Duration = Duration::from_secs(24 * 3600);
+
 /// Sends records, and beside them metrics and spans, to one OTLP/HTTP receiver.
 pub struct OtlpTransport {
     delivery: Delivery,
@@ -44,7 +47,7 @@ impl OtlpTransport {
             delivery: Delivery::new(&options)?,
             publisher: Publisher::new(&options),
             traces: options.traces,
-            send_timeout: options.send_timeout,
+            send_timeout: options.send_timeout.min(LONGEST),
             tls: options.target.is_secure(),
             open: false,
             stale: false,
@@ -129,8 +132,8 @@ impl OtlpTransport {
 
     fn publish(&mut self) {
         if std::mem::take(&mut self.stale) {
-            let deadline = self.delivery.poster().deadline(self.send_timeout);
-            self.publisher.publish(&mut self.delivery, deadline);
+            // Ending is polite for no longer than a send, connecting included.
+            self.publisher.publish(&mut self.delivery, Instant::now() + self.send_timeout);
         }
     }
 }

@@ -230,3 +230,20 @@ fn metrics_come_at_most_once_an_interval_and_at_the_end() {
     assert_eq!((count("/v1/metrics"), count("/v1/traces")), (2, 2), "nothing was left for close");
     assert_eq!(spans(&server.requests()).len(), 20);
 }
+
+#[test]
+fn spans_that_are_too_many_for_one_request_go_out_in_several() {
+    let server = server();
+    let options = OtlpOptions { metrics: false, max_request_bytes: 2000, ..both(&server, Encoding::Protobuf) };
+    let mut sink = transport(options);
+    sink.connect().unwrap();
+    for tick in 1..=20 {
+        sink.send(&[line("health", tick, r#"{"duration_ms":1}"#)]).unwrap();
+    }
+    sink.close();
+    let all = spans(&server.requests());
+    assert_eq!(all.iter().filter(|span| span.name == "tick").count(), 20);
+    assert_eq!(all.iter().filter(|span| span.name == "flush").count(), 20);
+    assert!(to(&server.requests(), "/v1/traces").len() > 3);
+    assert_eq!(sink.losses().count(), 0);
+}
