@@ -10,6 +10,7 @@ mod inspect;
 mod kills;
 mod openssl;
 mod policies;
+mod otlp;
 mod prometheus;
 mod readiness;
 mod reload;
