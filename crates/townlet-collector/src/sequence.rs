@@ -226,7 +226,7 @@ impl SequenceTracker {
     /// How many numbers from 1 to the highest did not arrive. Where gaps were
     /// forgotten this is an upper bound, since what filled them later is not known.
     pub fn missing(&self) -> u64 {
-        self.gaps.iter().map(SeqRange::len).sum::<u64>() + self.counts.missing_forgotten
+        self.gaps.iter().map(SeqRange::len).fold(self.counts.missing_forgotten, u64::saturating_add)
     }
 
     /// True where `seq` was here before, or nobody can say.

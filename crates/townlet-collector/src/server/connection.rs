@@ -33,7 +33,7 @@ pub(super) fn serve(shared: &Arc<Shared>, slot: &Slot, socket: TcpStream) -> End
         acknowledged: 0,
         buffer: LineBuffer::new(options.max_line_bytes),
         session: Session::new(Arc::clone(&shared.intake), slot.id, slot.peer),
-        clock: LineClock::default(),
+        clock: LineClock::starting(Instant::now()),
         heard: Instant::now(),
         timeout: None,
     };
@@ -103,6 +103,8 @@ impl Conversation<'_> {
                 Ok(0) if stopping => return stopped(),
                 Ok(0) => return Ending { kind: EndKind::PeerClosed, detail: "closed by the peer".to_owned() },
                 Ok(_) => self.chunk(),
+                // Something came that is no content yet.
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => self.check_clocks(),
                 Err(error) if is_pause(&error) && stopping => return stopped(),
                 Err(error) if is_pause(&error) => self.pause(),
                 Err(error) => return Ending { kind: EndKind::Broken, detail: error.to_string() },
@@ -166,8 +168,10 @@ impl Conversation<'_> {
         let options = &self.shared.options;
         let now = Instant::now();
         if self.clock.is_overdue(now, options.line_timeout) {
-            let detail =
-                format!("{} bytes without a newline for {:?}", self.buffer.partial_len(), options.line_timeout);
+            let detail = match self.session.counts.lines {
+                0 => format!("no line within {:?}", options.line_timeout),
+                _ => format!("{} bytes without a newline for {:?}", self.buffer.partial_len(), options.line_timeout),
+            };
             return Err(Ending { kind: EndKind::LineTimeout, detail });
         }
         match options.idle_timeout {
@@ -241,17 +245,23 @@ fn ack_failed(error: &io::Error) -> Ending {
     }
 }
 
-/// Since when a begun line waits for its newline. Bytes that trickle in do not
-/// move it; only a completed line does.
-#[derive(Default)]
+/// Since when a begun line waits for its newline, or a new connection for its first
+/// line. Bytes that trickle in do not move it; only a completed line does.
 struct LineClock {
     begun: Option<Instant>,
+    /// Whether a line was completed.
+    proven: bool,
 }
 
 impl LineClock {
+    fn starting(now: Instant) -> Self {
+        Self { begun: Some(now), proven: false }
+    }
+
     fn after_read(&mut self, now: Instant, completed_a_line: bool, line_begun: bool) {
+        self.proven |= completed_a_line;
         self.begun = match self.begun {
-            _ if !line_begun => None,
+            _ if !line_begun && self.proven => None,
             Some(begun) if !completed_a_line => Some(begun),
             _ => Some(now),
         };
@@ -271,7 +281,7 @@ mod tests {
         let start = Instant::now();
         let at = |seconds| start + Duration::from_secs(seconds);
         let limit = Duration::from_secs(30);
-        let mut clock = LineClock::default();
+        let mut clock = LineClock::starting(at(0));
         clock.after_read(at(0), false, true);
         clock.after_read(at(20), false, true);
         assert!(!clock.is_overdue(at(29), limit));
@@ -280,5 +290,18 @@ mod tests {
         assert!(!clock.is_overdue(at(59), limit), "a completed line starts the clock anew");
         clock.after_read(at(40), true, false);
         assert!(!clock.is_overdue(at(4000), limit), "an idle connection has begun no line");
+    }
+
+    #[test]
+    fn who_never_sends_a_line_is_not_waited_for_longer_than_for_a_begun_one() {
+        let start = Instant::now();
+        let at = |seconds| start + Duration::from_secs(seconds);
+        let limit = Duration::from_secs(30);
+        let mut clock = LineClock::starting(at(0));
+        assert!(!clock.is_overdue(at(29), limit) && clock.is_overdue(at(30), limit));
+        clock.after_read(at(10), false, false);
+        assert!(clock.is_overdue(at(30), limit), "an empty read is no line");
+        clock.after_read(at(20), true, false);
+        assert!(!clock.is_overdue(at(4000), limit));
     }
 }

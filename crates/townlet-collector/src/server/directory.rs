@@ -43,7 +43,10 @@ struct Table {
 #[derive(Clone, Copy, Default)]
 pub(super) struct Retired {
     pub(super) streams: u64,
-    pub(super) received: u64,
+    /// Of those without metrics of their own: what had a series is not counted a second time in another.
+    pub(super) unlabelled: u64,
+    /// Lines that never came; they stay missing.
+    pub(super) missing: u64,
     pub(super) stored: u64,
     pub(super) duplicates: u64,
 }
@@ -175,7 +178,7 @@ impl Directory {
 
 impl Table {
     fn retire_one(&mut self) -> Result<(), Full> {
-        let idle = |stream: &Stream| stream.users.load(Ordering::Acquire) == 0 && stream.lock().unwritten() == 0;
+        let idle = |stream: &Stream| stream.users.load(Ordering::Acquire) == 0 && stream.lock().may_leave();
         let oldest = self
             .streams
             .iter()
@@ -186,7 +189,10 @@ impl Table {
         let report = stream.report();
         self.labelled -= usize::from(stream.labelled);
         self.retired.streams += 1;
-        self.retired.received += report.received;
+        if !stream.labelled {
+            self.retired.unlabelled += report.received;
+        }
+        self.retired.missing = self.retired.missing.saturating_add(report.sequence.missing);
         self.retired.stored += report.stored;
         self.retired.duplicates += report.duplicates;
         Ok(())
@@ -303,6 +309,12 @@ impl StreamState {
         self.tracker.has_up_to(from)
     }
 
+    /// True where reading the file again would say the same. After a failed sync it would not: the kernel may show
+    /// what is not on disk.
+    fn may_leave(&self) -> bool {
+        self.unwritten() == 0 && !self.log.as_ref().is_some_and(StreamLog::is_broken)
+    }
+
     /// Lines accepted that are not with the operating system yet.
     fn unwritten(&self) -> u64 {
         self.log.as_ref().map_or(0, StreamLog::pending_lines)
@@ -312,9 +324,10 @@ impl StreamState {
         if self.ready {
             return Ok(());
         }
-        if let Some(log) = &self.log {
+        if let Some(log) = &mut self.log {
             let mut tracker = self.tracker.clone();
-            let recovered = log.recover(line_limit, |line| {
+            // The limit may have been lowered since the lines were taken.
+            let recovered = log.recover(line_limit.max(townlet_schema::MAX_LINE_BYTES), |line| {
                 if let Ok(head) = foreign::read(line) {
                     observe(&mut tracker, &head);
                 }

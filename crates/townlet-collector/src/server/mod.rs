@@ -260,7 +260,8 @@ impl Shared {
         report.totals.stored = retired.stored + report.streams.iter().map(|stream| stream.stored).sum::<u64>();
         report.totals.unwritten = report.streams.iter().map(|stream| stream.unwritten).sum();
         report.totals.duplicates = retired.duplicates + report.streams.iter().map(|s| s.duplicates).sum::<u64>();
-        report.missing = report.streams.iter().map(|stream| stream.sequence.missing).sum();
+        let missing = report.streams.iter().map(|stream| stream.sequence.missing);
+        report.missing = missing.fold(retired.missing, u64::saturating_add);
         report.restarts = sequence::restarts(
             report.streams.iter().filter_map(|stream| Some((stream.run_id.as_deref()?, stream.stream.as_deref()?))),
         );

@@ -161,6 +161,8 @@ impl Write for Wire {
 impl Read for Wire {
     /// `Ok(0)` is the end: the peer closed, with or without close_notify. Lines
     /// carry their own framing, so a truncated connection shows as a torn line.
+    /// `Interrupted`: bytes came, and nothing that could be read; go on after a look
+    /// at the clocks.
     fn read(&mut self, out: &mut [u8]) -> io::Result<usize> {
         match self {
             Self::Plain(socket) => socket.read(out),
@@ -175,7 +177,7 @@ impl Read for TlsWire {
         if let Some(error) = self.postponed.take() {
             return Err(error);
         }
-        let mut filled = 0;
+        let (mut filled, mut waited) = (0, false);
         while filled < out.len() {
             match self.session.reader().read(&mut out[filled..]) {
                 Ok(0) => break,
@@ -183,8 +185,13 @@ impl Read for TlsWire {
                 Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => break,
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
                     // Only what is here already; waiting is for an empty hand.
-                    if filled > 0 && self.socket.start == self.socket.end {
+                    let waits = self.socket.start == self.socket.end;
+                    if waits && filled > 0 {
                         break;
+                    }
+                    // A record that trickles in must not keep the caller from its clocks.
+                    if waits && std::mem::replace(&mut waited, true) {
+                        return Err(io::ErrorKind::Interrupted.into());
                     }
                     if let Err(error) = self.receive() {
                         if filled == 0 {

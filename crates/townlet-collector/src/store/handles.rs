@@ -37,7 +37,9 @@ impl Handles {
             let now = table.clock;
             if let Some((file, used)) = table.open.get_mut(path) {
                 *used = now;
-                return Ok(Arc::clone(file));
+                if !is_deleted(file) {
+                    return Ok(Arc::clone(file));
+                }
             }
         }
         let file = Arc::new(open(path, settle).map_err(|error| StoreError::new("opening", path, error))?);
@@ -63,7 +65,6 @@ impl Handles {
 
 fn open(path: &Path, settle: Settle) -> io::Result<File> {
     let append = |path: &Path| OpenOptions::new().append(true).create(true).open(path);
-    let existed = settle != Settle::Synced || path.exists();
     let file = match append(path) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
             if let Some(folder) = path.parent() {
@@ -73,13 +74,25 @@ fn open(path: &Path, settle: Settle) -> io::Result<File> {
         }
         other => other?,
     };
-    if !existed {
-        // A synced file whose name is not on disk is lost with the power.
+    if settle == Settle::Synced {
+        // A synced file whose name is not on disk is lost with the power. Whoever made it may have ended before this.
         for folder in path.ancestors().skip(1).take(2) {
             sync_folder(folder)?;
         }
     }
     Ok(file)
+}
+
+/// True where the file has no name any more: lines that went there would be gone.
+#[cfg(unix)]
+fn is_deleted(file: &File) -> bool {
+    use std::os::unix::fs::MetadataExt;
+    file.metadata().is_ok_and(|metadata| metadata.nlink() == 0)
+}
+
+#[cfg(not(unix))]
+fn is_deleted(_file: &File) -> bool {
+    false
 }
 
 #[cfg(unix)]
@@ -109,5 +122,15 @@ mod tests {
             }
         }
         assert_eq!(fs::read_to_string(dir.path().join("run/b")).unwrap(), "0\n1\n2\n");
+    }
+
+    #[test]
+    fn a_file_that_was_deleted_under_its_handle_is_made_anew() {
+        let dir = tempfile::tempdir().unwrap();
+        let (handles, path) = (Handles::new(2), dir.path().join("run").join("a"));
+        writeln!(&*handles.get(&path, Settle::Written).unwrap(), "gone with its run").unwrap();
+        fs::remove_dir_all(dir.path().join("run")).unwrap();
+        writeln!(&*handles.get(&path, Settle::Written).unwrap(), "kept").unwrap();
+        assert_eq!(fs::read_to_string(path).unwrap(), "kept\n");
     }
 }

@@ -49,8 +49,13 @@ impl StreamLog {
 
     /// Reads an existing file through `each_line` and cuts off a torn last line.
     /// `line_limit`: longest line to hold; longer ones are counted only.
-    pub(crate) fn recover(&self, line_limit: usize, mut each_line: impl FnMut(&[u8])) -> Result<Recovered, StoreError> {
-        let failed = |doing| move |error| StoreError::new(doing, &self.path, error);
+    pub(crate) fn recover(
+        &mut self,
+        line_limit: usize,
+        mut each_line: impl FnMut(&[u8]),
+    ) -> Result<Recovered, StoreError> {
+        let path = &self.path;
+        let failed = |doing| move |error| StoreError::new(doing, path, error);
         let mut file = match OpenOptions::new().read(true).write(true).open(&self.path) {
             Ok(file) => file,
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Recovered::default()),
@@ -83,6 +88,8 @@ impl StreamLog {
                 "collector_store_torn_line_cut: the last run ended while writing this line"
             );
         }
+        // Nobody knows what of it is synced: the one before may have been killed before its sync.
+        self.written = size - recovered.torn_bytes;
         Ok(recovered)
     }
 
@@ -112,9 +119,7 @@ impl StreamLog {
     /// everything is synced yet, the file comes back, to be synced outside the
     /// caller's lock; then call [`synced`](Self::synced).
     pub(crate) fn flush(&mut self, store: &Store) -> Result<Option<Unsynced>, StoreError> {
-        if let Some((kind, text)) = &self.broken {
-            return Err(StoreError::new("no longer trusting", &self.path, io::Error::new(*kind, text.clone())));
-        }
+        self.trusted()?;
         let must_sync = store.settle() == Settle::Synced;
         if self.pending.is_empty() && !(must_sync && self.synced < self.written) {
             return Ok(None);
@@ -145,15 +150,32 @@ impl StreamLog {
         outcome
     }
 
-    /// Takes in how a sync went.
+    /// True once a sync has failed: what was read back into memory would hide what is lost.
+    pub(crate) fn is_broken(&self) -> bool {
+        self.broken.is_some()
+    }
+
+    fn trusted(&self) -> Result<(), StoreError> {
+        match &self.broken {
+            None => Ok(()),
+            Some((kind, text)) => {
+                Err(StoreError::new("no longer trusting", &self.path, io::Error::new(*kind, text.clone())))
+            }
+        }
+    }
+
+    /// Takes in how a sync went. The kernel reports a failure once for an open file, so
+    /// after one a good outcome is worth nothing.
     pub(crate) fn synced(&mut self, up_to: u64, outcome: io::Result<()>) -> Result<(), StoreError> {
-        match outcome {
+        match outcome.and_then(|()| self.trusted().map_err(io::Error::other)) {
             Ok(()) => {
                 self.synced = self.synced.max(up_to);
                 Ok(())
             }
             Err(error) => {
-                self.broken = Some((error.kind(), format!("a sync failed earlier ({error}); restart the collector")));
+                self.broken.get_or_insert_with(|| {
+                    (error.kind(), format!("a sync failed earlier ({error}); restart the collector"))
+                });
                 Err(StoreError::new("syncing", &self.path, error))
             }
         }
@@ -210,6 +232,8 @@ mod tests {
         log.synced(unsynced.up_to, Ok(())).unwrap();
         assert!(log.flush(&store).unwrap().is_none());
         log.synced(3, Err(io::Error::other("disk gone"))).unwrap_err();
+        log.synced(3, Ok(())).expect_err("another sync of the same file, which the kernel tells nothing of it");
+        assert!(log.is_broken());
         assert!(log.flush(&store).unwrap_err().to_string().contains("disk gone"));
     }
 
@@ -219,10 +243,25 @@ mod tests {
         let path = dir.path().join("town.jsonl");
         std::fs::write(&path, b"{\"a\":1}\n{\"a\":2}\n{\"a\":").unwrap();
         let mut seen = Vec::new();
-        let log = StreamLog::new(path.clone());
+        let mut log = StreamLog::new(path.clone());
         let recovered = log.recover(100, |line| seen.push(line.to_vec())).unwrap();
         assert_eq!(recovered, Recovered { lines: 2, torn_bytes: 5 });
         assert_eq!(seen, [b"{\"a\":1}\n".to_vec(), b"{\"a\":2}\n".to_vec()]);
         assert_eq!(std::fs::read(&path).unwrap(), b"{\"a\":1}\n{\"a\":2}\n");
+    }
+
+    #[test]
+    fn what_an_earlier_run_wrote_is_synced_before_it_is_confirmed() {
+        let dir = tempfile::tempdir().unwrap();
+        let store = Store::open(&StoreOptions { settle: Settle::Synced, ..StoreOptions::new(dir.path()) }).unwrap();
+        let path = store.path(Some("run"), Some("town")).unwrap();
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        std::fs::write(&path, b"{\"a\":1}\n{\"a\":").unwrap();
+        let mut log = StreamLog::new(path);
+        log.recover(100, |_| {}).unwrap();
+        let unsynced = log.flush(&store).unwrap().expect("it was killed before its sync, for all we know");
+        assert_eq!(unsynced.up_to, 8);
+        log.synced(8, unsynced.sync()).unwrap();
+        assert!(log.flush(&store).unwrap().is_none());
     }
 }

@@ -115,7 +115,7 @@ struct Other {
 fn streams(shared: &Shared, families: &mut Families) {
     let (all, retired) = shared.intake.directory.all();
     let now = Instant::now();
-    let mut other = Other { received: retired.received, missing: 0 };
+    let mut other = Other { received: retired.unlabelled, missing: retired.missing };
     let mut named: Vec<ShardReport> = Vec::new();
     for stream in &all {
         let shard = stream.shard(now);
@@ -123,7 +123,7 @@ fn streams(shared: &Shared, families: &mut Families) {
             named.push(shard);
         } else {
             other.received += shard.received;
-            other.missing += shard.missing;
+            other.missing = other.missing.saturating_add(shard.missing);
         }
     }
     let labels =
