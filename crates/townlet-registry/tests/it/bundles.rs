@@ -1,4 +1,5 @@
-use townlet_registry::{Bundle, Digest, ErrorKind, KeyRing, Role, TrustedKey};
+use proptest::prelude::*;
+use townlet_registry::{Bundle, Digest, Envelope, ErrorKind, KeyRing, Role, SignedCheckpoint, TrustedKey};
 
 use crate::support::{Story, empty, filled, minutes, noon, note, release, ring, signer, story, trusted};
 
@@ -170,4 +171,31 @@ fn other_keys_than_the_verifiers_own_refuse_the_bundle() {
         swapped.trust(TrustedKey { public, ..trusted(person, &[role]) }).unwrap();
     }
     assert_eq!(bundle.verify(&swapped, None).unwrap_err().kind(), ErrorKind::UnknownKey);
+}
+
+proptest! {
+    /// Lines that look as if they belonged, in any order, and a check sum that fits.
+    #[test]
+    fn no_text_makes_a_reader_panic(
+        lines in prop::collection::vec(
+            prop_oneof![
+                Just("townlet-bundle/1".to_owned()),
+                Just("about the whole log".to_owned()),
+                "holds [0-9]{1,20} entries, [0-9]{1,3} contents, [0-9]{1,3} earlier sizes",
+                "(began|entry|content|about) [0-9a-zA-Z+/=,: -]{0,60}",
+                Just("\u{2014} test.example/log AAAA".to_owned()),
+                ".{0,20}",
+                Just(String::new()),
+            ],
+            0..14,
+        )
+    ) {
+        let text = lines.join("\n") + "\n";
+        drop(SignedCheckpoint::parse(&text));
+        drop(KeyRing::from_json(text.as_bytes()));
+        drop(Envelope::from_slice(text.as_bytes()));
+        let sealed = format!("{text}end crc32:{:08x}\n", crc32fast::hash(text.as_bytes()));
+        prop_assert!(Bundle::parse(sealed.as_bytes()).is_err());
+        prop_assert!(Bundle::parse(text.as_bytes()).is_err());
+    }
 }

@@ -98,6 +98,32 @@ proptest! {
     }
 }
 
+/// The quick half sees every byte of every entry, and knows nothing of people.
+#[test]
+fn the_tree_alone_finds_every_changed_entry_and_a_log_that_was_cut_off() {
+    let changes = (0..24).flat_map(|index| {
+        let body = "cast(replace(cast(body AS TEXT), '00.000Z', '01.000Z') AS BLOB)";
+        [
+            format!("UPDATE entry SET body = {body} WHERE idx = {index}"),
+            format!("DELETE FROM entry WHERE idx = {index}"),
+        ]
+    });
+    for change in changes {
+        let mut kept = filled(24);
+        let held = kept.registry.checkpoint(&signer("log"), noon()).unwrap();
+        let db = rusqlite::Connection::open(kept.path()).unwrap();
+        let ring = ring(&["ada"]);
+        assert_eq!(kept.registry.verify_tree(&ring, Some(&held)).unwrap().findings, []);
+        db.execute_batch(&change).unwrap();
+        let report = kept.registry.verify_tree(&ring, Some(&held)).unwrap();
+        assert!(!report.findings.is_empty(), "{change}");
+        assert_eq!(report.signatures, 0);
+    }
+    let mut kept = filled(3);
+    kept.registry.append(&note("mallory", "r", "fine"), noon()).unwrap();
+    assert_eq!(kept.registry.verify_tree(&ring(&["ada"]), None).unwrap().findings, []);
+}
+
 /// Changes that SQLite itself sees nothing wrong with.
 #[test]
 fn rows_that_were_changed_are_found_and_named() {
