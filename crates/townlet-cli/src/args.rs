@@ -54,6 +54,16 @@ pub(crate) enum Command {
     Readiness(Readiness),
     /// Run the steps of a rollback against their deadlines, and keep the record.
     Rehearse(Rehearse),
+    /// Signing keys: make one, and say whose signatures are believed.
+    #[command(subcommand)]
+    Keys(crate::keys::Keys),
+    /// The log of signed statements: verify it, look at it, sign a checkpoint.
+    #[command(subcommand)]
+    Log(crate::registry::Log),
+    /// Write to standard output what the log says about a release, with everything that proves it.
+    Bundle(crate::registry::BundleArgs),
+    /// Check a bundle, offline.
+    Verify(crate::registry::Verify),
 }
 
 #[derive(Debug, Args)]

@@ -8,9 +8,11 @@ mod collect;
 mod demo;
 mod exit;
 mod inspect;
+mod keys;
 mod lint;
 mod out;
 mod readiness;
+mod registry;
 mod rehearse;
 mod replay;
 mod setup;
@@ -49,6 +51,10 @@ fn main() -> ExitCode {
         Command::Certs(args) => certs::run(args),
         Command::Readiness(what) => readiness::run(what),
         Command::Rehearse(args) => rehearse::run(args),
+        Command::Keys(what) => keys::run(what),
+        Command::Log(what) => registry::log(what),
+        Command::Bundle(args) => registry::bundle(args),
+        Command::Verify(args) => registry::verify(args),
     };
     match result {
         Ok(exit) => exit.into(),

@@ -13,6 +13,7 @@ mod otlp;
 mod policies;
 mod prometheus;
 mod readiness;
+mod registry;
 mod reload;
 mod replay;
 mod signals;

@@ -1,0 +1,173 @@
+//! Keys, the log and bundles, as a release engineer and somebody elsewhere meet them.
+
+use std::fs;
+use std::path::Path;
+
+use serde::Serialize;
+use townlet_registry::{Digest, Envelope, Predicate, Registry, Signer, Statement, Subject, Time};
+
+use crate::support::{Ran, townlet_in};
+
+#[derive(Serialize)]
+struct Approval {
+    role: &'static str,
+}
+
+impl Predicate for Approval {
+    const TYPE: &'static str = "https://example.com/approval/v1";
+}
+
+/// A folder with keys of `ada` and of the log, a ring that believes both, and three approvals.
+fn release() -> tempfile::TempDir {
+    let folder = tempfile::tempdir().unwrap();
+    let run = |words: &[&str]| townlet_in(folder.path(), words).expect(0);
+    run(&["keys", "new", "ada.pem"]);
+    run(&["keys", "new", "log.pem"]);
+    let from = "2026-11-21T00:00:00Z";
+    run(&[
+        "keys",
+        "trust",
+        "ada.pem.pub",
+        "--person",
+        "Ada",
+        "--role",
+        "sre",
+        "--role",
+        "change-board",
+        "--from",
+        from,
+    ]);
+    run(&["keys", "trust", "log.pem.pub", "--person", "Log", "--role", "log", "--from", from]);
+    for number in 0..3 {
+        approve(folder.path(), &format!("release-{}", number % 2), number);
+    }
+    folder
+}
+
+fn approve(folder: &Path, release: &str, number: i64) {
+    let signer = Signer::read(&folder.join("ada.pem")).unwrap();
+    let mut registry = Registry::create(&folder.join("townlet-registry.db"), "test.example/log").unwrap();
+    let subject = Subject::new(release, Digest::of(format!("{release} {number}").as_bytes()));
+    let envelope = Envelope::sign(&Statement::about(subject, Approval { role: "sre" }), &signer).unwrap();
+    registry.append(&envelope, Time::from_ms(1_795_276_800_000 + number)).unwrap();
+}
+
+#[test]
+fn a_bundle_is_verified_elsewhere_by_the_key_ring_and_a_checkpoint_alone() {
+    let here = release();
+    let run = |words: &[&str]| townlet_in(here.path(), words);
+    let sound = run(&["log", "verify"]).expect(0);
+    assert!(sound.stdout.contains("sound; 3 entries with 3 signatures"), "{}", sound.stdout);
+    let held = run(&["log", "checkpoint", "--sign", "log.pem"]).expect(0).stdout;
+    let tree = run(&["log", "verify", "--tree-only"]).expect(0);
+    assert!(tree.stdout.contains("sound; 3 entries with 0 signatures, 1 checkpoints"), "{}", tree.stdout);
+    approve(here.path(), "release-1", 7);
+    let older = run(&["bundle", "release-1"]).expect(2);
+    assert!(older.stderr.contains("several things are called `release-1`"), "{}", older.stderr);
+    let digest = Digest::of(b"release-1 7").to_string();
+    let newer = run(&["bundle", &digest]).expect(3);
+    assert!(newer.stderr.contains("entry 3 is newer than the checkpoint of 3 entries"), "{}", newer.stderr);
+    let bundle = run(&["bundle", &digest, "--sign", "log.pem"]).expect(0).stdout;
+    let whole = run(&["bundle", "--all"]).expect(0).stdout;
+
+    let elsewhere = tempfile::tempdir().unwrap();
+    let put = |name: &str, text: &str| fs::write(elsewhere.path().join(name), text).unwrap();
+    fs::copy(here.path().join("townlet-keys.json"), elsewhere.path().join("keys.json")).unwrap();
+    put("bundle", &bundle);
+    put("whole", &whole);
+    put("held", &held);
+    let verify = |words: &[&str]| -> Ran {
+        townlet_in(elsewhere.path(), &[&["verify"], words, &["--keys", "keys.json"]].concat())
+    };
+    for file in ["bundle", "whole"] {
+        let verified = verify(&[file, "--checkpoint", "held"]).expect(0);
+        assert!(verified.stdout.contains("by Ada (change-board, sre)"), "{}", verified.stdout);
+        let report = verify(&[file, "--json"]).expect(0).json();
+        assert_eq!(report["log_entries"], 4);
+        assert_eq!(report["checkpoint_held"], false);
+    }
+
+    let changed = bundle.replacen("entry 3", "entry 2", 1);
+    put("bundle", &changed);
+    let refused = verify(&["bundle"]).expect(1);
+    assert!(refused.stderr.contains("check sum does not fit"), "{}", refused.stderr);
+    put("held", &held.replace("\n3\n", "\n5\n"));
+    put("bundle", &bundle);
+    let refused = verify(&["bundle", "--checkpoint", "held"]).expect(1);
+    assert!(refused.stderr.contains("checkpoint of 5 entries: the signature"), "{}", refused.stderr);
+    verify(&["nothing"]).expect(3);
+    verify(&["bundle", "--checkpoint", "keys.json"]).expect(2);
+}
+
+#[test]
+fn a_log_that_was_cut_off_is_refused_by_the_checkpoint_that_was_held() {
+    let here = release();
+    let held = townlet_in(here.path(), &["log", "checkpoint", "--sign", "log.pem"]).expect(0).stdout;
+    fs::write(here.path().join("held"), held).unwrap();
+    // Whoever has the keys writes a shorter log, and signs it.
+    fs::remove_file(here.path().join("townlet-registry.db")).unwrap();
+    approve(here.path(), "release-0", 0);
+    let digest = Digest::of(b"release-0 0").to_string();
+    let bundle = townlet_in(here.path(), &["bundle", &digest, "--sign", "log.pem"]).expect(0).stdout;
+    fs::write(here.path().join("bundle"), bundle).unwrap();
+    let verify = ["verify", "bundle", "--keys", "townlet-keys.json"];
+    townlet_in(here.path(), &verify).expect(0);
+    let refused = townlet_in(here.path(), &[&verify[..], &["--checkpoint", "held"]].concat()).expect(1);
+    assert!(refused.stderr.contains("has 1 entries, but had 3"), "{}", refused.stderr);
+    let refused = townlet_in(here.path(), &["log", "verify", "--checkpoint", "held"]).expect(1);
+    assert!(refused.stdout.contains("the log ends before the checkpoint of 3 entries"), "{}", refused.stdout);
+}
+
+#[test]
+fn a_revoked_key_is_named_with_its_entry_and_the_reason() {
+    let here = release();
+    let run = |words: &[&str]| townlet_in(here.path(), words);
+    let listed = run(&["keys", "list", "--as-of", "2026-11-21T12:00:00Z"]).expect(0).stdout;
+    let ada = listed.lines().find(|line| line.contains("Ada as change-board, sre: valid")).expect("the key of Ada");
+    let id = &ada[..12];
+    run(&["keys", "revoke", &id[..4], "--reason", "x"]).expect(2);
+    run(&["keys", "revoke", id, "--at", "2026-11-21T16:00:00.002Z", "--reason", "laptop stolen"]).expect(0);
+    let refused = run(&["log", "verify"]).expect(1);
+    assert!(refused.stdout.contains("entry 2: key"), "{}", refused.stdout);
+    assert!(refused.stdout.contains("(laptop stolen)"), "{}", refused.stdout);
+    assert!(!refused.stdout.contains("entry 1:"), "{}", refused.stdout);
+    let report = run(&["log", "verify", "--json"]).expect(1).json();
+    assert_eq!(report["findings"][0]["kind"], "KeyNotValid");
+    let keys = run(&["keys", "list", "--json", "--as-of", "2026-11-22T00:00:00Z"]).expect(0).json();
+    assert!(keys.as_array().unwrap().iter().any(|key| key["valid"] == false && key["person"] == "Ada"));
+}
+
+#[test]
+fn the_log_is_shown_by_name_digest_and_type() {
+    let here = release();
+    let run = |words: &[&str]| townlet_in(here.path(), words).expect(0).stdout;
+    assert_eq!(run(&["log", "show"]).lines().count(), 3);
+    assert_eq!(run(&["log", "show", "--name", "release-0"]).lines().count(), 2);
+    assert_eq!(run(&["log", "show", "--about", &Digest::of(b"release-1 1").to_string()]).lines().count(), 1);
+    assert_eq!(run(&["log", "show", "--type", "https://example.com/other/v1"]), "");
+    let line = run(&["log", "show", "--name", "release-1", "--json"]);
+    let entry: serde_json::Value = serde_json::from_str(&line).unwrap();
+    assert_eq!(entry["statement"]["predicate"]["role"], "sre");
+    assert_eq!(entry["at"], "2026-11-21T16:00:00.001Z");
+}
+
+#[test]
+fn keys_are_not_written_over_and_not_read_where_others_can() {
+    let here = release();
+    let run = |words: &[&str]| townlet_in(here.path(), words);
+    run(&["keys", "new", "ada.pem"]).expect(2);
+    let again = run(&["keys", "trust", "ada.pem.pub", "--person", "Bob", "--role", "sre"]).expect(2);
+    assert!(again.stderr.contains("in the ring already"), "{}", again.stderr);
+    run(&["keys", "trust", "ada.pem", "--person", "Bob", "--role", "sre"]).expect(2);
+    run(&["keys", "trust", "log.pem.pub", "--person", "Bob", "--role", "S R E"]).expect(2);
+    run(&["log", "verify", "--registry", "none.db"]).expect(3);
+    run(&["log", "verify", "--keys", "none.json"]).expect(3);
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::PermissionsExt;
+        let key = here.path().join("log.pem");
+        fs::set_permissions(&key, fs::Permissions::from_mode(0o644)).unwrap();
+        let exposed = run(&["log", "checkpoint", "--sign", "log.pem"]).expect(2);
+        assert!(exposed.stderr.contains("mode 644"), "{}", exposed.stderr);
+    }
+}
