@@ -120,7 +120,7 @@ pub(crate) struct Simulate {
 /// The collector's second listener.
 #[derive(Debug, Args)]
 pub(crate) struct WebArgs {
-    /// Serve HTTP and WebSocket here as well: lines in, states out, metrics. Under TLS where the lines are.
+    /// Serve HTTP and WebSocket here as well: lines and OTLP in, states out, metrics. Under TLS where the lines are.
     #[arg(long, value_name = "ADDR", num_args = 0..=1, default_missing_value = "127.0.0.1:9080")]
     pub(crate) web: Option<SocketAddr>,
     /// File with the token that clients have to show. Needed beyond loopback.

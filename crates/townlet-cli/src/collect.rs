@@ -35,7 +35,7 @@ pub(crate) fn run(args: &Collect) -> anyhow::Result<Exit> {
     }
     let mut options = CollectorOptions::new(args.listen, security).with_store(store);
     options.max_connections = args.max_connections;
-    options.web = web(args)?;
+    options.web = web(args)?.map(|web| web.with_otlp(options.max_line_bytes));
     let web_connections = if options.web.is_some() { args.web.web_max_connections } else { 0 };
     make_room(args.max_connections.saturating_add(web_connections));
     // Signals are caught before the address is announced: who reads it may stop us at once.

@@ -83,6 +83,36 @@ fn a_town_sends_over_https_and_the_operator_sees_it() {
 }
 
 #[test]
+fn a_town_sends_otlp_to_the_collector_and_each_delivered_line_is_a_stored_record() {
+    let folder = tempfile::tempdir().unwrap();
+    let dir = folder.path();
+    let mut collect = command(&["collect", "--listen", "127.0.0.1:0", "--web", "127.0.0.1:0", "--out", "collected"]);
+    let mut running = Running(collect.current_dir(dir).stdout(Stdio::piped()).spawn().unwrap());
+    let mut said = BufReader::new(running.0.stdout.take().unwrap());
+    let mut lines = String::new();
+    said.read_line(&mut lines).unwrap();
+    said.read_line(&mut lines).unwrap();
+    let address = lines.split_whitespace().last().unwrap();
+    let yaml = format!(
+        "telemetry:\n  transport:\n    type: otlp\n    endpoint: http://{address}\n    allow_plaintext: true\n    \
+         dev_allow_plaintext: true\n    settle_at: peer_acked\n    send_timeout_seconds: 30\n  worker: \
+         {{backpressure: block, block_timeout_seconds: 5.0, shutdown_timeout_seconds: 30}}\n"
+    );
+    let config = write(dir, "otlp.yaml", &yaml);
+    let status = dir.join("status.json");
+    townlet(&["simulate", "--config", &config, "--agents", "3", "--ticks", "20", "--status-path", text(&status)])
+        .expect(0);
+    let status: serde_json::Value = serde_json::from_slice(&std::fs::read(status).unwrap()).unwrap();
+    signal(&running.0, "TERM");
+    assert!(running.0.wait().unwrap().success());
+    let stored = lines_below(&dir.join("collected"));
+    let of = |kind: &str| stored.iter().filter(|line| line["payload_type"] == kind).count();
+    let delivered = status["statement"]["delivered"].as_u64().unwrap();
+    assert!(delivered > 20 && of("otlp.log") as u64 >= delivered, "{status}");
+    assert!(of("otlp.metric") > 0 && of("otlp.span") > 0);
+}
+
+#[test]
 fn a_web_listener_that_others_could_use_needs_tls_and_a_token() {
     let folder = tempfile::tempdir().unwrap();
     let dir = folder.path();
