@@ -64,6 +64,10 @@ pub(crate) enum Command {
     Bundle(crate::registry::BundleArgs),
     /// Check a bundle, offline.
     Verify(crate::registry::Verify),
+    /// Predict how often each rule of a rollout plan would undo a healthy rollout, and how soon it finds a bad one.
+    Plan(PlanArgs),
+    /// Run a rollout plan over recorded series, beside the rules of others.
+    Backtest(Backtest),
 }
 
 #[derive(Debug, Args)]
@@ -199,7 +203,7 @@ pub(crate) struct Validate {
 
 #[derive(Debug, Args)]
 pub(crate) struct Lint {
-    /// Policies and their test files. Exit 1 with warnings, 2 where one cannot be used, 3 where one cannot be read.
+    /// Policies, their test files, and rollout plans. Exit 1 with warnings, 2 where one cannot be used, 3 where one cannot be read.
     #[arg(required = true, value_name = "FILE")]
     pub(crate) files: Vec<PathBuf>,
     /// Print the findings as JSON.
@@ -374,6 +378,35 @@ pub(crate) struct ReadinessShow {
     /// The folder of the report.
     pub(crate) dir: PathBuf,
     /// Report, scorecard and findings as JSON.
+#[derive(Debug, Args)]
+pub(crate) struct PlanArgs {
+    /// The plan. Exit 1 where a rule is refused, 2 where the plan cannot be used, 3 where the history cannot.
+    pub(crate) plan: PathBuf,
+    /// What the metrics were: a CSV whose first column is at_ms or at_s, the others as the plan names its metrics.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) history: PathBuf,
+    /// When the rollout would start, in milliseconds since 1970; one window after the history unless given.
+    #[arg(long, value_name = "MS")]
+    pub(crate) start: Option<u64>,
+    /// Healthy rollouts to simulate.
+    #[arg(long, default_value_t = 1_000, value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
+    pub(crate) runs: u32,
+    /// Rollouts to simulate with each fault.
+    #[arg(long, default_value_t = 100, value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
+    pub(crate) faulty_runs: u32,
+    /// Seed: the same seed gives the same prediction.
+    #[arg(long, default_value_t = 1)]
+    pub(crate) seed: u64,
+    /// The share of healthy rollouts that a rule may undo, in percent; with more it is refused.
+    #[arg(long, value_name = "PERCENT", default_value_t = 1.0)]
+    pub(crate) most_false_rollbacks: f64,
+    /// The share of healthy rollouts that a rule may hold.
+    #[arg(long, value_name = "PERCENT", default_value_t = 10.0)]
+    pub(crate) most_false_holds: f64,
+    /// Print the log of one simulated rollout first.
+    #[arg(long)]
+    pub(crate) log: bool,
+    /// Print the prediction as JSON.
     #[arg(long)]
     pub(crate) json: bool,
 }
@@ -395,6 +428,21 @@ pub(crate) struct Rehearse {
     /// Something to keep with the record. May be repeated.
     #[arg(long = "note", value_name = "TEXT")]
     pub(crate) notes: Vec<String>,
+pub(crate) struct Backtest {
+    /// The plan. Exit 0 where the rollout would have been signed, 1 where not, 3 where the record is too short.
+    pub(crate) plan: PathBuf,
+    /// The record: a CSV as for `plan --history`, from days before the flag was raised to days after it.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) csv: PathBuf,
+    /// When the flag was raised, in milliseconds since 1970.
+    #[arg(long, value_name = "MS")]
+    pub(crate) go: u64,
+    /// Print the log of the rollout first.
+    #[arg(long)]
+    pub(crate) log: bool,
+    /// Print the result as JSON.
+    #[arg(long)]
+    pub(crate) json: bool,
 }
 
 /// `500ms`, `30s`, `5m`, `2h`, or seconds without a unit.

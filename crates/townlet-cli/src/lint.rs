@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use serde::Serialize;
 use townlet_policy::suite::Suite;
 use townlet_policy::{Finding, Findings, Level, Policy, yaml};
+use townlet_rollout::PlanFile;
 
 use crate::args::Lint;
 use crate::exit::Exit;
@@ -44,11 +45,16 @@ fn look(file: &Path, text: &str) -> Findings {
     let mut found = Findings::new(&name, text);
     // What cannot be parsed is no test file, and is said by the reader that follows.
     let root = yaml::parse(text, &mut Findings::new(&name, text));
-    if root.is_some_and(|root| root.get("tests").is_some()) {
+    let has = |key| root.as_ref().is_some_and(|root| root.get(key).is_some());
+    if has("tests") {
         if let Some(suite) = Suite::read(text, &mut found)
             && let Some(policy) = beside(file, &suite, &mut found)
         {
             suite.bind(&policy.1, &mut found);
+        }
+    } else if has("plan") {
+        if let Some(file) = PlanFile::read(text, &mut found) {
+            file.lint(&mut found);
         }
     } else if let Some(policy) = Policy::read(text, &mut found) {
         townlet_policy::lint(&policy, &mut found);

@@ -15,6 +15,7 @@ mod readiness;
 mod registry;
 mod rehearse;
 mod replay;
+mod rollout;
 mod setup;
 mod simulate;
 mod smoke;
@@ -55,6 +56,8 @@ fn main() -> ExitCode {
         Command::Log(what) => registry::log(what),
         Command::Bundle(args) => registry::bundle(args),
         Command::Verify(args) => registry::verify(args),
+        Command::Plan(args) => rollout::plan(args),
+        Command::Backtest(args) => rollout::backtest(args),
     };
     match result {
         Ok(exit) => exit.into(),

@@ -16,6 +16,7 @@ mod readiness;
 mod registry;
 mod reload;
 mod replay;
+mod rollouts;
 mod signals;
 mod simulate;
 mod spill;

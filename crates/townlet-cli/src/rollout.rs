@@ -1,0 +1,182 @@
+//! `townlet plan` and `townlet backtest`: what a rollout would do, before it does it.
+
+use std::path::Path;
+use std::time::Duration;
+
+use anyhow::Context;
+use serde_json::json;
+use townlet_policy::{Findings, Span};
+use townlet_rollout::simulate::{self, Ending, Fault, Fired, Forecast, Options, Prediction};
+use townlet_rollout::{Moment, Plan, PlanFile, Recorder, References, Rule, Table};
+
+use crate::args::{Backtest, PlanArgs};
+use crate::exit::{Exit, Failure};
+use crate::out::{remark, say};
+
+pub(crate) fn plan(args: &PlanArgs) -> anyhow::Result<Exit> {
+    let Some((file, text)) = read_plan(&args.plan)? else { return Ok(Exit::Usage) };
+    let plan = &file.plan;
+    let table = read_table(&args.history)?;
+    let missing = table.missing(plan);
+    if !missing.is_empty() {
+        let message = format!("{}: no column {}", args.history.display(), missing.join(", "));
+        return Err(anyhow::anyhow!("{message}; name the columns as the plan names its metrics"));
+    }
+    let start = args.start.map_or(table.last() + plan.every, Moment::from_ms);
+    let history = table.references(plan, table.last());
+    let threads = std::thread::available_parallelism().map_or(1, usize::from);
+    let options = Options {
+        runs: args.runs,
+        faulty_runs: args.faulty_runs,
+        seed: args.seed,
+        most_false_rollbacks: args.most_false_rollbacks / 100.0,
+        most_false_holds: args.most_false_holds / 100.0,
+        threads,
+    };
+    if args.log {
+        say!("{}", one_run(plan, &text, &history, start, args.seed).to_text())?;
+    }
+    let prediction = simulate::predict(plan, &history, start, &options);
+    if args.json {
+        say!("{}", serde_json::to_string_pretty(&prediction_json(plan, &prediction))?)?;
+    } else {
+        tell(plan, &prediction, &options)?;
+    }
+    let hopeless = prediction.rules.iter().any(|rule| rule.hopeless.is_some());
+    let doubt = (options.most_false_rollbacks / f64::from(options.runs.max(1))).sqrt() * 2.0;
+    let too_often = prediction.false_rollback > options.most_false_rollbacks + doubt;
+    Ok(if hopeless || too_often { Exit::No } else { Exit::Yes })
+}
+
+pub(crate) fn backtest(args: &Backtest) -> anyhow::Result<Exit> {
+    let Some((file, text)) = read_plan(&args.plan)? else { return Ok(Exit::Usage) };
+    let plan = &file.plan;
+    let table = read_table(&args.csv)?;
+    let go = Moment::from_ms(args.go);
+    let told = simulate::backtest(plan, &text, &table, go).with_context(|| args.csv.display().to_string())?;
+    if args.log {
+        say!("{}", told.run.to_text())?;
+    }
+    let after = |at: Moment| format!("T+{}", Span(at.since(go)));
+    let (line, exit) = match &told.ending {
+        Ending::Blocked { reasons } => (format!("would not have begun: {}", reasons.join("; ")), Exit::No),
+        Ending::RolledBack { at, cause } => (format!("would have been undone at {}: {cause}", after(*at)), Exit::No),
+        Ending::Succeeded { at } => (format!("would have been signed at {}", after(*at)), Exit::Yes),
+        Ending::Unfinished { phase } => (format!("the record ends in {phase}"), Exit::Unavailable),
+        _ => ("ended in a way that this program does not know".to_owned(), Exit::Unavailable),
+    };
+    let firings = plan.rules.iter().zip(&told.rules);
+    if args.json {
+        let fired =
+            |fired: &Option<Fired>| fired.as_ref().map(|fired| json!({ "at_ms": fired.at.as_ms(), "why": fired.why }));
+        let rules: Vec<_> = firings
+            .map(|(rule, first)| json!({ "rule": rule.name, "action": action(rule), "fired": fired(first) }))
+            .collect();
+        let rivals: Vec<_> =
+            told.rivals.iter().map(|rival| json!({ "rules": rival.name, "fired": fired(&rival.fired) })).collect();
+        let all = json!({ "plan": plan.name, "go_ms": args.go, "ending": line, "rules": rules, "rivals": rivals });
+        say!("{}", serde_json::to_string_pretty(&all)?)?;
+        return Ok(exit);
+    }
+    say!("{}: {line}", plan.name)?;
+    say!("\nrollback by the rules of others, had they watched the same metrics:")?;
+    for rival in &told.rivals {
+        let fired = rival.fired.as_ref();
+        let fired = fired.map_or("never".to_owned(), |fired| format!("{:<10} {}", after(fired.at), fired.why));
+        say!("  {:<26} {fired}", rival.name)?;
+    }
+    say!("\nfirst firing of the plan's own rules, as if none had ended the rollout:")?;
+    for (rule, first) in firings {
+        let fired = first.as_ref();
+        let fired = fired.map_or("never".to_owned(), |fired| format!("{:<10} {}", after(fired.at), fired.why));
+        say!("  {:<26} {:<9} {fired}", rule.name, action(rule))?;
+    }
+    Ok(exit)
+}
+
+/// Reads a plan; tells what is wrong with it.
+fn read_plan(path: &Path) -> anyhow::Result<Option<(PlanFile, String)>> {
+    let text = std::fs::read_to_string(path).with_context(|| path.display().to_string())?;
+    let mut found = Findings::new(&path.display().to_string(), &text);
+    let file = PlanFile::read(&text, &mut found);
+    if !found.is_empty() {
+        remark!("{found}");
+    }
+    Ok(file.map(|file| (file, text)))
+}
+
+fn read_table(path: &Path) -> anyhow::Result<Table> {
+    let text = std::fs::read_to_string(path).with_context(|| path.display().to_string())?;
+    Table::read(&text).map_err(|error| Failure::usage(format!("{}: {error}", path.display())))
+}
+
+/// One healthy rollout with its log.
+fn one_run<'p>(plan: &'p Plan, text: &str, history: &References, start: Moment, seed: u64) -> Recorder<'p> {
+    let source = simulate::Resampled::new(plan, history, start, seed);
+    let run = Recorder::new(plan, text, "simulated");
+    simulate::Simulation::new(plan, run, history.clone(), source, start).run()
+}
+
+fn tell(plan: &Plan, prediction: &Prediction, options: &Options) -> anyhow::Result<()> {
+    let (runs, long) = (prediction.runs, Span(plan.longest()));
+    say!("{}: {runs} healthy rollouts of {long}, drawn from the history", plan.name)?;
+    let (seen, most) = (prediction.false_rollback * 100.0, options.most_false_rollbacks * 100.0);
+    say!("undone by mistake: {seen:.1} % (at most {most:.1} %)\n")?;
+    let faults = prediction.rules.first().map_or(&[][..], |rule| &rule.found[..]);
+    let head: String = faults.iter().map(|found| format!("{:>8}", fault(found.fault))).collect();
+    say!("{:<26} {:<9} {:>7} {:>8}{head}", "rule", "action", "fires", "unknown")?;
+    for (rule, forecast) in plan.rules.iter().zip(&prediction.rules) {
+        let delay = |delay: Option<Duration>| delay.map_or("-".to_owned(), |delay| Span(delay).to_string());
+        let delays: String = forecast.found.iter().map(|found| format!("{:>8}", delay(found.delay))).collect();
+        let (fires, unknown) = (forecast.fires * 100.0, forecast.unknown * 100.0);
+        say!("{:<26} {:<9} {fires:>5.1} % {unknown:>6.1} %{delays}", forecast.rule, action(rule))?;
+    }
+    say!(
+        "\nfires, unknown: shares of the healthy rollouts. The rest: the median time to find that much more, within a day."
+    )?;
+    for Forecast { rule, hopeless, .. } in &prediction.rules {
+        if let Some(why) = hopeless {
+            say!("refused: {rule}: {why}")?;
+        }
+    }
+    Ok(())
+}
+
+fn prediction_json(plan: &Plan, prediction: &Prediction) -> serde_json::Value {
+    let rules = plan.rules.iter().zip(&prediction.rules).map(|(rule, forecast)| {
+        let found = forecast.found.iter().map(|found| {
+            let delay_ms = found.delay.map(|delay| u64::try_from(delay.as_millis()).unwrap_or(u64::MAX));
+            json!({ "fault": fault(found.fault), "share": found.share, "delay_ms": delay_ms })
+        });
+        json!({
+            "rule": forecast.rule,
+            "action": action(rule),
+            "fires": forecast.fires,
+            "unknown": forecast.unknown,
+            "found": found.collect::<Vec<_>>(),
+            "hopeless": forecast.hopeless,
+        })
+    });
+    json!({
+        "plan": plan.name,
+        "runs": prediction.runs,
+        "false_rollback": prediction.false_rollback,
+        "rules": rules.collect::<Vec<_>>(),
+    })
+}
+
+fn action(rule: &Rule) -> &'static str {
+    match (rule.dry_run, rule.action) {
+        (true, _) => "dry run",
+        (false, Some(action)) => action.as_str(),
+        (false, None) => "gate",
+    }
+}
+
+fn fault(fault: Fault) -> String {
+    match fault {
+        Fault::Times(times) if times < 2.0 => format!("+{:.0}%", (times - 1.0) * 100.0),
+        Fault::Times(times) => format!("{times:.0}x"),
+        Fault::Absent => "absent".into(),
+    }
+}
