@@ -1,5 +1,6 @@
 //! Plan files, sound and broken.
 
+use proptest::prelude::*;
 use townlet_policy::{Code, Findings};
 use townlet_rollout::{BaselineSource, Condition, PlanFile, Scale, Stated};
 
@@ -91,5 +92,31 @@ fn nothing_and_nonsense_are_no_plan() {
     ] {
         let mut found = Findings::new("p.yaml", text);
         assert!(PlanFile::read(text, &mut found).is_none() && found.has_errors(), "{text}");
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 200, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn no_text_makes_the_reader_panic_and_what_it_takes_can_be_run(
+        at in 0..STEP2.len(),
+        cut in 0..20_usize,
+        put in "([a-z]{1,3}|[0-9]{1,4}|[\\[\\]{}:>|&*!%\"'#\\-]|\n {0,6}|\\PC){0,6}",
+    ) {
+        let mut text = STEP2.to_owned();
+        let ends = |at: &usize| STEP2.is_char_boundary(*at);
+        let (from, to) = ((0..=at).rev().find(ends).unwrap_or(0), (at + cut..=STEP2.len()).find(ends).unwrap_or(STEP2.len()));
+        text.replace_range(from..to, &put);
+        let mut found = Findings::new("p.yaml", &text);
+        let read = PlanFile::read(&text, &mut found);
+        prop_assert_eq!(read.is_none(), found.has_errors());
+        if let Some(file) = read {
+            prop_assert!(file.plan.problems().is_empty());
+            file.lint(&mut found);
+            prop_assert!(!found.has_errors());
+        }
+        let printed = found.to_string();
+        prop_assert!(!printed.chars().any(|c| c.is_control() && c != '\n'), "{:?}", printed);
     }
 }
