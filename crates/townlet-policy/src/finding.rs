@@ -172,15 +172,20 @@ impl Finding {
     /// A finding at a place.
     #[must_use]
     pub fn new(code: Code, level: Level, place: Place, message: impl Into<String>) -> Self {
-        Self { code, level, place, message: message.into(), help: None }
+        Self { code, level, place, message: harmless(&message.into()), help: None }
     }
 
     /// The same with a remedy.
     #[must_use]
     pub fn help(mut self, help: impl Into<String>) -> Self {
-        self.help = Some(help.into());
+        self.help = Some(harmless(&help.into()));
         self
     }
+}
+
+/// Whatever was quoted: a terminal obeys none of it.
+fn harmless(text: &str) -> String {
+    text.chars().map(printable).collect()
 }
 
 impl fmt::Display for Finding {

@@ -89,9 +89,7 @@ impl PlanFile {
             for problem in plan.problems() {
                 let place = root.entries().iter().find(|entry| entry.key == problem.section);
                 let place = place.map_or(Place::TOP, |entry| entry.place);
-                // Names are quoted as they were written, and may hold what a terminal obeys.
-                let what: String = problem.what.chars().map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect();
-                found.push(Finding::new(Code::Value, Level::Error, place, what));
+                found.push(Finding::new(Code::Value, Level::Error, place, problem.what));
             }
             policy.surroundings = surroundings::of(&plan, &root);
         }

@@ -95,6 +95,19 @@ fn nothing_and_nonsense_are_no_plan() {
     }
 }
 
+#[test]
+fn what_a_terminal_would_obey_is_not_printed() {
+    let name = "parser_failure_total.delta: {";
+    for (from, to) in [(name, "\"parser_failure_total\u{1b}.delta\": {"), (name, "parser\t_failure_total.delta: {")] {
+        let text = STEP2.replacen(from, to, 1);
+        assert_ne!(text, STEP2);
+        let mut found = Findings::new("p.yaml", &text);
+        assert!(PlanFile::read(&text, &mut found).is_none());
+        let printed = found.to_string();
+        assert!(!printed.chars().any(|c| c.is_control() && c != '\n'), "{printed:?}");
+    }
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { cases: 200, failure_persistence: None, ..ProptestConfig::default() })]
 
