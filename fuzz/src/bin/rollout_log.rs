@@ -20,7 +20,8 @@ static PLAN: LazyLock<Plan> = LazyLock::new(|| {
     PlanFile::read(TEXT, &mut found).unwrap_or_else(|| panic!("{found}")).plan
 });
 
-fuzz_target!(|text: &str| {
+fuzz_target!(|bytes: &[u8]| {
+    let Ok(text) = std::str::from_utf8(bytes) else { return };
     if let Ok(run) = Recorder::replay(&PLAN, TEXT, text) {
         assert_eq!(run.to_jsonl(), text);
     }

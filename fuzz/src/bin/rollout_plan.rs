@@ -13,7 +13,8 @@ const START: Moment = Moment::from_ms(1_737_583_200_000);
 /// Events of the simulated rollout: enough to get through the preflight, the steps and a rollback.
 const EVENTS: usize = 60;
 
-fuzz_target!(|text: &str| {
+fuzz_target!(|bytes: &[u8]| {
+    let Ok(text) = std::str::from_utf8(bytes) else { return };
     let mut found = Findings::new(FILE, text);
     let file = PlanFile::read(text, &mut found);
     assert_eq!(file.is_none(), found.has_errors(), "{found}");
