@@ -378,6 +378,29 @@ pub(crate) struct ReadinessShow {
     /// The folder of the report.
     pub(crate) dir: PathBuf,
     /// Report, scorecard and findings as JSON.
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Rehearse {
+    /// The steps and checks, YAML.
+    #[arg(long)]
+    pub(crate) config: PathBuf,
+    /// Folder for the record and the logs.
+    #[arg(long)]
+    pub(crate) out: PathBuf,
+    /// What is rolled back.
+    #[arg(long)]
+    pub(crate) revision: Option<String>,
+    /// Who takes part. May be repeated.
+    #[arg(long = "participant", value_name = "NAME")]
+    pub(crate) participants: Vec<String>,
+    /// Something to keep with the record. May be repeated.
+    #[arg(long = "note", value_name = "TEXT")]
+    pub(crate) notes: Vec<String>,
+}
+
 #[derive(Debug, Args)]
 pub(crate) struct PlanArgs {
     /// The plan. Exit 1 where a rule is refused, 2 where the plan cannot be used, 3 where the history cannot.
@@ -412,22 +435,6 @@ pub(crate) struct PlanArgs {
 }
 
 #[derive(Debug, Args)]
-pub(crate) struct Rehearse {
-    /// The steps and checks, YAML.
-    #[arg(long)]
-    pub(crate) config: PathBuf,
-    /// Folder for the record and the logs.
-    #[arg(long)]
-    pub(crate) out: PathBuf,
-    /// What is rolled back.
-    #[arg(long)]
-    pub(crate) revision: Option<String>,
-    /// Who takes part. May be repeated.
-    #[arg(long = "participant", value_name = "NAME")]
-    pub(crate) participants: Vec<String>,
-    /// Something to keep with the record. May be repeated.
-    #[arg(long = "note", value_name = "TEXT")]
-    pub(crate) notes: Vec<String>,
 pub(crate) struct Backtest {
     /// The plan. Exit 0 where the rollout would have been signed, 1 where not, 3 where the record is too short.
     pub(crate) plan: PathBuf,
