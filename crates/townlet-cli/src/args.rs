@@ -11,7 +11,7 @@ use townlet_schema::Kind;
 /// Telemetry that balances its books: run it, receive it, check it.
 ///
 /// Exit codes: 0 yes; 1 no, or findings; 2 usage or bad configuration;
-/// 3 evidence or peer unavailable; 10 rejected.
+/// 3 evidence or peer unavailable; 10 rejected; 11 waiver required.
 #[derive(Debug, Parser)]
 #[command(name = "townlet", version, max_term_width = 100, propagate_version = true)]
 pub(crate) struct Cli {
@@ -47,6 +47,25 @@ pub(crate) enum Command {
     /// Look at the spill of a sink, take records out of it, repair it.
     #[command(subcommand)]
     Spill(Spill),
+    /// What a release is: make, check, sign and import manifests.
+    #[command(subcommand)]
+    Manifest(crate::release::Manifest),
+    /// Sign that a release may go to an environment, for one role of the change board.
+    Approve(crate::release::Approve),
+    /// Sign that a release may go to an environment although policies fail.
+    Waive(crate::release::Waive),
+    /// Sign what a run of the suites or a rehearsal came to.
+    #[command(subcommand)]
+    Attest(crate::release::Attest),
+    /// Decide whether a release may go to an environment: 0 approve, 10 reject, 11 waiver required,
+    /// 3 evidence unavailable.
+    Gate(crate::release::Gate),
+    /// A decision, or a reason, in words.
+    Explain(crate::release::Explain),
+    /// Two manifests or decisions, field by field; exit 1 where they differ.
+    Diff(crate::release::DiffArgs),
+    /// Decide again from what is stored; exit 1 where the answer is not the same to the byte.
+    ReplayDecision(crate::release::ReplayDecision),
     /// Write a self-made certificate authority with server and client certificates, for tests.
     Certs(Certs),
     /// Run readiness suites and keep the evidence; look at it again.

@@ -16,6 +16,8 @@ pub(crate) enum Exit {
     Unavailable,
     /// Somebody who decides said no.
     Rejected,
+    /// It takes a waiver, and one is possible.
+    WaiverRequired,
 }
 
 impl From<Exit> for ExitCode {
@@ -26,6 +28,7 @@ impl From<Exit> for ExitCode {
             Exit::Usage => 2,
             Exit::Unavailable => 3,
             Exit::Rejected => 10,
+            Exit::WaiverRequired => 11,
         })
     }
 }

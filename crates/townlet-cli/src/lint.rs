@@ -101,7 +101,8 @@ pub(crate) fn worse(one: Exit, other: Exit) -> Exit {
         Exit::No => 1,
         Exit::Usage => 2,
         Exit::Unavailable => 3,
-        Exit::Rejected => 4,
+        Exit::WaiverRequired => 4,
+        Exit::Rejected => 5,
     };
     if rank(other) > rank(one) { other } else { one }
 }

@@ -14,6 +14,7 @@ mod out;
 mod readiness;
 mod registry;
 mod rehearse;
+mod release;
 mod replay;
 mod rollout;
 mod setup;
@@ -49,6 +50,14 @@ fn main() -> ExitCode {
         Command::Tap(args) => tap::run(args),
         Command::Smoke(args) => smoke::run(args),
         Command::Spill(what) => spill::run(what),
+        Command::Manifest(what) => release::manifest(what),
+        Command::Approve(args) => release::approve(args),
+        Command::Waive(args) => release::waive(args),
+        Command::Attest(what) => release::attest(what),
+        Command::Gate(args) => release::gate(args),
+        Command::Explain(args) => release::explain(args),
+        Command::Diff(args) => release::diff(args),
+        Command::ReplayDecision(args) => release::replay(args),
         Command::Certs(args) => certs::run(args),
         Command::Readiness(what) => readiness::run(what),
         Command::Rehearse(args) => rehearse::run(args),

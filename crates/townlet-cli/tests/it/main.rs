@@ -14,6 +14,7 @@ mod policies;
 mod prometheus;
 mod readiness;
 mod registry;
+mod release;
 mod reload;
 mod replay;
 mod rollouts;

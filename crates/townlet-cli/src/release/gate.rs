@@ -1,0 +1,100 @@
+//! `townlet gate`: may this release go there?
+
+use std::path::PathBuf;
+
+use clap::Args;
+use townlet_gate::gate::{Decision, Inputs, Verdict, explain};
+use townlet_gate::manifest as release;
+use townlet_registry::{Digest, Query, Registry, Subject, Time};
+
+use super::{Signing, bytes, failure, now};
+use crate::exit::{Exit, Failure};
+use crate::out::say;
+
+#[derive(Debug, Args)]
+pub(crate) struct Gate {
+    /// The manifest.
+    manifest: PathBuf,
+    /// Where the release wants to go.
+    #[arg(long)]
+    env: String,
+    /// As of this time (RFC 3339); now without it.
+    #[arg(long, value_name = "TIME")]
+    as_of: Option<Time>,
+    /// What each environment demands.
+    #[arg(long, value_name = "FILE", default_value = "change-board.yaml")]
+    board: PathBuf,
+    /// The policies.
+    #[arg(long, value_name = "FILE", default_value = "policies.yaml")]
+    policy: PathBuf,
+    /// What was measured. Without it, no policy about a metric holds.
+    #[arg(long, value_name = "FILE")]
+    samples: Option<PathBuf>,
+    /// Print the stored decision, canonical JSON, in place of words.
+    #[arg(long)]
+    json: bool,
+    #[command(flatten)]
+    signing: Signing,
+}
+
+pub(crate) fn gate(args: &Gate) -> anyhow::Result<Exit> {
+    let at = now();
+    let hand = args.signing.hand(at)?;
+    let mut registry = args.signing.registry()?;
+    // A manifest that is not there is a reason, not a slip: the pipeline before this one made none.
+    let manifest = if args.manifest.exists() { Some(bytes(&args.manifest)?) } else { None };
+    let samples = args.samples.as_deref().map(bytes).transpose()?;
+    let inputs = Inputs {
+        statements: statements(&registry, manifest.as_deref())?,
+        manifest,
+        board: bytes(&args.board)?,
+        policy: bytes(&args.policy)?,
+        keys: bytes(&args.signing.keys)?,
+        samples,
+    };
+    let decision = inputs.decide(&args.env, args.as_of.unwrap_or(at)).map_err(Failure::usage)?;
+    let record = decision.to_bytes().map_err(failure)?;
+    for (_, bytes) in inputs.parts() {
+        registry.store(bytes).map_err(failure)?;
+    }
+    let digest = registry.store(&record).map_err(failure)?;
+    let subject =
+        Subject::new(decision.release.as_deref().unwrap_or("no manifest"), decision.manifest.unwrap_or(digest));
+    // On disk before anybody hears of it.
+    hand.say(&mut registry, subject, decision.clone())?;
+    if args.json {
+        say!("{}", String::from_utf8_lossy(&record))?;
+    } else {
+        say!("{}decision {digest}", explain(&decision))?;
+    }
+    Ok(exit(&decision))
+}
+
+/// The exit code of a decision.
+pub(super) fn exit(decision: &Decision) -> Exit {
+    match decision.verdict {
+        Verdict::Approve => Exit::Yes,
+        Verdict::WaiverRequired => Exit::WaiverRequired,
+        Verdict::Reject if decision.only_unknown() => Exit::Unavailable,
+        Verdict::Reject => Exit::Rejected,
+    }
+}
+
+/// Everything that the log has about the manifest, its scorecard and its rollback plan: what speaks against it too.
+fn statements(registry: &Registry, manifest: Option<&[u8]>) -> anyhow::Result<Vec<Vec<u8>>> {
+    let text = manifest.and_then(|bytes| std::str::from_utf8(bytes).ok());
+    let Some(read) = text.and_then(|text| release::read(text, "manifest").ok()) else { return Ok(Vec::new()) };
+    let plan = read.rollback_plan.digest().map_err(failure)?;
+    let subjects: [Digest; 3] = [read.digest().map_err(failure)?, read.readiness.scorecard.digest, plan];
+    let mut all = Vec::new();
+    for subject in subjects {
+        for record in registry.find(&Query::new().about(subject)).map_err(failure)? {
+            // Earlier decisions are no evidence.
+            let head = record.envelope.head().map_err(failure)?;
+            if head.predicate_type != <Decision as townlet_registry::Predicate>::TYPE {
+                all.push(record.envelope.to_vec().map_err(failure)?);
+            }
+        }
+    }
+    Ok(all)
+}

@@ -1,0 +1,1 @@
+DROP INDEX release_by_time;
