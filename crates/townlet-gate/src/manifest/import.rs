@@ -52,6 +52,7 @@ pub fn import(text: &str, file: &str, author: Option<&str>) -> Result<Import, Fi
 struct Draft {
     schema: &'static str,
     release: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     generated_at: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     author: Option<String>,

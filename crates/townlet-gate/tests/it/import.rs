@@ -102,3 +102,11 @@ fn escapes_of_json_are_read_as_json_has_them() {
     let import = imported(&OLD.replace("\"production\"", r#""production", "note": "\ud83d\ude00 \/ \u00e9""#));
     assert!(import.draft.contains("😀 / é"), "{}", import.draft);
 }
+
+#[test]
+fn what_the_old_manifest_left_out_is_left_out_of_the_draft() {
+    let draft = imported(&OLD.replace("  \"generated_at\": \"2025-10-02T12:00:00Z\",\n", "")).draft;
+    assert!(!draft.contains("generated_at"), "{draft}");
+    let found = manifest::draft(&draft, "draft.json", noon(), &variables, &Paths).unwrap_err().to_string();
+    assert!(!found.contains("generated_at"), "{found}");
+}

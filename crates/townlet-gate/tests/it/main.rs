@@ -4,6 +4,7 @@ mod gate;
 mod import;
 mod laws;
 mod manifest;
+mod policies;
 mod readers;
 mod sample;
 mod words;
