@@ -33,7 +33,8 @@ pub(super) fn serve(shared: &Arc<Shared>, slot: &Slot, socket: TcpStream) -> End
         acknowledged: 0,
         buffer: LineBuffer::new(options.max_line_bytes),
         session: Session::new(Arc::clone(&shared.intake), slot.id, slot.peer),
-        clock: LineClock::starting(Instant::now()),
+        clock: LineClock::default(),
+        since: Instant::now(),
         heard: Instant::now(),
         timeout: None,
     };
@@ -80,6 +81,7 @@ struct Conversation<'a> {
     buffer: LineBuffer,
     session: Session,
     clock: LineClock,
+    since: Instant,
     /// When the last bytes came.
     heard: Instant,
     /// The socket's read timeout, to set it only when it changes.
@@ -167,11 +169,13 @@ impl Conversation<'_> {
     fn check_clocks(&self) -> Result<(), Ending> {
         let options = &self.shared.options;
         let now = Instant::now();
+        if self.session.counts.lines == 0 && now.duration_since(self.since) >= options.first_line_timeout {
+            let detail = format!("no line within {:?} (first_line_timeout)", options.first_line_timeout);
+            return Err(Ending { kind: EndKind::IdleTimeout, detail });
+        }
         if self.clock.is_overdue(now, options.line_timeout) {
-            let detail = match self.session.counts.lines {
-                0 => format!("no line within {:?}", options.line_timeout),
-                _ => format!("{} bytes without a newline for {:?}", self.buffer.partial_len(), options.line_timeout),
-            };
+            let detail =
+                format!("{} bytes without a newline for {:?}", self.buffer.partial_len(), options.line_timeout);
             return Err(Ending { kind: EndKind::LineTimeout, detail });
         }
         match options.idle_timeout {
@@ -245,23 +249,17 @@ fn ack_failed(error: &io::Error) -> Ending {
     }
 }
 
-/// Since when a begun line waits for its newline, or a new connection for its first
-/// line. Bytes that trickle in do not move it; only a completed line does.
+/// Since when a begun line waits for its newline. Bytes that trickle in do not
+/// move it; only a completed line does.
+#[derive(Default)]
 struct LineClock {
     begun: Option<Instant>,
-    /// Whether a line was completed.
-    proven: bool,
 }
 
 impl LineClock {
-    fn starting(now: Instant) -> Self {
-        Self { begun: Some(now), proven: false }
-    }
-
     fn after_read(&mut self, now: Instant, completed_a_line: bool, line_begun: bool) {
-        self.proven |= completed_a_line;
         self.begun = match self.begun {
-            _ if !line_begun && self.proven => None,
+            _ if !line_begun => None,
             Some(begun) if !completed_a_line => Some(begun),
             _ => Some(now),
         };
@@ -281,7 +279,7 @@ mod tests {
         let start = Instant::now();
         let at = |seconds| start + Duration::from_secs(seconds);
         let limit = Duration::from_secs(30);
-        let mut clock = LineClock::starting(at(0));
+        let mut clock = LineClock::default();
         clock.after_read(at(0), false, true);
         clock.after_read(at(20), false, true);
         assert!(!clock.is_overdue(at(29), limit));
@@ -290,18 +288,5 @@ mod tests {
         assert!(!clock.is_overdue(at(59), limit), "a completed line starts the clock anew");
         clock.after_read(at(40), true, false);
         assert!(!clock.is_overdue(at(4000), limit), "an idle connection has begun no line");
-    }
-
-    #[test]
-    fn who_never_sends_a_line_is_not_waited_for_longer_than_for_a_begun_one() {
-        let start = Instant::now();
-        let at = |seconds| start + Duration::from_secs(seconds);
-        let limit = Duration::from_secs(30);
-        let mut clock = LineClock::starting(at(0));
-        assert!(!clock.is_overdue(at(29), limit) && clock.is_overdue(at(30), limit));
-        clock.after_read(at(10), false, false);
-        assert!(clock.is_overdue(at(30), limit), "an empty read is no line");
-        clock.after_read(at(20), true, false);
-        assert!(!clock.is_overdue(at(4000), limit));
     }
 }

@@ -56,6 +56,9 @@ pub struct CollectorOptions {
     pub handshake_timeout: Duration,
     /// From the first byte of a line to its newline, 30 s; longer ends the connection.
     pub line_timeout: Duration,
+    /// How long a new connection may go without its first line. Whoever only holds it
+    /// open takes the place of a producer.
+    pub first_line_timeout: Duration,
     /// For a connection on which nothing comes; none by default, since a quiet
     /// producer is not a broken one (dead peers are found by TCP keep-alive).
     pub idle_timeout: Option<Duration>,
@@ -84,6 +87,7 @@ impl CollectorOptions {
             gaps_per_stream: 4096,
             handshake_timeout: Duration::from_secs(10),
             line_timeout: Duration::from_secs(30),
+            first_line_timeout: Duration::from_secs(120),
             idle_timeout: None,
             write_timeout: Duration::from_secs(5),
             keep_rejected_bytes: 0,

@@ -41,6 +41,23 @@ fn a_peer_that_never_shakes_hands_is_cut_at_the_deadline() {
 }
 
 #[test]
+fn who_connects_and_sends_no_line_is_cut_and_who_has_sent_one_may_be_silent() {
+    let dir = tempfile::tempdir().unwrap();
+    let options = CollectorOptions { first_line_timeout: Duration::from_millis(300), ..plain(dir.path()) };
+    let collector = Collector::bind(options).unwrap();
+    let mut producer = TcpStream::connect(collector.local_addr()).unwrap();
+    producer.write_all(&line("town", 1)).unwrap();
+    wait_for(&collector, "the line", |report| report.totals.stored == 1);
+    let _holds_a_place = TcpStream::connect(collector.local_addr()).unwrap();
+    let report = wait_for(&collector, "the cut", |report| report.endings.contains_key("idle_timeout"));
+    assert_eq!(report.connections_open, 1, "the producer stays");
+    producer.write_all(&line("town", 2)).unwrap();
+    wait_for(&collector, "its second line", |report| report.totals.stored == 2);
+    drop(producer);
+    stop(collector);
+}
+
+#[test]
 fn a_line_that_trickles_in_is_cut_and_an_idle_connection_is_not() {
     let dir = tempfile::tempdir().unwrap();
     let options = CollectorOptions { line_timeout: Duration::from_millis(80), ..plain(dir.path()) };

@@ -302,7 +302,7 @@ fn a_wrong_token_is_an_error_to_act_on_and_nothing_is_taken() {
     let error = http.send(&frames(1..=3)).unwrap_err().error;
     assert!(error.to_string().contains("401"), "{error}");
     let error = place.transport(Way::Websocket, address, Level::PeerAcked).connect().unwrap_err();
-    assert!(error.to_string().contains("bearer_token_file"), "{error}");
+    assert!(error.to_string().contains("auth.bearer_file"), "{error}");
     assert_eq!(stop(collector).totals.lines, 0);
 }
 
