@@ -113,6 +113,54 @@ fn leave_to_send_a_body_is_given_before_it_and_refused_where_it_is_too_large() {
 }
 
 #[test]
+fn a_body_takes_room_as_it_comes_and_an_announced_one_takes_none() {
+    let dir = tempfile::tempdir().unwrap();
+    let web = WebOptions { max_body_bytes: 1000, max_bytes_in_flight: 1000, ..web_options() };
+    let echo =
+        Arc::new(|request: &Request<'_>| Response::text(200, std::str::from_utf8(request.body()).unwrap_or("?")));
+    let collector = with_web(dir.path(), web.with_route("POST", "/echo", echo));
+    let head = "POST /echo HTTP/1.1\r\nHost: localhost\r\nExpect: 100-continue\r\n";
+    let silent =
+        ["Content-Length: 1000\r\n", "Content-Length: 1000\r\n", "Transfer-Encoding: chunked\r\n"].map(|body| {
+            let mut client = Client::of(&collector);
+            assert_eq!(client.say(format!("{head}{body}\r\n")).answer().status, 100);
+            client.say(if body.starts_with('T') { "3E8\r\n" } else { "" });
+            client
+        });
+    let answer = Client::of(&collector).say(format!("{head}Content-Length: 1000\r\n\r\n{}", "x".repeat(1000))).answer();
+    assert_eq!((answer.status, answer.body.len()), (200, 1000), "silence takes no room");
+    drop(silent);
+    stop(collector);
+}
+
+#[test]
+fn who_asks_for_something_brings_no_body_and_least_of_all_without_a_token() {
+    let dir = tempfile::tempdir().unwrap();
+    let collector = with_web(dir.path(), web_options().with_token(BearerToken::new("hunter2-hunter2").unwrap()));
+    for request in [
+        "GET /health HTTP/1.1\r\nHost: x\r\nContent-Length: 25165824\r\n\r\n",
+        "HEAD /health HTTP/1.1\r\nHost: x\r\nContent-Length: 1\r\n\r\n",
+        "GET /health HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n",
+        "GET /metrics HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer hunter2-hunter2\r\nContent-Length: 1\r\n\r\n",
+    ] {
+        let mut client = Client::of(&collector);
+        client.say(request);
+        let mut answer = [0; 12];
+        std::io::Read::read_exact(&mut client.0, &mut answer).unwrap();
+        assert_eq!(std::str::from_utf8(&answer).unwrap(), "HTTP/1.1 400", "{request:?}");
+    }
+    let mut client = Client::of(&collector);
+    client.say("GET /health HTTP/1.1\r\nHost: x\r\nContent-Length: 0\r\n\r\n");
+    assert_eq!(client.answer().status, 200);
+    // Without the token a body is not waited for.
+    let refused =
+        Client::of(&collector).say("POST /v1/telemetry HTTP/1.1\r\nHost: x\r\nContent-Length: 9000\r\n\r\n").answer();
+    assert_eq!(refused.status, 401);
+    drop(client);
+    stop(collector);
+}
+
+#[test]
 fn a_request_that_trickles_in_is_cut_and_one_connection_too_many_is_closed() {
     let dir = tempfile::tempdir().unwrap();
     let web = WebOptions {

@@ -28,6 +28,11 @@ impl Budget {
 }
 
 impl Share<'_> {
+    /// True where `more` bytes would fit at the moment. None is taken.
+    pub(super) fn has_room_for(&self, more: usize) -> bool {
+        self.budget.used().checked_add(more).is_some_and(|sum| sum <= self.budget.limit)
+    }
+
     /// Takes `more` bytes; false, and nothing taken, where there are not so many left.
     #[must_use]
     pub(super) fn grow(&mut self, more: usize) -> bool {
@@ -58,6 +63,7 @@ mod tests {
         assert!(one.grow(6) && !one.grow(5) && one.grow(4));
         let mut other = budget.share();
         assert!(!other.grow(1) && !other.grow(usize::MAX));
+        assert!(other.has_room_for(0) && !other.has_room_for(1) && !other.has_room_for(usize::MAX));
         drop(one);
         assert_eq!(budget.used(), 0);
         assert!(other.grow(10));

@@ -9,7 +9,7 @@ use super::super::connection::open;
 use super::super::{Shared, Slot};
 use super::Web;
 use super::encoding::{inflate, is_gzip};
-use super::head::Head;
+use super::head::{Framing, Head};
 use super::inbound::{Bounds, Fault, Inbound};
 use super::ingest::Inbox;
 use super::response::Response;
@@ -72,6 +72,10 @@ impl Talk<'_> {
             Ok(endpoint) => endpoint,
             Err(answer) => return Err(self.refuse(&head, &answer, "none")),
         };
+        let compressed = match admit(&head) {
+            Ok(compressed) => compressed,
+            Err(answer) => return Err(self.refuse(&head, &answer, endpoint.name())),
+        };
         if let Endpoint::Socket(kind) = endpoint {
             return Ok(Some((head, kind)));
         }
@@ -80,15 +84,18 @@ impl Talk<'_> {
         let bounds = Bounds { bytes: options.max_body_bytes, time: options.body_timeout };
         let body = match self.inbound.body(&head, &mut share, &bounds) {
             Ok(body) => body,
-            Err(fault) => return Err(self.fault(fault, endpoint.name())),
+            Err(fault) => {
+                // What is not answered as it would be holds no room while it says goodbye.
+                drop(share);
+                return Err(self.fault(fault, endpoint.name()));
+            }
         };
-        let answer = match is_gzip(&head) {
-            Ok(false) => self.answer(endpoint, &head, &body),
-            Ok(true) => match inflate(&body, options.max_body_bytes, &mut share) {
+        let answer = match compressed {
+            false => self.answer(endpoint, &head, &body),
+            true => match inflate(&body, options.max_body_bytes, &mut share) {
                 Ok(inflated) => self.answer(endpoint, &head, &inflated),
                 Err(answer) => answer,
             },
-            Err(answer) => answer,
         };
         drop(share);
         let keep = head.keeps_alive() && !self.shared.stop.is_asked();
@@ -142,6 +149,15 @@ impl Talk<'_> {
             }
         }
     }
+}
+
+/// What the head says of the body, before a byte of it is read: true where it is
+/// compressed. Who may ask without a token asks by GET, and brings nothing.
+fn admit(head: &Head) -> Result<bool, Response> {
+    if matches!(head.method.as_str(), "GET" | "HEAD") && head.framing()? != Framing::Length(0) {
+        return Err(Response::error(400, "a request with GET or HEAD brings no body"));
+    }
+    is_gzip(head)
 }
 
 /// How a connection ends after this answer to what was not read to its end.

@@ -116,14 +116,23 @@ impl<'a> Inbound<'a> {
                 if length > bounds.bytes {
                     return Err(too_large(bounds.bytes).into());
                 }
-                if !share.grow(length) {
+                // Only what comes takes of the budget: an announcement costs its sender nothing.
+                if !share.has_room_for(length) {
                     return Err(no_room().into());
                 }
                 self.give_leave(head, deadline)?;
-                while self.buf.len() < length {
+                let mut counted = 0;
+                loop {
+                    let here = self.buf.len().min(length);
+                    if !share.grow(here - counted) {
+                        return Err(no_room().into());
+                    }
+                    counted = here;
+                    if here == length {
+                        return Ok(self.take(length));
+                    }
                     self.more(deadline, "body")?;
                 }
-                Ok(self.take(length))
             }
             Framing::Chunked => {
                 self.give_leave(head, deadline)?;
@@ -148,9 +157,6 @@ impl<'a> Inbound<'a> {
             if size > limit - body.len() {
                 return Err(too_large(limit).into());
             }
-            if !share.grow(size) {
-                return Err(no_room().into());
-            }
             self.buf.drain(..line);
             if size == 0 {
                 break;
@@ -161,6 +167,9 @@ impl<'a> Inbound<'a> {
                     self.more(deadline, "body")?;
                 }
                 let piece = self.buf.len().min(whole - body.len());
+                if !share.grow(piece) {
+                    return Err(no_room().into());
+                }
                 body.extend(self.buf.drain(..piece));
             }
             while self.buf.len() < 2 {
@@ -270,7 +279,7 @@ impl<'a> Inbound<'a> {
     pub(super) fn farewell(&mut self, unread: bool) {
         self.wire.close();
         let until = Instant::now() + if unread { FAREWELL } else { LOOK_AROUND };
-        self.buf.clear();
+        self.buf = Vec::new();
         while Instant::now() < until && !self.stop.is_overdue(Instant::now()) {
             match self.read_once(until) {
                 Ok(None | Some(1..)) => self.buf.clear(),
