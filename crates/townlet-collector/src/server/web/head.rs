@@ -5,6 +5,15 @@ use super::response::Response;
 /// Headers of one request, at most.
 const MAX_HEADERS: usize = 64;
 
+/// The answer to lines that end with LF alone.
+pub(super) const BARE_LF: &str = "a line of a head ends with CR and LF";
+
+/// True where a line ends with LF alone. RFC 9112, section 2.2, lets a reader take
+/// that for an end, and others do not: behind such a proxy, one could hide a request.
+pub(super) fn has_bare_lf(bytes: &[u8]) -> bool {
+    memchr::memchr_iter(b'\n', bytes).any(|at| at == 0 || bytes[at - 1] != b'\r')
+}
+
 #[derive(Debug)]
 pub(super) struct Head {
     pub(super) method: String,
@@ -26,6 +35,9 @@ impl Head {
     /// Reads the head at the start of `bytes`, which has its empty line. Says how
     /// long it is, or what to answer.
     pub(super) fn parse(bytes: &[u8]) -> Result<(Self, usize), Response> {
+        if has_bare_lf(bytes) {
+            return Err(Response::error(400, BARE_LF));
+        }
         let mut headers = [httparse::EMPTY_HEADER; MAX_HEADERS];
         let mut request = httparse::Request::new(&mut headers);
         let length = match request.parse(bytes) {
@@ -209,6 +221,8 @@ mod tests {
         assert_eq!(parse("GET / HTTP/1.1\r\n\r\n"), Err(400), "no host");
         assert_eq!(parse("GET / HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n"), Err(400));
         assert_eq!(parse("GET / HTTP/1.0\r\n\r\n"), Ok(()));
+        assert_eq!(parse("GET / HTTP/1.0\n\r\n"), Err(400));
+        assert_eq!(parse("GET / HTTP/1.0\r\nX: a\nY: b\r\n\r\n"), Err(400));
         assert_eq!(parse("PRI * HTTP/2.0\r\n\r\n"), Err(505));
         assert_eq!(parse("\u{16}\u{3}\u{1}\r\n\r\n"), Err(400));
         let many = format!("GET / HTTP/1.1\r\nHost: a\r\n{}\r\n", "x: y\r\n".repeat(64));

@@ -8,7 +8,7 @@ use super::super::wire::{Wire, is_pause};
 use super::super::{LOOK_AROUND, Stop};
 use super::budget::Share;
 use super::encoding::{no_room, too_large};
-use super::head::{Framing, Head};
+use super::head::{BARE_LF, Framing, Head, has_bare_lf};
 use super::response::Response;
 use crate::report::{EndKind, Ending};
 
@@ -97,6 +97,9 @@ impl<'a> Inbound<'a> {
                 self.buf.drain(..length);
                 return Ok(head);
             }
+            if has_bare_lf(&self.buf) {
+                return Err(Response::error(400, BARE_LF).into());
+            }
             searched = self.buf.len();
             if searched > limit {
                 break;
@@ -143,17 +146,10 @@ impl<'a> Inbound<'a> {
 
     /// RFC 9112, section 7.1. Extensions and trailers are read over.
     fn chunks(&mut self, share: &mut Share<'_>, limit: usize, deadline: Instant) -> Result<Vec<u8>, Fault> {
-        let broken = || Fault::Answer(Response::error(400, "broken chunks"));
         let mut body = Vec::new();
         loop {
-            let (line, size) = loop {
-                match httparse::parse_chunk_size(&self.buf) {
-                    Ok(httparse::Status::Complete(found)) => break found,
-                    Ok(httparse::Status::Partial) if self.buf.len() < MAX_CHUNK_LINE => self.more(deadline, "body")?,
-                    _ => return Err(broken()),
-                }
-            };
-            let size = usize::try_from(size).unwrap_or(usize::MAX);
+            let line = self.line(MAX_CHUNK_LINE, deadline)?;
+            let size = chunk_size(&self.buf[..line]).ok_or_else(broken)?;
             if size > limit - body.len() {
                 return Err(too_large(limit).into());
             }
@@ -180,16 +176,34 @@ impl<'a> Inbound<'a> {
             }
             self.buf.drain(..2);
         }
+        let mut left = MAX_TRAILER;
         loop {
-            match memchr::memmem::find(&self.buf, b"\r\n") {
-                Some(0) => {
-                    self.buf.drain(..2);
-                    return Ok(body);
-                }
-                Some(end) => drop(self.buf.drain(..end + 2)),
-                None if self.buf.len() < MAX_TRAILER => self.more(deadline, "body")?,
-                None => return Err(broken()),
+            let line = self.line(left, deadline)?;
+            self.buf.drain(..line);
+            if line == 2 {
+                return Ok(body);
             }
+            left -= line;
+        }
+    }
+
+    /// How long the line at the front is, its end included, once it is here. It ends
+    /// with CR and LF, and has no other control character but tabs: what one reader
+    /// takes for the end of a line and another does not hides a request from one of them.
+    fn line(&mut self, limit: usize, deadline: Instant) -> Result<usize, Fault> {
+        let mut searched = 0;
+        loop {
+            if let Some(at) = memchr::memchr(b'\n', &self.buf[searched..]) {
+                let end = searched + at + 1;
+                let text = self.buf[..end].strip_suffix(b"\r\n").ok_or_else(broken)?;
+                let plain = text.iter().all(|byte| *byte == b'\t' || !byte.is_ascii_control());
+                return if plain && end <= limit { Ok(end) } else { Err(broken()) };
+            }
+            searched = self.buf.len();
+            if searched >= limit {
+                return Err(broken());
+            }
+            self.more(deadline, "body")?;
         }
     }
 
@@ -286,6 +300,23 @@ impl<'a> Inbound<'a> {
                 Ok(Some(0)) | Err(_) => return,
             }
         }
+    }
+}
+
+fn broken() -> Fault {
+    Fault::Answer(Response::error(400, "broken chunks"))
+}
+
+/// The size in this line. httparse takes a line without a digit for the last chunk.
+fn chunk_size(line: &[u8]) -> Option<usize> {
+    if !line.first()?.is_ascii_hexdigit() {
+        return None;
+    }
+    match httparse::parse_chunk_size(line) {
+        Ok(httparse::Status::Complete((length, size))) if length == line.len() => {
+            Some(usize::try_from(size).unwrap_or(usize::MAX))
+        }
+        _ => None,
     }
 }
 
