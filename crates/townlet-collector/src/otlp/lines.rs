@@ -16,7 +16,8 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use townlet_schema::Json;
 
-use super::{Encoding, MAX_RUN_ID, Signal};
+use super::measure::measure;
+use super::{Encoding, MAX_BYTES, MAX_RECORDS, MAX_RUN_ID, Signal};
 
 /// What a request held.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -31,37 +32,103 @@ pub struct Received {
     pub reason: Option<String>,
 }
 
-/// A body that is no request of its kind (400).
+/// Why there are no lines. It quotes no more of the body than the name of a field.
 #[derive(Debug)]
-pub struct DecodeError(String);
+pub struct DecodeError {
+    kind: Kind,
+    text: String,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Kind {
+    NoRequest,
+    TooMuch,
+    NoRoom,
+}
+
+impl DecodeError {
+    fn no_request(text: impl Into<String>) -> Self {
+        Self { kind: Kind::NoRequest, text: text.into() }
+    }
+
+    fn too_much(text: impl Into<String>) -> Self {
+        Self { kind: Kind::TooMuch, text: text.into() }
+    }
+
+    /// True where the request is one, and too much at once (413); false where the
+    /// body is no request of its kind (400).
+    pub fn is_too_much(&self) -> bool {
+        self.kind == Kind::TooMuch
+    }
+
+    /// True where others take up the room at the moment.
+    pub(super) fn is_for_later(&self) -> bool {
+        self.kind == Kind::NoRoom
+    }
+}
 
 impl fmt::Display for DecodeError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
+        f.write_str(&self.text)
     }
 }
 
 impl Error for DecodeError {}
 
+/// What there is for so many more bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Room {
+    /// They are taken.
+    Taken,
+    /// Others have it at the moment.
+    Later,
+    /// There would not be so much even for one alone.
+    Never,
+}
+
+/// Asked for room before memory is used.
+pub(super) type Rooms<'a> = &'a mut dyn FnMut(usize) -> Room;
+
 /// Reads the body of a request, inflated where it came compressed. No line is
-/// longer than `max_line_bytes`, its end not included.
+/// longer than `max_line_bytes`, its end not included. There are at most
+/// [`MAX_RECORDS`] of them with at most [`MAX_BYTES`] in all, and what they are
+/// decoded to takes at most as much again.
 ///
 /// # Errors
-/// Where the body is no such message. It says where, and quotes no more than
-/// the name of a field.
+/// Where the body is no such message: it says where. Where it is too much: then
+/// nothing is taken of it, and the same in parts may be.
 pub fn receive(
     signal: Signal,
     encoding: Encoding,
     body: &[u8],
     max_line_bytes: usize,
 ) -> Result<Received, DecodeError> {
-    let mut out = Writer { received: Received::default(), signal, max_line_bytes };
+    receive_within(signal, encoding, body, max_line_bytes, &mut |_| Room::Taken)
+}
+
+/// As [`receive`], where the room has to be asked for.
+pub(super) fn receive_within(
+    signal: Signal,
+    encoding: Encoding,
+    body: &[u8],
+    max_line_bytes: usize,
+    rooms: Rooms<'_>,
+) -> Result<Received, DecodeError> {
+    let measured = measure(signal, encoding, body);
+    if measured.records > MAX_RECORDS {
+        return Err(too_many());
+    }
+    if measured.bytes > MAX_BYTES {
+        return Err(DecodeError::too_much(format!("decoded, the request takes more than {MAX_BYTES} bytes")));
+    }
+    ask(rooms, measured.bytes)?;
+    let mut out = Writer { received: Received::default(), records: 0, signal, max_line_bytes, rooms };
     match signal {
         Signal::Logs => {
             for of in decode::<ExportLogsServiceRequest>(encoding, body)?.resource_logs {
                 for scoped in of.scope_logs {
                     let about = About::new(&of.resource, &of.schema_url, &scoped.scope, &scoped.schema_url);
-                    scoped.log_records.iter().for_each(|record| out.write(&about, record, 1));
+                    scoped.log_records.iter().try_for_each(|record| out.write(&about, record, 1))?;
                 }
             }
         }
@@ -69,7 +136,7 @@ pub fn receive(
             for of in decode::<ExportMetricsServiceRequest>(encoding, body)?.resource_metrics {
                 for scoped in of.scope_metrics {
                     let about = About::new(&of.resource, &of.schema_url, &scoped.scope, &scoped.schema_url);
-                    scoped.metrics.iter().for_each(|metric| out.write(&about, metric, points(metric)));
+                    scoped.metrics.iter().try_for_each(|metric| out.write(&about, metric, points(metric)))?;
                 }
             }
         }
@@ -77,7 +144,7 @@ pub fn receive(
             for of in decode::<ExportTraceServiceRequest>(encoding, body)?.resource_spans {
                 for scoped in of.scope_spans {
                     let about = About::new(&of.resource, &of.schema_url, &scoped.scope, &scoped.schema_url);
-                    scoped.spans.iter().for_each(|span| out.write(&about, span, 1));
+                    scoped.spans.iter().try_for_each(|span| out.write(&about, span, 1))?;
                 }
             }
         }
@@ -85,15 +152,29 @@ pub fn receive(
     Ok(out.received)
 }
 
+fn too_many() -> DecodeError {
+    DecodeError::too_much(format!("a request may have {MAX_RECORDS} records"))
+}
+
+fn ask(rooms: Rooms<'_>, bytes: usize) -> Result<(), DecodeError> {
+    match rooms(bytes) {
+        Room::Taken => Ok(()),
+        Room::Later => {
+            Err(DecodeError { kind: Kind::NoRoom, text: "too many bytes of requests at a time; come again".to_owned() })
+        }
+        Room::Never => Err(DecodeError::too_much("decoded, the request takes more than there is room for")),
+    }
+}
+
 fn decode<M: Message + Default + DeserializeOwned>(encoding: Encoding, body: &[u8]) -> Result<M, DecodeError> {
     match encoding {
-        Encoding::Protobuf => M::decode(body).map_err(|error| DecodeError(error.to_string())),
+        Encoding::Protobuf => M::decode(body).map_err(|error| DecodeError::no_request(error.to_string())),
         // An array is no message, although serde would take it for one.
-        Encoding::Json if !body.trim_ascii_start().starts_with(b"{") => Err(DecodeError("no JSON object".into())),
+        Encoding::Json if !body.trim_ascii_start().starts_with(b"{") => Err(DecodeError::no_request("no JSON object")),
         Encoding::Json => serde_json::from_slice(body).map_err(|error| {
             let (line, column) = (error.line(), error.column());
             // Its own text may quote a value.
-            DecodeError(format!("no OTLP/JSON message of this kind, see line {line}, column {column}"))
+            DecodeError::no_request(format!("no OTLP/JSON message of this kind, see line {line}, column {column}"))
         }),
     }
 }
@@ -157,14 +238,20 @@ struct Line<'a, R> {
     record: &'a R,
 }
 
-struct Writer {
+struct Writer<'a> {
     received: Received,
+    records: usize,
     signal: Signal,
     max_line_bytes: usize,
+    rooms: Rooms<'a>,
 }
 
-impl Writer {
-    fn write<R: Serialize>(&mut self, about: &About<'_>, record: &R, count: u64) {
+impl Writer<'_> {
+    fn write<R: Serialize>(&mut self, about: &About<'_>, record: &R, count: u64) -> Result<(), DecodeError> {
+        self.records += 1;
+        if self.records > MAX_RECORDS {
+            return Err(too_many());
+        }
         let line = Line {
             payload_type: match self.signal {
                 Signal::Logs => "otlp.log",
@@ -191,6 +278,11 @@ impl Writer {
         match reason {
             None => {
                 self.received.lines.push(b'\n');
+                // What a resource or a scope says stands in every line: little can become much.
+                if self.received.lines.len() > MAX_BYTES {
+                    return Err(DecodeError::too_much(format!("the lines of a request may have {MAX_BYTES} bytes")));
+                }
+                ask(self.rooms, self.received.lines.len() - start)?;
                 self.received.taken += count;
             }
             Some(reason) => {
@@ -199,5 +291,6 @@ impl Writer {
                 self.received.reason.get_or_insert(reason);
             }
         }
+        Ok(())
     }
 }

@@ -31,7 +31,13 @@
 //!   all data points go with it.
 //! - A JSON value of a kind that is newer than this build is an error, where
 //!   protobuf would read over it.
-//! - The lines of a request take up to some ten times its bytes.
+//! - Each line repeats its resource and its scope, so that little can become much:
+//!   a request of more than [`MAX_RECORDS`] records, or one whose lines or decoded
+//!   messages would take more than [`MAX_BYTES`], is refused whole (413), before it
+//!   is decoded or at the line that is too much. On the web listener both also take
+//!   of [`max_bytes_in_flight`](crate::web::WebOptions::max_bytes_in_flight) as
+//!   bodies do: where others have it at the moment, the sender is asked to come
+//!   again (429).
 //!
 //! # Example
 //! ```
@@ -47,14 +53,24 @@
 
 mod answer;
 mod lines;
+mod measure;
 mod route;
 
 use std::fmt;
 
+pub(crate) use lines::Room;
 pub use lines::{DecodeError, Received, receive};
 
 /// The longest `service.instance.id` that names a run, in bytes.
 pub const MAX_RUN_ID: usize = 64;
+
+/// Log records, spans or metrics of one request, at most: as many as a request may
+/// bring lines.
+pub const MAX_RECORDS: usize = 20_000;
+
+/// Bytes of the lines of one request, at most; and of what it is decoded to, as far
+/// as that is more than the body.
+pub const MAX_BYTES: usize = 64 * 1024 * 1024;
 
 /// What OTLP calls a kind of data.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

@@ -2,10 +2,13 @@
 
 use std::sync::Arc;
 
-use super::{Encoding, Signal, receive};
+use super::lines::receive_within;
+use super::{Encoding, Signal};
 use crate::web::{Request, Response, WebOptions};
 
-/// Seconds after which a sender may try again.
+/// Seconds after which a sender may try again: where others have the room, and where
+/// a disk has to be mended.
+const SOON: u32 = 1;
 const LATER: u32 = 10;
 
 impl WebOptions {
@@ -29,8 +32,11 @@ fn answer(signal: Signal, request: &Request<'_>, max_line_bytes: usize) -> Respo
         return Response::error(415, "send application/x-protobuf or application/json");
     };
     let failed = |status, message: &str| Response::new(status, encoding.content_type(), encoding.failed(message));
-    let received = match receive(signal, encoding, request.body(), max_line_bytes) {
+    let mut rooms = request.rooms();
+    let received = match receive_within(signal, encoding, request.body(), max_line_bytes, &mut rooms) {
         Ok(received) => received,
+        Err(error) if error.is_too_much() => return failed(413, &format!("{error}: send smaller batches")),
+        Err(error) if error.is_for_later() => return failed(429, &error.to_string()).retry_after(SOON),
         Err(error) => return failed(400, &error.to_string()),
     };
     // An empty request is a success.

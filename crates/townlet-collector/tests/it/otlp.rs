@@ -159,3 +159,73 @@ fn depth_is_bounded_in_both_encodings() {
         assert!(received.is_err() || received.is_ok_and(|received| received.rejected == 1), "{depth}");
     }
 }
+
+/// A field of a message: its number, and what it holds.
+fn field(number: u8, bytes: &[u8]) -> Vec<u8> {
+    let mut out = vec![number << 3 | 2];
+    let mut left = bytes.len();
+    while left >= 128 {
+        out.push(u8::try_from(left % 128).unwrap() | 128);
+        left /= 128;
+    }
+    out.push(u8::try_from(left).unwrap());
+    out.extend_from_slice(bytes);
+    out
+}
+
+#[test]
+fn what_would_be_too_many_records_is_refused_before_it_is_decoded() {
+    use townlet_collector::otlp::MAX_RECORDS;
+    let records = |count: usize| field(1, &field(2, &[0x12, 0].repeat(count)));
+    assert_eq!(receive(Signal::Logs, Encoding::Protobuf, &records(MAX_RECORDS), LIMIT).unwrap().taken, 20_000);
+    for (signal, count) in [(Signal::Logs, MAX_RECORDS + 1), (Signal::Metrics, 2_000_000), (Signal::Traces, 2_000_000)]
+    {
+        // The end is torn, so that decoding would have found fault.
+        let torn = [records(count), b"\xff".to_vec()].concat();
+        let error = receive(signal, Encoding::Protobuf, &torn, LIMIT).unwrap_err();
+        assert!(error.is_too_much() && error.to_string().contains("20000 records"), "{error}");
+    }
+    let many =
+        format!("{{\"resourceLogs\":[{{\"scopeLogs\":[{{\"logRecords\":[{}{{}}]}}]}}]}}", "{},".repeat(MAX_RECORDS));
+    assert!(receive(Signal::Logs, Encoding::Json, many.as_bytes(), LIMIT).unwrap_err().is_too_much());
+    // Not records only: what is in them takes room as well.
+    let attributes = field(1, &field(2, &field(2, &[0x32, 0].repeat(2_000_000))));
+    assert!(receive(Signal::Logs, Encoding::Protobuf, &attributes, LIMIT).unwrap_err().is_too_much());
+    let values = format!("{{\"resourceLogs\":[{{\"resource\":{{\"attributes\":[{}{{}}]}}}}]}}", "{},".repeat(500_000));
+    assert!(receive(Signal::Logs, Encoding::Json, values.as_bytes(), LIMIT).unwrap_err().is_too_much());
+}
+
+#[test]
+fn a_large_resource_in_every_line_is_refused_where_the_lines_become_too_much() {
+    use townlet_collector::otlp::MAX_BYTES;
+    let attribute = [field(1, b"k"), field(2, &field(1, &vec![b'x'; 500_000]))].concat();
+    let resource = field(1, &field(1, &attribute));
+    let body = |records: usize| field(1, &[resource.clone(), field(2, &[0x12, 0].repeat(records))].concat());
+    let few = receive(Signal::Logs, Encoding::Protobuf, &body(10), LIMIT).unwrap();
+    assert!(few.taken == 10 && few.lines.len() > 5_000_000);
+    let error = receive(Signal::Logs, Encoding::Protobuf, &body(10_000), LIMIT).unwrap_err();
+    assert!(error.is_too_much() && error.to_string().contains(&MAX_BYTES.to_string()), "{error}");
+}
+
+#[test]
+fn lines_take_of_the_room_that_bodies_have_and_too_much_is_answered_as_that() {
+    use crate::support::stop;
+    use crate::web_support::{Client, web_options, with_web};
+    let dir = tempfile::tempdir().unwrap();
+    let web = townlet_collector::web::WebOptions { max_bytes_in_flight: 100_000, ..web_options() };
+    let collector = with_web(dir.path(), web.with_otlp(LIMIT));
+    let send = |records: usize| {
+        let attribute = json!({"key": "k", "value": {"stringValue": "x".repeat(1_000)}});
+        let of =
+            json!({"resource": {"attributes": [attribute]}, "scopeLogs": [{"logRecords": vec![json!({}); records]}]});
+        let body = json!({"resourceLogs": [of]}).to_string();
+        let length = body.len();
+        let head = "POST /v1/logs HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json";
+        Client::of(&collector).say(format!("{head}\r\nContent-Length: {length}\r\n\r\n{body}")).answer()
+    };
+    assert_eq!(send(20).status, 200);
+    let much = send(100);
+    assert!(much.status == 413 && much.body.contains("smaller batches"), "{much:?}");
+    assert_eq!(send(20).status, 200, "the room is free again");
+    assert_eq!(stop(collector).totals.stored, 40, "and of what was too much nothing was stored");
+}

@@ -33,6 +33,17 @@ impl Share<'_> {
         self.budget.used().checked_add(more).is_some_and(|sum| sum <= self.budget.limit)
     }
 
+    /// The bytes that it has.
+    pub(super) fn held(&self) -> usize {
+        self.bytes
+    }
+
+    /// True where `more` bytes beside its own and `others` would fit, were these all.
+    pub(super) fn could_have(&self, more: usize, others: usize) -> bool {
+        let sum = self.bytes.saturating_add(others).saturating_add(more);
+        sum <= self.budget.limit
+    }
+
     /// Takes `more` bytes; false, and nothing taken, where there are not so many left.
     #[must_use]
     pub(super) fn grow(&mut self, more: usize) -> bool {

@@ -91,9 +91,9 @@ impl Talk<'_> {
             }
         };
         let answer = match compressed {
-            false => self.answer(endpoint, &head, &body),
+            false => self.answer(endpoint, &head, &body, share.held()),
             true => match inflate(&body, options.max_body_bytes, &mut share) {
-                Ok(inflated) => self.answer(endpoint, &head, &inflated),
+                Ok(inflated) => self.answer(endpoint, &head, &inflated, share.held()),
                 Err(answer) => answer,
             },
         };
@@ -107,8 +107,8 @@ impl Talk<'_> {
         Err(Ending { kind: EndKind::Finished, detail: "the last answer was given".to_owned() })
     }
 
-    fn answer(&self, endpoint: Endpoint<'_>, head: &Head, body: &[u8]) -> Response {
-        let request = Request { head, body, inbox: Inbox::new(self.shared, self.slot) };
+    fn answer(&self, endpoint: Endpoint<'_>, head: &Head, body: &[u8], held: usize) -> Response {
+        let request = Request { head, body, held, inbox: Inbox::new(self.shared, self.slot) };
         let answered = catch_unwind(AssertUnwindSafe(|| router::answer(self.shared, self.web, endpoint, &request)));
         answered.unwrap_or_else(|_| {
             tracing::error!(peer = %self.slot.peer, path = endpoint.name(), "collector_route_panicked");

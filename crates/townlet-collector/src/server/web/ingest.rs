@@ -7,9 +7,11 @@ use super::super::batch::{NotTaken, Taken};
 use super::super::intake::Session;
 use super::super::{Shared, Slot};
 use super::Web;
+use super::budget::Budget;
 use super::idempotency::Seen;
 use super::response::Response;
 use super::route::Request;
+use crate::otlp::Room;
 use crate::report::EndKind;
 
 /// What a sender may call lines of JSON. A missing type is taken for one of them.
@@ -35,6 +37,23 @@ impl<'a> Inbox<'a> {
 
     pub(super) fn peer(self) -> SocketAddr {
         self.slot.peer
+    }
+
+    /// See [`Request::rooms`]. `held`: what the request has of the budget already.
+    pub(super) fn rooms(self, held: usize) -> impl FnMut(usize) -> Room + use<'a> {
+        let budget = self.shared.web.as_ref().map(|web| &web.budget);
+        let mut share = budget.map(Budget::share);
+        move |bytes| match &mut share {
+            None => Room::Never,
+            Some(share) if !share.could_have(bytes, held) => Room::Never,
+            Some(share) => {
+                if share.grow(bytes) {
+                    Room::Taken
+                } else {
+                    Room::Later
+                }
+            }
+        }
     }
 
     /// Takes the lines; an error is the answer to give.

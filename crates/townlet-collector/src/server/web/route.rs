@@ -8,6 +8,7 @@ use super::super::batch::Taken;
 use super::head::Head;
 use super::ingest::Inbox;
 use super::response::Response;
+use crate::otlp::Room;
 
 /// Answers requests to one path.
 ///
@@ -29,6 +30,8 @@ impl<F: Fn(&Request<'_>) -> Response + Send + Sync> Route for F {
 pub struct Request<'a> {
     pub(super) head: &'a Head,
     pub(super) body: &'a [u8],
+    /// Bytes of the budget that the body has, as sent and as inflated.
+    pub(super) held: usize,
     pub(super) inbox: Inbox<'a>,
 }
 
@@ -69,6 +72,12 @@ impl Request<'_> {
     /// The other end of the connection.
     pub fn peer(&self) -> SocketAddr {
         self.inbox.peer()
+    }
+
+    /// Room for what the body becomes, out of the budget of all bodies; it is given
+    /// back when this is dropped.
+    pub(crate) fn rooms(&self) -> impl FnMut(usize) -> Room + use<'_> {
+        self.inbox.rooms(self.held)
     }
 
     /// Takes lines (newline-delimited JSON) into the store, as those of a
