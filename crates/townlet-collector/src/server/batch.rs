@@ -24,6 +24,13 @@ pub struct Taken {
     pub duplicates: u64,
 }
 
+impl Taken {
+    fn count(&mut self, new: bool) {
+        self.lines += 1;
+        *(if new { &mut self.stored } else { &mut self.duplicates }) += 1;
+    }
+}
+
 /// Why they were not all taken.
 #[derive(Debug)]
 pub(super) enum NotTaken {
@@ -31,19 +38,29 @@ pub(super) enum NotTaken {
     Line { number: usize, reason: String },
     /// More lines or streams than one request may bring.
     TooMany(String),
-    /// The store or the directory cannot take them now; some may be there.
+    /// The directory or the store cannot take them now. Of the store, some may be there.
     NotNow(Ending),
 }
 
 impl Session {
-    /// Takes the lines of `body`, all of them or none where one is not valid. A
-    /// last line without its newline is whole, because the body is.
-    pub(super) fn take_all(&mut self, body: &[u8]) -> Result<Taken, NotTaken> {
+    /// Takes the lines of `body`, all of them or none where one is not valid or one
+    /// stream too many. A last line without its newline is whole, because the body is.
+    ///
+    /// `taken`: what an earlier try took of the same body, which is not taken again
+    /// and only settled. It says how far this one came, also where it fails.
+    pub(super) fn take_all(&mut self, body: &[u8], taken: &mut Taken) -> Result<(), NotTaken> {
         let begun = Instant::now();
         self.at(begun);
         let lines = self.check_all(body)?;
-        let mut taken = Taken::default();
-        for (head, line) in &lines {
+        for (head, _) in &lines {
+            self.hold(head).map_err(|ending| {
+                let split = ending.kind == EndKind::TooManyStreams && self.is_full() && lines.len() > 1;
+                if split { NotTaken::TooMany(ending.detail) } else { NotTaken::NotNow(ending) }
+            })?;
+        }
+        let before = usize::try_from(taken.lines).unwrap_or(usize::MAX);
+        let rest = lines.get(before..).unwrap_or_default();
+        for (head, line) in rest {
             let whole;
             let line = if line.ends_with(b"\n") {
                 *line
@@ -52,18 +69,17 @@ impl Session {
                 &whole
             };
             match self.take_read(head, line) {
-                Ok(true) => taken.stored += 1,
-                Ok(false) => taken.duplicates += 1,
-                Err(ending) if ending.kind == EndKind::TooManyStreams && self.is_full() && lines.len() > 1 => {
-                    return Err(NotTaken::TooMany(ending.detail));
+                Ok(new) => taken.count(new),
+                Err(ending) => {
+                    if ending.kind == EndKind::SubscriberPanicked {
+                        taken.count(true);
+                    }
+                    return Err(NotTaken::NotNow(ending));
                 }
-                Err(ending) => return Err(NotTaken::NotNow(ending)),
             }
         }
-        self.figures().batch(lines.len() as u64, begun.elapsed());
-        self.settle().map_err(NotTaken::NotNow)?;
-        taken.lines = taken.stored + taken.duplicates;
-        Ok(taken)
+        self.figures().batch(rest.len() as u64, begun.elapsed());
+        self.settle().map_err(NotTaken::NotNow)
     }
 
     fn check_all<'a>(&mut self, body: &'a [u8]) -> Result<Vec<(LineHead<'a>, &'a [u8])>, NotTaken> {

@@ -214,6 +214,19 @@ impl Session {
         &self.intake.figures
     }
 
+    /// Makes sure that the stream of this line can be used, before a line of it is
+    /// taken. It is settled with the others: an earlier try may have brought its lines.
+    pub(super) fn hold(&mut self, head: &LineHead<'_>) -> Result<(), Ending> {
+        match self.stream(head) {
+            Ok(at) => {
+                self.used[at].dirty = true;
+                Ok(())
+            }
+            Err(Refusal::Cut(ending)) => Err(ending),
+            Err(Refusal::Line(_, detail)) => Err(Ending { kind: EndKind::Broken, detail }),
+        }
+    }
+
     /// True where no further stream can be used.
     pub(super) fn is_full(&self) -> bool {
         self.used.len() >= self.intake.streams_per_connection

@@ -104,6 +104,49 @@ fn a_request_that_failed_may_come_again_under_its_key() {
 }
 
 #[test]
+fn what_was_taken_of_a_request_that_failed_is_not_taken_again_under_its_key() {
+    let dir = tempfile::tempdir().unwrap();
+    let collector = with_web(dir.path(), web_options());
+    // A link that leads nowhere: there is no file to read before, and none can be made.
+    let run = run_id(1);
+    let path = dir.path().join(run.as_str()).join("town.jsonl");
+    std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+    std::os::unix::fs::symlink(dir.path().join("gone").join("town.jsonl"), &path).unwrap();
+    // Without a number nothing but the key tells the first try from the second.
+    let body = (1..=3).map(|tick| format!("{{\"run_id\":\"{run}\",\"stream\":\"town\",\"tick\":{tick}}}\n"));
+    let body = body.collect::<String>();
+    for _ in 0..3 {
+        assert_eq!(send(&collector, body.as_bytes(), "Idempotency-Key: a\r\n").status, 503);
+    }
+    std::fs::remove_file(&path).unwrap();
+    for _ in 0..2 {
+        let answer = send(&collector, body.as_bytes(), "Idempotency-Key: a\r\n");
+        assert_eq!((answer.status, answer.body.as_str()), (200, r#"{"lines":3,"stored":3,"duplicates":0}"#));
+    }
+    assert_eq!(String::from_utf8(stored(dir.path(), "town")).unwrap(), body);
+    stop(collector);
+}
+
+#[test]
+fn where_there_is_no_room_for_all_streams_of_a_request_none_of_its_lines_is_taken() {
+    let dir = tempfile::tempdir().unwrap();
+    let options = CollectorOptions { max_streams: 3, ..plain(dir.path()).with_web(web_options()) };
+    let collector = Collector::bind(options).unwrap();
+    let mut other = std::net::TcpStream::connect(collector.local_addr()).unwrap();
+    other.write_all(&[line("s1", 1), line("s2", 1)].concat()).unwrap();
+    wait_for(&collector, "two streams in use", |report| report.totals.stored == 2);
+    let two = [line("s3", 1), line("s4", 1)].concat();
+    let answer = send(&collector, &two, "");
+    assert_eq!((answer.status, answer.header("retry-after")), (503, Some("10")));
+    assert_eq!(collector.report().totals.stored, 2, "what is sent again is not there already");
+    drop(other);
+    wait_for(&collector, "the streams to be free", |report| report.connections_open == 0);
+    let answer = send(&collector, &two, "");
+    assert_eq!((answer.status, answer.body.as_str()), (200, r#"{"lines":2,"stored":2,"duplicates":0}"#));
+    stop(collector);
+}
+
+#[test]
 fn too_much_is_refused_so_that_the_sender_knows_whether_to_split_or_to_wait() {
     let dir = tempfile::tempdir().unwrap();
     let web = WebOptions { max_body_bytes: 100_000, max_bytes_in_flight: 150_000, ..web_options() };
@@ -116,6 +159,7 @@ fn too_much_is_refused_so_that_the_sender_knows_whether_to_split_or_to_wait() {
     assert_eq!(send(&collector, &vec![b'x'; 100_001], "").status, 413);
     let many: Vec<u8> = (1..=4).flat_map(|n| line(&format!("s{n}"), 1)).collect();
     assert_eq!(send(&collector, &many, "").status, 413, "split, they have room");
+    assert_eq!(collector.report().totals.stored, 0, "and none is taken twice");
     let lines_only = b"{}\n".repeat(20_001);
     assert_eq!(send(&collector, &lines_only, "").status, 413);
 

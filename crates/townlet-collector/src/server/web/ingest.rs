@@ -58,9 +58,15 @@ impl<'a> Inbox<'a> {
 
     /// Takes the lines; an error is the answer to give.
     pub(super) fn take(self, lines: &[u8]) -> Result<Taken, Response> {
+        let mut taken = Taken::default();
+        self.take_rest(lines, &mut taken).map(|()| taken)
+    }
+
+    /// As [`take`](Self::take), where an earlier try may have `taken` some already.
+    fn take_rest(self, lines: &[u8], taken: &mut Taken) -> Result<(), Response> {
         // One for each request: a connection may be a proxy's, with everybody's streams.
         let mut session = Session::new(Arc::clone(&self.shared.intake), self.slot.id, self.slot.peer);
-        let taken = session.take_all(lines);
+        let outcome = session.take_all(lines, taken);
         // Where the store promises nothing for an answer, it writes all the same.
         let written = session.write_out();
         self.slot.update(|report| {
@@ -71,11 +77,11 @@ impl<'a> Inbox<'a> {
             sum.duplicates += part.duplicates;
             sum.invalid += part.invalid;
         });
-        let taken = match (taken, written) {
-            (Ok(_), Err(ending)) => Err(NotTaken::NotNow(ending)),
-            (taken, _) => taken,
+        let outcome = match (outcome, written) {
+            (Ok(()), Err(ending)) => Err(NotTaken::NotNow(ending)),
+            (outcome, _) => outcome,
         };
-        taken.map_err(|why| refusal(&why))
+        outcome.map_err(|why| refusal(&why))
     }
 }
 
@@ -108,18 +114,17 @@ pub(super) fn post(shared_web: &Web, request: &Request<'_>) -> Response {
     if request.inbox.shared.stop.is_asked() {
         return Response::error(503, "the collector is stopping").retry_after(SOON);
     }
-    let work = match shared_web.keys.look(request.header("idempotency-key"), request.body()) {
+    let mut work = match shared_web.keys.look(request.header("idempotency-key"), request.body()) {
         Seen::New(work) => work,
         Seen::Before(taken) => return Response::json(200, &taken),
         Seen::AtWork => return Response::error(409, "the same request is being worked on").retry_after(SOON),
         Seen::Other => return Response::error(422, "another request had this Idempotency-Key"),
         Seen::NoKey => return Response::error(400, "Idempotency-Key is not one word of at most 128 characters"),
     };
-    match request.inbox.take(request.body()) {
-        Ok(taken) => {
-            work.done(taken);
-            Response::json(200, &taken)
-        }
+    // Where it fails, what was taken is remembered under the key: it is in memory
+    // or in its file, and the same request again settles it and takes the rest.
+    match request.inbox.take_rest(request.body(), &mut work.taken) {
+        Ok(()) => Response::json(200, &work.done()),
         Err(answer) => answer,
     }
 }
