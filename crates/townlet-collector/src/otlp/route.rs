@@ -45,7 +45,7 @@ fn answer(signal: Signal, request: &Request<'_>, max_line_bytes: usize) -> Respo
     {
         return match refused.status() {
             413 => failed(413, "more records than one request may bring: send smaller batches"),
-            400 => failed(400, "a record names a run that cannot be stored"),
+            400 => failed(400, "a record names a run, or makes a line of a length, that cannot be stored"),
             // Senders of OTLP try again after 429, 502, 503 and 504 alone, and nothing here is their fault.
             _ => failed(503, "the records cannot be stored at the moment").retry_after(LATER),
         };

@@ -89,7 +89,7 @@ impl Session {
             if lines.len() == MAX_LINES {
                 return Err(NotTaken::TooMany(format!("a request may have {MAX_LINES} lines")));
             }
-            match check(line, lines.last().map(|(head, _)| head)) {
+            match check(line, lines.last().map(|(head, _)| head), self.line_limit()) {
                 Ok(head) => lines.push((head, line)),
                 Err((key, reason)) => {
                     let alone = body.trim_ascii().len() == line.trim_ascii().len();
@@ -102,10 +102,18 @@ impl Session {
     }
 }
 
-/// Reads the envelope of a line. `before`: that of the line before, whose names
-/// are in order.
-fn check<'a>(line: &'a [u8], before: Option<&LineHead<'_>>) -> Result<LineHead<'a>, (&'static str, String)> {
+/// Reads the envelope of a line of at most `limit` bytes. `before`: that of the
+/// line before, whose names are in order.
+fn check<'a>(
+    line: &'a [u8],
+    before: Option<&LineHead<'_>>,
+    limit: usize,
+) -> Result<LineHead<'a>, (&'static str, String)> {
     let bytes = line.strip_suffix(b"\n").unwrap_or(line);
+    if bytes.len() > limit {
+        let reason = format!("{} bytes, at most {limit} are taken (max_line_bytes)", bytes.len());
+        return Err(("too_large", reason));
+    }
     let head = foreign::read(bytes).map_err(|error| match refusal_of(bytes, &error) {
         Refusal::Line(key, reason) => (key, reason),
         Refusal::Cut(ending) => ("other", ending.detail),

@@ -227,6 +227,11 @@ impl Session {
         }
     }
 
+    /// The longest line, its end not included.
+    pub(super) fn line_limit(&self) -> usize {
+        self.intake.directory.line_limit()
+    }
+
     /// True where no further stream can be used.
     pub(super) fn is_full(&self) -> bool {
         self.used.len() >= self.intake.streams_per_connection

@@ -147,6 +147,23 @@ fn where_there_is_no_room_for_all_streams_of_a_request_none_of_its_lines_is_take
 }
 
 #[test]
+fn a_line_is_no_longer_than_on_the_stream_listener() {
+    let dir = tempfile::tempdir().unwrap();
+    let options = CollectorOptions { max_line_bytes: 200, ..plain(dir.path()).with_web(web_options()) };
+    let collector = Collector::bind(options).unwrap();
+    let of = |length: usize| format!("{{\"stream\":\"town\",\"x\":\"{}\"}}\n", "x".repeat(length - 24));
+    assert_eq!(of(200).len(), 201);
+    assert_eq!(send(&collector, of(200).as_bytes(), "").status, 200);
+    assert_eq!(send(&collector, of(200).trim_end().as_bytes(), "").status, 200);
+    let answer = send(&collector, [of(200), of(201)].concat().as_bytes(), "");
+    assert_eq!(answer.status, 400);
+    assert!(answer.body.contains("\"line\":2") && answer.body.contains("max_line_bytes"), "{}", answer.body);
+    assert_eq!(send(&collector, of(201).as_bytes(), "").status, 400);
+    let report = stop(collector);
+    assert_eq!((report.totals.stored, report.invalid_by_reason.get("too_large")), (2, Some(&1)));
+}
+
+#[test]
 fn too_much_is_refused_so_that_the_sender_knows_whether_to_split_or_to_wait() {
     let dir = tempfile::tempdir().unwrap();
     let web = WebOptions { max_body_bytes: 100_000, max_bytes_in_flight: 150_000, ..web_options() };
