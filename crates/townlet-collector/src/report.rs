@@ -156,6 +156,8 @@ pub enum EndKind {
     Stopped,
     /// A subscriber panicked.
     SubscriberPanicked,
+    /// Others had the room for what a message was to become.
+    NoRoom,
 }
 
 impl EndKind {
@@ -178,6 +180,7 @@ impl EndKind {
             Self::Finished => "finished",
             Self::Stopped => "stopped",
             Self::SubscriberPanicked => "subscriber_panicked",
+            Self::NoRoom => "no_room",
         }
     }
 

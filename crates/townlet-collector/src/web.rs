@@ -29,6 +29,8 @@
 //! same key is refused (422). Over WebSocket a message has whole lines; with the
 //! subprotocol `townlet.v1` each message is answered with `{"ack":N}`, the lines
 //! taken on this connection so far, those that were refused and counted included.
+//! What is gathered of a message beyond 64 KiB takes of the same room as bodies; where
+//! that is full, the connection is closed with 1013, to come again.
 //! `Townlet-Resume` says what is here already, `Townlet-Settle: durable` is
 //! promised where the store syncs.
 //!

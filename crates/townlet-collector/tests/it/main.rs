@@ -21,6 +21,7 @@ mod stop;
 mod store_files;
 mod support;
 mod web_ingest;
+mod web_messages;
 mod web_metrics;
 mod web_python;
 mod web_requests;

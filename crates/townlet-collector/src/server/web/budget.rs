@@ -44,6 +44,13 @@ impl Share<'_> {
         sum <= self.budget.limit
     }
 
+    /// Gives back all but `left` bytes.
+    pub(super) fn shrink(&mut self, left: usize) {
+        let less = self.bytes.saturating_sub(left);
+        self.bytes -= less;
+        self.budget.used.fetch_sub(less, Ordering::Relaxed);
+    }
+
     /// Takes `more` bytes; false, and nothing taken, where there are not so many left.
     #[must_use]
     pub(super) fn grow(&mut self, more: usize) -> bool {
@@ -78,5 +85,8 @@ mod tests {
         drop(one);
         assert_eq!(budget.used(), 0);
         assert!(other.grow(10));
+        other.shrink(4);
+        other.shrink(9);
+        assert_eq!((other.held(), budget.used()), (4, 4));
     }
 }

@@ -54,7 +54,7 @@ impl Talk<'_> {
                     return ending;
                 }
                 let (wire, ahead) = self.inbound.into_parts();
-                accepted.serve(self.shared, self.slot, wire, ahead)
+                accepted.serve(self.shared, self.web, self.slot, wire, ahead)
             }
             Err(answer) => self.refuse(head, &answer, socket.path()),
         }

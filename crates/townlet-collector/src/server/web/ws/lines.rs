@@ -10,9 +10,9 @@ use tungstenite::{Error, Message, WebSocket};
 
 use super::super::super::connection::stopped;
 use super::super::super::intake::Session;
-use super::super::super::wire::{Wire, is_pause};
+use super::super::super::wire::is_pause;
 use super::super::super::{LOOK_AROUND, Shared, Slot};
-use super::timed::Timed;
+use super::timed::{Stuck, Timed};
 use crate::report::{EndKind, Ending, Via};
 
 /// Bytes read at a time; longer messages are gathered.
@@ -21,7 +21,14 @@ const READ_BUFFER: usize = 8 * 1024;
 /// A message may be so long even where lines may not.
 const LEAST_MESSAGE: usize = 64 * 1024;
 
-pub(super) fn serve(shared: &Shared, slot: &Slot, wire: Wire, ahead: Vec<u8>, session: Session, acks: bool) -> Ending {
+pub(super) fn serve(
+    shared: &Shared,
+    slot: &Slot,
+    mut timed: Timed<'_>,
+    ahead: Vec<u8>,
+    session: Session,
+    acks: bool,
+) -> Ending {
     let options = &shared.options;
     slot.update(|report| {
         report.via = Via::Websocket;
@@ -35,10 +42,9 @@ pub(super) fn serve(shared: &Shared, slot: &Slot, wire: Wire, ahead: Vec<u8>, se
         .max_message_size(Some(longest))
         .max_frame_size(Some(longest));
     let wait = LOOK_AROUND.min(options.line_timeout);
-    if let Err(error) = wire.set_timeouts(wait, options.write_timeout) {
+    if let Err(error) = timed.wire().set_timeouts(wait, options.write_timeout) {
         return broken(&error);
     }
-    let timed = Timed::new(wire, options.line_timeout);
     let socket = WebSocket::from_partially_read(timed, ahead, Role::Server, Some(config));
     let mut producer = Producer { shared, slot, socket, session, acks, acknowledged: 0, heard: Instant::now() };
     let ending = producer.run();
@@ -48,7 +54,7 @@ pub(super) fn serve(shared: &Shared, slot: &Slot, wire: Wire, ahead: Vec<u8>, se
 struct Producer<'a> {
     shared: &'a Shared,
     slot: &'a Slot,
-    socket: WebSocket<Timed>,
+    socket: WebSocket<Timed<'a>>,
     session: Session,
     acks: bool,
     acknowledged: u64,
@@ -64,11 +70,10 @@ impl Producer<'_> {
             let read = self.socket.read();
             let step = match read {
                 Ok(message) => {
-                    self.socket.get_mut().message_came();
                     self.heard = Instant::now();
-                    self.message(&message)
+                    self.message(message)
                 }
-                Err(_) if self.socket.get_ref().is_overdue() => Err(late(self.shared)),
+                Err(_) if let Some(stuck) = self.socket.get_ref().stuck() => Err(cut(self.shared, stuck)),
                 Err(Error::Io(error)) if is_pause(&error) && self.shared.stop.is_asked() => Err(stopped()),
                 Err(Error::Io(error)) if is_pause(&error) => self.pause(),
                 Err(error) => Err(ended(&error)),
@@ -79,13 +84,21 @@ impl Producer<'_> {
         }
     }
 
-    fn message(&mut self, message: &Message) -> Result<(), Ending> {
+    fn message(&mut self, message: Message) -> Result<(), Ending> {
         let bytes = match message {
-            Message::Text(text) => text.as_bytes(),
+            Message::Text(text) => text.into(),
             Message::Binary(bytes) => bytes,
-            // The answer goes out with the next read.
+            // The answer goes out with the next read. It may stand in the middle of a
+            // message, whose time goes on.
             _ => return Ok(()),
         };
+        let taken = self.whole(&bytes);
+        drop(bytes);
+        self.socket.get_mut().message_done();
+        taken
+    }
+
+    fn whole(&mut self, bytes: &[u8]) -> Result<(), Ending> {
         let before = self.session.counts.lines;
         let begun = Instant::now();
         self.session.at(begun);
@@ -159,7 +172,7 @@ impl Producer<'_> {
             EndKind::LineTooLong => Some(CloseCode::Size),
             EndKind::BadRequest => Some(CloseCode::Protocol),
             EndKind::Stopped => Some(CloseCode::Away),
-            EndKind::StoreFailed | EndKind::TooManyStreams => Some(CloseCode::Again),
+            EndKind::StoreFailed | EndKind::TooManyStreams | EndKind::NoRoom => Some(CloseCode::Again),
             EndKind::IdleTimeout | EndKind::LineTimeout => Some(CloseCode::Policy),
             _ => None,
         };
@@ -191,9 +204,17 @@ impl Producer<'_> {
     }
 }
 
-fn late(shared: &Shared) -> Ending {
-    let detail = format!("a message did not come to its end within {:?}", shared.options.line_timeout);
-    Ending { kind: EndKind::LineTimeout, detail }
+fn cut(shared: &Shared, stuck: Stuck) -> Ending {
+    match stuck {
+        Stuck::Overdue => {
+            let detail = format!("a message did not come to its end within {:?}", shared.options.line_timeout);
+            Ending { kind: EndKind::LineTimeout, detail }
+        }
+        Stuck::NoRoom => {
+            let detail = "too many bytes of messages and requests at a time (max_bytes_in_flight)".to_owned();
+            Ending { kind: EndKind::NoRoom, detail }
+        }
+    }
 }
 
 fn broken(error: &io::Error) -> Ending {

@@ -1,6 +1,7 @@
 //! WebSockets (RFC 6455) on the web listener.
 
 mod encoders;
+mod frames;
 mod lines;
 mod resume;
 mod subscriber;
@@ -19,6 +20,7 @@ use super::response::Response;
 use crate::report::Ending;
 use crate::store::{Settle, Store};
 use subscriber::Viewer;
+use timed::Timed;
 
 /// The subprotocol under which lines are acknowledged.
 const SUBPROTOCOL: &str = "townlet.v1";
@@ -98,9 +100,12 @@ impl Accepted {
     }
 
     /// Serves the connection until it ends. `ahead`: what came behind the handshake.
-    pub(super) fn serve(self, shared: &Shared, slot: &Slot, wire: Wire, ahead: Vec<u8>) -> Ending {
+    pub(super) fn serve(self, shared: &Shared, web: &Web, slot: &Slot, wire: Wire, ahead: Vec<u8>) -> Ending {
         match self.role {
-            Role::Lines { session, acks } => lines::serve(shared, slot, wire, ahead, session, acks),
+            Role::Lines { session, acks } => {
+                let timed = Timed::new(wire, shared.options.line_timeout, web.budget.share(), &ahead);
+                lines::serve(shared, slot, timed, ahead, session, acks)
+            }
             Role::Watch(viewer) => viewer.serve(shared, slot, wire, ahead),
         }
     }

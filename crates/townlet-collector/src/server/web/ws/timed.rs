@@ -1,54 +1,89 @@
-//! A connection under a WebSocket: no message takes for ever, however it trickles.
+//! A connection under a WebSocket: no message takes for ever, however it trickles,
+//! and none is gathered for which there is no room.
 
 use std::io::{self, Read, Write};
 use std::time::{Duration, Instant};
 
 use super::super::super::wire::Wire;
+use super::super::budget::Share;
+use super::frames::Frames;
 
-pub(super) struct Timed {
+/// So much of a message takes nothing of the budget, so that a producer of few
+/// lines at a time is never turned away by those who bring much.
+const FREE: usize = 64 * 1024;
+
+pub(super) struct Timed<'a> {
     wire: Wire,
     limit: Duration,
+    frames: Frames,
+    share: Share<'a>,
     /// Since when a message has been coming in.
     begun: Option<Instant>,
-    overdue: bool,
+    stuck: Option<Stuck>,
 }
 
-impl Timed {
-    /// `limit`: from the first byte of a message to its last.
-    pub(super) fn new(wire: Wire, limit: Duration) -> Self {
-        Self { wire, limit, begun: None, overdue: false }
+/// Why nothing more is read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Stuck {
+    /// The message that was begun had its time.
+    Overdue,
+    /// There is no room for the message that was begun.
+    NoRoom,
+}
+
+impl<'a> Timed<'a> {
+    /// `limit`: from the first byte of a message to its last, whatever comes between.
+    /// `ahead`: what was read before.
+    pub(super) fn new(wire: Wire, limit: Duration, share: Share<'a>, ahead: &[u8]) -> Self {
+        let mut timed = Self { wire, limit, frames: Frames::default(), share, begun: None, stuck: None };
+        timed.took(ahead);
+        timed
     }
 
-    /// A message is whole: the next one has its own time.
-    pub(super) fn message_came(&mut self) {
-        self.begun = None;
+    /// A message was worked off, and no other one was read meanwhile: what was begun
+    /// of the next one has its own time.
+    pub(super) fn message_done(&mut self) {
+        self.begun = self.begun.map(|_| Instant::now());
+        self.share.shrink(self.frames.gathered().saturating_sub(FREE));
     }
 
-    /// True where the message that was begun had its time.
-    pub(super) fn is_overdue(&self) -> bool {
-        self.overdue
+    pub(super) fn stuck(&self) -> Option<Stuck> {
+        self.stuck
     }
 
     pub(super) fn wire(&mut self) -> &mut Wire {
         &mut self.wire
     }
+
+    fn took(&mut self, bytes: &[u8]) {
+        let fresh = self.frames.take(bytes);
+        self.begun = match self.begun {
+            _ if !self.frames.is_begun() => None,
+            Some(begun) if !fresh => Some(begun),
+            _ => Some(Instant::now()),
+        };
+        let more = self.frames.gathered().saturating_sub(FREE).saturating_sub(self.share.held());
+        if !self.share.grow(more) {
+            self.stuck = Some(Stuck::NoRoom);
+        }
+    }
 }
 
-impl Read for Timed {
+impl Read for Timed<'_> {
     fn read(&mut self, out: &mut [u8]) -> io::Result<usize> {
         if self.begun.is_some_and(|begun| begun.elapsed() >= self.limit) {
-            self.overdue = true;
+            self.stuck.get_or_insert(Stuck::Overdue);
+        }
+        if self.stuck.is_some() {
             return Err(io::ErrorKind::WouldBlock.into());
         }
         let read = self.wire.read(out)?;
-        if read > 0 {
-            self.begun.get_or_insert_with(Instant::now);
-        }
+        self.took(&out[..read]);
         Ok(read)
     }
 }
 
-impl Write for Timed {
+impl Write for Timed<'_> {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         self.wire.write(bytes)
     }

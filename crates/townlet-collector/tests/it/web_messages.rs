@@ -1,0 +1,86 @@
+//! Lines in messages: what a message may take of time and room.
+
+use std::time::{Duration, Instant};
+
+use townlet_collector::web::WebOptions;
+use townlet_collector::{Collector, CollectorOptions};
+
+use crate::support::*;
+use crate::web_support::*;
+
+/// A frame as clients send it, under a mask that changes nothing.
+fn frame(first: u8, payload: &[u8]) -> Vec<u8> {
+    let mut out = vec![first, 0x80 | 127];
+    out.extend_from_slice(&(payload.len() as u64).to_be_bytes());
+    out.extend_from_slice(&[0; 4]);
+    out.extend_from_slice(payload);
+    out
+}
+
+/// A ping has the short form.
+const PING: [u8; 6] = [0x89, 0x80, 0, 0, 0, 0];
+
+fn join(collector: &Collector) -> Client {
+    let mut client = Client::of(collector);
+    client.say(
+        "GET /v1/telemetry/ws HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
+         Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n",
+    );
+    assert_eq!(client.answer().status, 101);
+    client
+}
+
+#[test]
+fn pings_buy_a_message_that_was_begun_no_time_and_an_idle_connection_lives_by_them() {
+    let dir = tempfile::tempdir().unwrap();
+    let limit = Duration::from_millis(150);
+    let options = CollectorOptions { line_timeout: limit, ..plain(dir.path()).with_web(web_options()) };
+    let collector = Collector::bind(options).unwrap();
+    let (mut idle, mut slow) = (join(&collector), join(&collector));
+    // Not the last frame of its message.
+    slow.say(frame(0x01, &line("town", 1)));
+    let begun = Instant::now();
+    slow.0.set_read_timeout(Some(Duration::from_millis(10))).unwrap();
+    while collector.report().endings.get("line_timeout").is_none() {
+        assert!(begun.elapsed() < PATIENCE, "nobody cut the message");
+        slow.say(PING);
+        idle.say(PING);
+        // The pongs, and a pause.
+        let _ = std::io::Read::read(&mut slow.0, &mut [0; 64]);
+    }
+    assert_eq!(collector.report().connections_open, 1, "the idle one is there still");
+    idle.say(frame(0x81, &line("town", 1)));
+    wait_for(&collector, "the line of the idle one", |report| report.totals.stored == 1);
+    drop((idle, slow));
+    stop(collector);
+}
+
+#[test]
+fn what_is_gathered_of_messages_takes_of_the_room_that_bodies_have() {
+    let dir = tempfile::tempdir().unwrap();
+    let web = WebOptions { max_bytes_in_flight: 300_000, ..web_options() };
+    let collector = with_web(dir.path(), web);
+    let mut one = join(&collector);
+    one.say(frame(0x01, &vec![b' '; 250_000]));
+    while metrics(&collector)["townlet_web_body_bytes"] < 250_000.0 - 65_536.0 {
+        std::thread::yield_now();
+    }
+    let mut other = join(&collector);
+    other.say(frame(0x01, &vec![b' '; 250_000]));
+    let report = wait_for(&collector, "the end of the other", |report| report.endings.contains_key("no_room"));
+    assert_eq!(report.endings.get("no_room"), Some(&1));
+    let mut close = [0; 4];
+    std::io::Read::read_exact(&mut other.0, &mut close).unwrap();
+    assert_eq!((close[0], u16::from_be_bytes([close[2], close[3]])), (0x88, 1013), "come again");
+    // Little finds its way, and what was gathered is free once it was worked off.
+    let mut small = join(&collector);
+    small.say(frame(0x81, &line("town", 1)));
+    wait_for(&collector, "a small message", |report| report.totals.stored == 1);
+    one.say(frame(0x80, &line("town", 2)));
+    wait_for(&collector, "the large message", |report| report.totals.stored == 2);
+    while metrics(&collector)["townlet_web_body_bytes"] > 0.0 {
+        std::thread::yield_now();
+    }
+    drop((one, other, small));
+    stop(collector);
+}
