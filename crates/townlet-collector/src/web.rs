@@ -39,8 +39,8 @@
 //! streams that `?run_id=` and `?stream=` name: whole at first, then a diff whose
 //! `base_seq` is what this subscriber was sent before. One that reads slowly gets
 //! several states as one; sections that last are those of the newest, and of those
-//! that happen in a tick up to 1,024 items are kept. `{"type":"keyframe"}` asks
-//! for the state whole. Up to 64 streams are followed
+//! that happen in a tick up to 1,024 items, and 1 MiB of the ticks that were passed
+//! over, are kept: the newest. `{"type":"keyframe"}` asks for the state whole. Up to 64 streams are followed
 //! ([`WebOptions::live_streams`]); only lines of schema 1.0 and later that have
 //! `run_id`, `stream` and `seq` can be. A mode other than `spectator` is closed
 //! with 4403. Pages cannot set headers for a WebSocket: here the token may stand

@@ -1,16 +1,18 @@
 //! The states that are current, for whoever watches: followed as their lines
 //! come in, handed to each subscriber.
 
+mod happened;
 mod mailbox;
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
 use townlet_schema::{Kind, LineHead, RunId, SchemaVersion};
 use townlet_state::{Follower, State, Step};
 
+use happened::Happened;
 pub(super) use mailbox::{Mail, Mailbox, Wants};
 
 /// A stream that said nothing for so long leaves for another one.
@@ -23,11 +25,23 @@ pub(super) struct StreamName {
     pub(super) stream: Box<str>,
 }
 
-/// A state as it stands in its stream.
+/// A state as it stands in its stream. What it holds is shared by its clones.
 #[derive(Clone)]
 pub(super) struct Current {
     pub(super) version: SchemaVersion,
     pub(super) state: State,
+    happened: Arc<OnceLock<Arc<Happened>>>,
+}
+
+impl Current {
+    fn new(version: SchemaVersion, state: State) -> Self {
+        Self { version, state, happened: Arc::default() }
+    }
+
+    /// What happened in its tick: sought once, for all subscribers that are behind.
+    fn happened(&self) -> Arc<Happened> {
+        Arc::clone(self.happened.get_or_init(|| Arc::new(Happened::of(&self.state.sections))))
+    }
 }
 
 pub(super) struct Live {
@@ -182,7 +196,7 @@ impl Followed {
 impl Following {
     fn current(&self) -> Option<Current> {
         let state = self.follower.state()?.clone();
-        Some(Current { version: self.version, state })
+        Some(Current::new(self.version, state))
     }
 }
 
