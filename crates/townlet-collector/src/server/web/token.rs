@@ -3,15 +3,17 @@
 use std::fmt;
 use std::path::Path;
 
+use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq;
 
 /// Bounds of a token, in bytes.
 const LENGTHS: std::ops::RangeInclusive<usize> = 8..=512;
 
 /// A secret that never shows: neither in `Debug`, nor in an error, nor by the
-/// time that a comparison takes.
+/// time that a comparison takes, which says nothing of its length either. Its
+/// SHA-256 is all that is kept.
 #[derive(Clone)]
-pub struct BearerToken(Box<str>);
+pub struct BearerToken([u8; 32]);
 
 /// Why there is no token. Never quotes it.
 #[derive(Debug)]
@@ -36,7 +38,7 @@ impl BearerToken {
             let message = format!("a token has {least} to {most} printable ASCII characters without blanks");
             return Err(TokenError(message));
         }
-        Ok(Self(text.into()))
+        Ok(Self(digest(text.as_bytes())))
     }
 
     /// The token that a file holds; a line break at its end is left out.
@@ -51,8 +53,13 @@ impl BearerToken {
     }
 
     pub(super) fn matches(&self, given: &[u8]) -> bool {
-        self.0.as_bytes().ct_eq(given).into()
+        // Two slices are compared in constant time only where they are of one length.
+        self.0.ct_eq(&digest(given)).into()
     }
+}
+
+fn digest(bytes: &[u8]) -> [u8; 32] {
+    Sha256::digest(bytes).into()
 }
 
 impl fmt::Debug for BearerToken {
@@ -73,6 +80,12 @@ mod tests {
             assert!(!token.matches(wrong.as_bytes()), "{wrong:?}");
         }
         assert_eq!(format!("{token:?}"), "BearerToken(…)");
+        // What is compared has one length, whatever that of the token.
+        let begin = [0xba, 0x78, 0x16, 0xbf];
+        assert_eq!(digest(b"abc")[..4], begin, "FIPS 180-2, appendix B.1");
+        for text in ["x".repeat(8), "x".repeat(512)] {
+            assert_eq!(BearerToken::new(&text).unwrap().0, digest(text.as_bytes()));
+        }
         for no_token in ["", "short", "with a blank in it", "ümlaute-ümlaute", &"x".repeat(513)] {
             let error = BearerToken::new(no_token).unwrap_err().to_string();
             assert!(error.contains("8 to 512") && (no_token.is_empty() || !error.contains(no_token)), "{error}");
