@@ -29,9 +29,9 @@
 //!
 //! | answer | records |
 //! |---|---|
-//! | 2xx that is an export response | are settled as `peer_acked` |
+//! | 200 that is an export response, by its `Content-Type` too | are settled as `peer_acked` |
 //! | the same with a partial success | as many as the peer rejected are dropped with its reason, the others settled |
-//! | 2xx that is none (a web page) | wait: that is no OTLP endpoint |
+//! | 2xx that is none (a web page, a 204) | wait: that is no OTLP endpoint |
 //! | 429, 502, 503, 504, no answer | wait, as long as `Retry-After` asks |
 //! | 413 | go out in smaller requests; one that is too large alone is dropped as oversize |
 //! | 3xx | wait: the message names the URL that `endpoint` should be |

@@ -62,11 +62,12 @@ mod tests {
         let target = Target::parse("https://collector.example/v1/logs?key=hunter2").unwrap();
         for status in 0..=u16::MAX {
             let mut answer = Answer::status(status);
+            answer.content_type = Some("application/x-protobuf".into());
             answer.retry_after = Some("7".into());
             let verdict = judge(&answer, &target, SystemTime::UNIX_EPOCH);
             match (status, &verdict) {
-                (200..=299, Verdict::Taken(partial)) => assert_eq!(partial, &Partial::default()),
-                (300..=399, Verdict::Later(error)) => assert_eq!(error.kind(), ErrorKind::Misconfigured),
+                (200, Verdict::Taken(partial)) => assert_eq!(partial, &Partial::default()),
+                (201..=399, Verdict::Later(error)) => assert_eq!(error.kind(), ErrorKind::Misconfigured),
                 (413, Verdict::TooMuch(error)) => assert_eq!(error.kind(), ErrorKind::TooLarge),
                 (429 | 502 | 503 | 504 | ..200 | 600.., Verdict::Later(error)) => {
                     assert_eq!(error.kind(), ErrorKind::Unavailable);

@@ -75,8 +75,13 @@ fn text_or_number<'de, D: Deserializer<'de>>(deserializer: D) -> Result<i64, D::
     }
 }
 
-/// What a 2xx answer says; none where it is no export response.
+/// What a 2xx answer says; none where it is no export response. OTLP/HTTP wants 200
+/// and a `Content-Type` of its own: what answers in another way has not read the
+/// request as one, a proxy with its 204 for example.
 pub(crate) fn response(answer: &Answer) -> Option<Partial> {
+    if answer.status != 200 {
+        return None;
+    }
     Some(decode::<Response>(answer)?.partial.unwrap_or_default().tidy())
 }
 
@@ -94,8 +99,9 @@ fn decode<M: Message + Default + for<'de> Deserialize<'de>>(answer: &Answer) -> 
         "application/x-protobuf" | "application/protobuf" => M::decode(body.as_ref()).ok(),
         // An array is no message, although serde would take it for one.
         "application/json" if body.trim_ascii_start().starts_with(b"{") => serde_json::from_slice(body).ok(),
-        // Some say nothing at all with their 2xx.
-        _ => body.is_empty().then(M::default),
+        // Some say nothing where they mean an empty message.
+        "application/json" => body.is_empty().then(M::default),
+        _ => None,
     }
 }
 
@@ -150,11 +156,17 @@ mod tests {
 
     #[test]
     fn what_is_no_export_response_is_told_apart_from_an_empty_one() {
-        assert!(response(&answer(None, b"")).is_some());
-        assert!(response(&answer(Some("text/plain"), b"")).is_some());
-        assert!(response(&answer(Some("application/json"), b"")).is_some());
+        let empty = answer(Some("application/json"), b"");
+        assert!(response(&empty).is_some());
+        for status in [201, 202, 204, 206] {
+            let mut other = empty.clone();
+            other.status = status;
+            assert!(response(&other).is_none(), "{status}");
+        }
         for (kind, body) in [
-            (Some("text/html"), &b"<html>"[..]),
+            (None, &b""[..]),
+            (Some("text/plain"), b""),
+            (Some("text/html"), b"<html>"),
             (Some("application/json"), b"[]"),
             (Some("application/json"), br#"{"partialSuccess":{"rejectedSpans":"many"}}"#),
             (Some("application/x-protobuf"), b"{}"),

@@ -93,7 +93,11 @@ fn a_page_is_not_taken_for_an_answer_and_a_redirect_is_never_followed() {
     let page = Reply::Body(200, "Content-Type: text/html\r\n".into(), b"<h1>Welcome</h1>".to_vec());
     let endless = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 1000000\r\n\r\n{".to_vec();
     let moved = Reply::Status(308, "Location: https://new.example/v1/logs\r\n".into());
+    let nothing = Reply::Body(204, String::new(), Vec::new());
+    let silent = Reply::Body(200, String::new(), Vec::new());
     for (reply, kind, says) in [
+        (nothing, ErrorKind::Misconfigured, "not as OTLP does"),
+        (silent, ErrorKind::Misconfigured, "not as OTLP does"),
         (page, ErrorKind::Misconfigured, "not as OTLP does"),
         (Reply::Raw(endless), ErrorKind::Misconfigured, "not as OTLP does"),
         (moved, ErrorKind::Misconfigured, "https://new.example/v1/logs"),
