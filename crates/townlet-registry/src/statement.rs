@@ -1,7 +1,5 @@
 //! in-toto statements: a typed claim about things that are named by digest.
 
-use std::collections::BTreeMap;
-
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
@@ -36,17 +34,24 @@ impl Subject {
     }
 }
 
-/// As in-toto writes a subject. Other digests than SHA-256 may stand beside it; they are not looked at.
+/// As in-toto writes a subject.
 #[derive(Serialize, Deserialize)]
 struct WireSubject {
     #[serde(default)]
     name: String,
-    digest: BTreeMap<String, String>,
+    digest: WireDigest,
+}
+
+/// Other digests than SHA-256 may stand beside it; they are not looked at. Two of them are refused: another reader
+/// might believe the other one.
+#[derive(Serialize, Deserialize)]
+struct WireDigest {
+    sha256: Option<String>,
 }
 
 impl From<Subject> for WireSubject {
     fn from(subject: Subject) -> Self {
-        Self { name: subject.name, digest: BTreeMap::from([("sha256".to_owned(), subject.digest.to_hex())]) }
+        Self { name: subject.name, digest: WireDigest { sha256: Some(subject.digest.to_hex()) } }
     }
 }
 
@@ -54,9 +59,9 @@ impl TryFrom<WireSubject> for Subject {
     type Error = Error;
 
     fn try_from(wire: WireSubject) -> Result<Self, Error> {
-        let hex = wire.digest.get("sha256");
+        let hex = wire.digest.sha256;
         let hex = hex.ok_or_else(|| Error::malformed(format!("subject `{}` has no sha256 digest", wire.name)))?;
-        Ok(Self { name: wire.name, digest: Digest::from_hex(hex)? })
+        Ok(Self { name: wire.name, digest: Digest::from_hex(&hex)? })
     }
 }
 

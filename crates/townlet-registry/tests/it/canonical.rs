@@ -99,6 +99,13 @@ fn what_would_lose_something_is_refused_and_named() {
     }
     canonical::check(deep.as_bytes()).unwrap();
     assert!(canonical::check(format!("[{deep}]").as_bytes()).is_err());
+    let depth = canonical::MAX_DEPTH + 1;
+    for (open, close) in [("[", "]"), ("{\"a\":", "}")] {
+        let inner = if open == "[" { "" } else { "{}" };
+        let depth = depth - usize::from(!inner.is_empty());
+        let hollow = open.repeat(depth) + inner + &close.repeat(depth);
+        assert!(canonical::check(hollow.as_bytes()).is_err(), "what holds nothing is as deep");
+    }
     // Deeper than any stack: refused, not overflowed.
     assert!(canonical::check("[".repeat(1_000_000).as_bytes()).is_err());
 }

@@ -91,6 +91,21 @@ fn a_statement_of_another_type_or_about_nothing_is_refused() {
 }
 
 #[test]
+fn a_subject_with_two_digests_of_a_kind_is_refused() {
+    let (one, two) = (Digest::of(b"one").to_hex(), Digest::of(b"two").to_hex());
+    let statement = |digest: String| {
+        format!(
+            r#"{{"_type":"https://in-toto.io/Statement/v1","predicate":{{}},"predicateType":"p/v1","subject":[{{"digest":{{{digest}}},"name":"r"}}]}}"#
+        )
+    };
+    let plain = statement(format!(r#""sha1":"x","sha256":"{one}""#));
+    assert!(Head::from_payload(plain.as_bytes()).is_ok(), "digests of other kinds are not looked at");
+    let doubled = statement(format!(r#""sha256":"{one}","sha256":"{two}""#));
+    let error = Head::from_payload(doubled.as_bytes()).unwrap_err();
+    assert!(error.kind() == ErrorKind::Malformed && error.to_string().contains("duplicate"), "{error}");
+}
+
+#[test]
 fn one_wrong_signature_refuses_the_whole_envelope() {
     let ring = ring(&["ada", "bob"]);
     let envelope = note("ada", "r", "fine").countersigned(&signer("bob"));
