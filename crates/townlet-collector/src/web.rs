@@ -23,7 +23,8 @@
 //! same deduplication, the same store. 200 means that they are where
 //! [`Settle`](crate::store::Settle) says. A line that is not valid refuses its
 //! request whole (400, with the number and the reason), and counts as invalid once
-//! it comes alone. 413 asks for less at a time, 429 and 503 to come again, after
+//! it comes alone. Where files cannot be written and 64 MiB of lines wait for that, no
+//! more are taken, on either listener. 413 asks for less at a time, 429 and 503 to come again, after
 //! `Retry-After`. Under an `Idempotency-Key` the last 8,192 requests are known, so
 //! that lines without a number are stored once, too; another body under the
 //! same key is refused (422). Over WebSocket a message has whole lines; with the

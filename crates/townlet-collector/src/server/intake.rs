@@ -8,6 +8,7 @@ use std::time::Instant;
 
 use townlet_schema::{LineHead, ReadError, ReadErrorKind};
 
+use super::backlog::Backlog;
 use super::directory::{Directory, Held};
 use super::figures::Figures;
 use super::foreign;
@@ -45,6 +46,7 @@ pub(super) struct Intake {
     pub(super) figures: Figures,
     /// Present where somebody can watch.
     pub(super) live: Option<Live>,
+    backlog: Backlog,
     subscriber: Option<Subscriber>,
     streams_per_connection: usize,
     failures: Mutex<Failures>,
@@ -77,6 +79,7 @@ impl Intake {
             rejected,
             figures: Figures::new(),
             live: options.web.as_ref().filter(|web| web.live_streams > 0).map(|web| Live::new(web.live_streams)),
+            backlog: Backlog::default(),
             subscriber: options.subscriber.clone(),
             streams_per_connection: options.max_streams_per_connection,
             failures: Mutex::default(),
@@ -123,6 +126,8 @@ struct InUse {
     /// Lines of this chunk, duplicates too, must be in the file before the
     /// acknowledgement: another connection may have brought the first copy.
     dirty: bool,
+    /// Bytes of lines that were taken since it was last written.
+    unwritten: usize,
 }
 
 /// Why a line was not taken in.
@@ -257,11 +262,20 @@ impl Session {
     fn admit(&mut self, head: &LineHead<'_>, line: &[u8]) -> Result<bool, Refusal> {
         check_seq(head).map_err(|reason| Refusal::Line("invalid_field", reason))?;
         let at = self.stream(head)?;
+        if self.intake.backlog.is_full()
+            && let Some(store) = &self.intake.store
+        {
+            let relieved = self.intake.backlog.relieve(&self.intake.directory, store);
+            relieved.map_err(|error| Refusal::Cut(self.store_failed(&error)))?;
+        }
         let used = &mut self.used[at];
         used.dirty = true;
         let intake = &self.intake;
         let taken = used.stream.lock().take(head, line, intake.store.as_ref(), intake.directory.line_limit(), self.now);
         let new = taken.map_err(|error| Refusal::Cut(self.store_failed(&error)))?;
+        if new {
+            self.used[at].unwritten += line.len();
+        }
         if new && let Some(live) = &self.intake.live {
             live.feed(head, line.strip_suffix(b"\n").unwrap_or(line), self.now);
         }
@@ -293,7 +307,7 @@ impl Session {
             let detail = "every stream in memory is in use; raise max_streams".to_owned();
             Refusal::Cut(Ending { kind: EndKind::TooManyStreams, detail })
         })?;
-        self.used.push(InUse { stream: held, dirty: false });
+        self.used.push(InUse { stream: held, dirty: false, unwritten: 0 });
         self.last = self.used.len() - 1;
         Ok(self.last)
     }
@@ -323,13 +337,21 @@ impl Session {
     pub(super) fn write_out(&mut self) -> Result<(), Ending> {
         let intake = Arc::clone(&self.intake);
         let Some(store) = &intake.store else { return Ok(()) };
+        let mut failure = None;
         for used in self.used.iter_mut().filter(|used| used.dirty) {
-            if let Err(error) = used.stream.write_out(store) {
-                return Err(self.store_failed(&error));
+            let unwritten = std::mem::take(&mut used.unwritten);
+            match used.stream.write_out(store) {
+                Ok(()) => {
+                    used.dirty = false;
+                    intake.backlog.written(&used.stream);
+                }
+                Err(error) => {
+                    intake.backlog.failed(&used.stream, unwritten);
+                    failure.get_or_insert(error);
+                }
             }
-            used.dirty = false;
         }
-        Ok(())
+        failure.map_or(Ok(()), |error| Err(self.store_failed(&error)))
     }
 
     /// Nothing comes for a while: gives back the memory that no line needs.

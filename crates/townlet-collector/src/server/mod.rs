@@ -1,5 +1,6 @@
 //! The listening side: one thread accepts, one thread serves each connection.
 
+mod backlog;
 mod batch;
 mod certificates;
 mod connection;

@@ -128,6 +128,35 @@ fn what_was_taken_of_a_request_that_failed_is_not_taken_again_under_its_key() {
 }
 
 #[test]
+fn where_too_much_waits_for_files_that_cannot_be_written_no_more_is_taken_until_it_is() {
+    let dir = tempfile::tempdir().unwrap();
+    let collector = with_web(dir.path(), web_options());
+    let folder = dir.path().join("r");
+    let path = |n: usize| folder.join(format!("s{n}.jsonl"));
+    std::fs::create_dir_all(&folder).unwrap();
+    let filler = "x".repeat(14 << 20);
+    let of =
+        |n: usize, filler: &str| format!("{{\"run_id\":\"r\",\"stream\":\"s{n}\",\"seq\":1,\"x\":\"{filler}\"}}\n");
+    for n in 1..=5 {
+        std::os::unix::fs::symlink(dir.path().join("gone").join("file"), path(n)).unwrap();
+        assert_eq!(send(&collector, of(n, &filler).as_bytes(), "").status, 503);
+    }
+    let waits = collector.report().totals.unwritten;
+    assert_eq!(send(&collector, of(6, "").as_bytes(), "").status, 503, "not even what could be written");
+    assert_eq!(collector.report().totals.unwritten, waits);
+    for n in 1..=5 {
+        std::fs::remove_file(path(n)).unwrap();
+    }
+    assert_eq!(send(&collector, of(6, "").as_bytes(), "").status, 200);
+    for n in 1..=5 {
+        assert_eq!(send(&collector, of(n, &filler).as_bytes(), "").status, 200);
+        assert!(std::fs::read(path(n)).unwrap() == of(n, &filler).as_bytes(), "once");
+    }
+    assert_eq!(waits, 5);
+    stop(collector);
+}
+
+#[test]
 fn where_there_is_no_room_for_all_streams_of_a_request_none_of_its_lines_is_taken() {
     let dir = tempfile::tempdir().unwrap();
     let options = CollectorOptions { max_streams: 3, ..plain(dir.path()).with_web(web_options()) };
