@@ -45,7 +45,7 @@
 //!
 //! let body = br#"{"resourceLogs":[{"scopeLogs":[{"logRecords":[{"body":{"stringValue":"hello"}}]}]}]}"#;
 //! let received = receive(Signal::Logs, Encoding::Json, body, 1 << 20)?;
-//! assert!(received.lines.starts_with(b"{\"payload_type\":\"otlp.log\",\"stream\":\"otlp.logs\","));
+//! assert!(received.lines.starts_with(b"{\"payload_type\":\"otlp.log\","));
 //! assert_eq!((received.taken, received.rejected), (1, 0));
 //! assert_eq!(Encoding::Json.taken(Signal::Logs, &received), b"{}");
 //! # Ok::<(), townlet_collector::otlp::DecodeError>(())
