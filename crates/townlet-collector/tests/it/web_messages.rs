@@ -30,6 +30,15 @@ fn join(collector: &Collector) -> Client {
     client
 }
 
+/// Waits until the room that is taken satisfies `ready`.
+fn wait_for_bytes(collector: &Collector, ready: impl Fn(f64) -> bool) {
+    let begun = Instant::now();
+    while !ready(metrics(collector)["townlet_web_body_bytes"]) {
+        assert!(begun.elapsed() < PATIENCE, "the room is not taken, or not given back");
+        std::thread::yield_now();
+    }
+}
+
 #[test]
 fn pings_buy_a_message_that_was_begun_no_time_and_an_idle_connection_lives_by_them() {
     let dir = tempfile::tempdir().unwrap();
@@ -62,9 +71,7 @@ fn what_is_gathered_of_messages_takes_of_the_room_that_bodies_have() {
     let collector = with_web(dir.path(), web);
     let mut one = join(&collector);
     one.say(frame(0x01, &vec![b' '; 250_000]));
-    while metrics(&collector)["townlet_web_body_bytes"] < 250_000.0 - 65_536.0 {
-        std::thread::yield_now();
-    }
+    wait_for_bytes(&collector, |bytes| bytes >= 250_000.0 - 65_536.0);
     let mut other = join(&collector);
     other.say(frame(0x01, &vec![b' '; 250_000]));
     let report = wait_for(&collector, "the end of the other", |report| report.endings.contains_key("no_room"));
@@ -78,9 +85,7 @@ fn what_is_gathered_of_messages_takes_of_the_room_that_bodies_have() {
     wait_for(&collector, "a small message", |report| report.totals.stored == 1);
     one.say(frame(0x80, &line("town", 2)));
     wait_for(&collector, "the large message", |report| report.totals.stored == 2);
-    while metrics(&collector)["townlet_web_body_bytes"] > 0.0 {
-        std::thread::yield_now();
-    }
+    wait_for_bytes(&collector, |bytes| bytes == 0.0);
     drop((one, other, small));
     stop(collector);
 }
