@@ -1,5 +1,6 @@
 //! Releases: manifests, what people sign about them, and the gate.
 
+mod attest;
 mod decisions;
 mod gate;
 mod manifest;
@@ -15,10 +16,11 @@ use townlet_registry::{Envelope, Error, ErrorKind, KeyRing, Predicate, Registry,
 
 use crate::exit::Failure;
 
+pub(crate) use attest::{Attest, attest};
 pub(crate) use decisions::{DiffArgs, Explain, ReplayDecision, diff, explain, replay};
 pub(crate) use gate::{Gate, gate};
 pub(crate) use manifest::{Manifest, run as manifest};
-pub(crate) use sign::{Approve, Attest, Waive, approve, attest, waive};
+pub(crate) use sign::{Approve, Waive, approve, waive};
 
 /// Where statements and decisions are kept.
 #[derive(Debug, Args)]

@@ -17,9 +17,11 @@ const PEOPLE: [(&str, &[&str]); 6] = [
     ("gate", &["gate"]),
 ];
 
-/// A folder with the sample, keys for everybody, and records of today.
+/// A folder with the sample, keys for everybody, and the evidence of a run and a rehearsal.
 struct Desk {
     folder: tempfile::TempDir,
+    run_id: String,
+    rehearsal: String,
 }
 
 fn moment(minutes: i64) -> String {
@@ -53,11 +55,17 @@ impl Desk {
             ring.trust(TrustedKey { public, person: person.into(), roles, from, until: None, revoked: None }).unwrap();
         }
         std::fs::write(folder.path().join("townlet-keys.json"), ring.to_json().unwrap()).unwrap();
-        let desk = Self { folder };
-        for file in ["sli-samples.json", "readiness_scorecard_run123.json", "rehearsal_run7.json"] {
-            desk.edit(file, |text| {
-                text.replace("2026-11-21T12:00:00Z", &moment(-1)).replace("2026-11-21T12:00:00.000Z", &moment(-1))
-            });
+        copy(&samples().join("readiness"), &folder.path().join("readiness"));
+        let mut desk = Self { folder, run_id: String::new(), rehearsal: String::new() };
+        desk.edit("sli-samples.json", |text| text.replace("2026-11-21T12:00:00Z", &moment(-1)));
+        let suites = ["readiness", "run", "--config", "readiness/suites.yaml", "--out", "evidence"];
+        desk.run(&[&suites[..], &["--revision", "59add34"]].concat()).expect(0);
+        desk.run(&["rehearse", "--config", "readiness/rollback.yaml", "--out", "evidence"]).expect(0);
+        let names = std::fs::read_dir(desk.path("evidence")).unwrap();
+        for name in names.map(|entry| entry.unwrap().file_name().into_string().unwrap()) {
+            let of = |start: &str| Some(name.strip_prefix(start)?.strip_suffix(".json")?.to_owned());
+            desk.run_id = of("readiness_scorecard_").unwrap_or(desk.run_id);
+            desk.rehearsal = of("rehearsal_").map_or(desk.rehearsal, |_| format!("evidence/{name}"));
         }
         desk
     }
@@ -80,8 +88,20 @@ impl Desk {
     fn manifest(&self) {
         let mut new = command(&["manifest", "new", "release.yaml", "--out", "manifest.json"]);
         new.current_dir(self.folder.path()).env("WINDOW_OPENS", moment(-60)).env("WINDOW_CLOSES", moment(600));
-        let ran = new.env("REVISION", "59add34").output().unwrap();
+        let ran = new.env("REVISION", "59add34").env("RUN_ID", &self.run_id).output().unwrap();
         assert!(ran.status.success(), "{}", String::from_utf8_lossy(&ran.stderr));
+    }
+
+    fn scorecard(&self) -> String {
+        format!("evidence/readiness_scorecard_{}.json", self.run_id)
+    }
+
+    fn attest_scorecard(&self) -> Ran {
+        self.run(&["attest", "scorecard", &self.scorecard(), "--key", "ci.key"])
+    }
+
+    fn attest_rehearsal(&self) -> Ran {
+        self.run(&["attest", "rehearsal", &self.rehearsal, "--manifest", "manifest.json", "--key", "bo.key"])
     }
 
     fn approve(&self, role: &str, person: &str) -> Ran {
@@ -101,9 +121,8 @@ impl Desk {
         let desk = Self::new();
         desk.manifest();
         desk.run(&["manifest", "sign", "manifest.json", "--key", "rosa.key"]).expect(0);
-        desk.run(&["attest", "scorecard", "readiness_scorecard_run123.json", "--key", "ci.key"]).expect(0);
-        let words = ["attest", "rehearsal", "rehearsal_run7.json", "--manifest", "manifest.json", "--key", "bo.key"];
-        desk.run(&words).expect(0);
+        desk.attest_scorecard().expect(0);
+        desk.attest_rehearsal().expect(0);
         desk
     }
 
@@ -252,4 +271,28 @@ fn reasons_and_differences_are_told_without_a_registry() {
     let diff = desk.run(&["diff", "manifest.json", "other.json"]).expect(1);
     assert_eq!(diff.stdout, "~ artifacts[service-api].version: \"1.4.0\" -> \"1.4.1\"\n");
     desk.run(&["explain", "R99"]).expect(3);
+}
+
+#[test]
+fn nobody_signs_evidence_that_was_edited_or_stands_alone() {
+    let desk = Desk::new();
+    desk.manifest();
+    let (card, record) = (desk.scorecard(), desk.rehearsal.clone());
+    desk.edit(&card, |text| text.replace("\"number\": 1", "\"number\": 2"));
+    let refused = desk.attest_scorecard().expect(2);
+    assert!(refused.stderr.contains("does not hold"), "{}", refused.stderr);
+    desk.edit(&record, |text| text.replace("\"outcome\": \"passed\"", "\"outcome\": \"too_late\""));
+    let refused = desk.attest_rehearsal().expect(2);
+    assert!(refused.stderr.contains("the outcome is TooLate, and the steps say Passed"), "{}", refused.stderr);
+    // A log that was changed afterwards.
+    desk.edit(&record, |text| text.replace("too_late", "passed"));
+    let log = std::fs::read_dir(desk.path("evidence")).unwrap().map(|entry| entry.unwrap().path());
+    let folders: Vec<_> = log.filter(|path| path.is_dir()).collect();
+    assert!(!folders.is_empty());
+    folders.iter().for_each(|folder| std::fs::remove_dir_all(folder).unwrap());
+    assert!(desk.attest_rehearsal().expect(2).stderr.contains("does not hold"));
+    // Without its report a scorecard is a file that anybody wrote.
+    std::fs::create_dir(desk.path("elsewhere")).unwrap();
+    std::fs::copy(desk.path(&card), desk.path("elsewhere/card.json")).unwrap();
+    desk.run(&["attest", "scorecard", "elsewhere/card.json", "--key", "ci.key"]).expect(3);
 }
