@@ -149,7 +149,7 @@ pub(crate) struct WebArgs {
     /// File with the token that clients have to show. Needed beyond loopback.
     #[arg(long, requires = "web")]
     pub(crate) web_token_file: Option<PathBuf>,
-    /// Origin of pages from elsewhere that may ask, as https://ops.example. May be repeated.
+    /// Origin of pages from elsewhere that may ask, as `https://ops.example`. May be repeated.
     #[arg(long, requires = "web", value_name = "ORIGIN")]
     pub(crate) web_origin: Vec<String>,
     /// Connections of the web listener at a time.

@@ -28,16 +28,20 @@ fn check<T: HeapSize>(name: &str, make: impl Fn() -> T) {
 fn within<T: HeapSize>(bounds: RangeInclusive<f64>, name: &str, make: impl Fn() -> T) {
     // The first call may fill caches of its own.
     drop(make());
-    let before = ALLOCATOR.allocated();
-    let value = make();
-    let held = ALLOCATOR.allocated() - before;
-    let said = value.heap_size();
-    drop(value);
-    let after = ALLOCATOR.allocated();
+    let measure = || {
+        let before = ALLOCATOR.allocated();
+        let value = make();
+        let held = ALLOCATOR.allocated().wrapping_sub(before);
+        let said = value.heap_size();
+        drop(value);
+        (ALLOCATOR.allocated() == before).then_some((held, said))
+    };
+    // The harness has a thread of its own, which may allocate meanwhile.
+    let measured = (0..100).find_map(|_| measure());
+    let (held, said) = measured.unwrap_or_else(|| panic!("{name}: something else allocates all the time"));
     let ratio = said as f64 / held as f64;
     println!("{name:24} held {held:8} said {said:8} ratio {ratio:.3}");
     assert!(bounds.contains(&ratio), "{name}: holds {held} bytes and says {said}");
-    assert_eq!(after, before, "{name}: something else allocated during the measurement");
 }
 
 #[test]
