@@ -70,9 +70,9 @@ pub(crate) enum Command {
     Certs(Certs),
     /// Run readiness suites and keep the evidence; look at it again.
     #[command(subcommand)]
-    Readiness(Readiness),
+    Readiness(crate::readiness::Readiness),
     /// Run the steps of a rollback against their deadlines, and keep the record.
-    Rehearse(Rehearse),
+    Rehearse(crate::rehearse::Rehearse),
     /// Signing keys: make one, and say whose signatures are believed.
     #[command(subcommand)]
     Keys(crate::keys::Keys),
@@ -84,9 +84,9 @@ pub(crate) enum Command {
     /// Check a bundle, offline.
     Verify(crate::registry::Verify),
     /// Predict how often each rule of a rollout plan would undo a healthy rollout, and how soon it finds a bad one.
-    Plan(PlanArgs),
+    Plan(crate::rollout::PlanArgs),
     /// Run a rollout plan over recorded series, beside the rules of others.
-    Backtest(Backtest),
+    Backtest(crate::rollout::Backtest),
 }
 
 #[derive(Debug, Args)]
@@ -369,106 +369,6 @@ pub(crate) struct Certs {
     /// Folder for ca.pem, server.pem, server.key, client.pem and client.key.
     #[arg(long)]
     pub(crate) out: PathBuf,
-}
-
-#[derive(Debug, Subcommand)]
-pub(crate) enum Readiness {
-    /// Run the suites of a file in their order; exit 1 unless every blocking one passes.
-    Run(ReadinessRun),
-    /// Check the evidence of the last run and show it; exit 1 unless it holds and says ready.
-    Show(ReadinessShow),
-}
-
-#[derive(Debug, Args)]
-pub(crate) struct ReadinessRun {
-    /// The suites, YAML.
-    #[arg(long)]
-    pub(crate) config: PathBuf,
-    /// Folder for the report, the scorecards, the logs and the history of all runs.
-    #[arg(long)]
-    pub(crate) out: PathBuf,
-    /// What is tested; without it, git is asked in the folder of the suites.
-    #[arg(long)]
-    pub(crate) revision: Option<String>,
-}
-
-#[derive(Debug, Args)]
-pub(crate) struct ReadinessShow {
-    /// The folder of the report.
-    pub(crate) dir: PathBuf,
-    /// Report, scorecard and findings as JSON.
-    #[arg(long)]
-    pub(crate) json: bool,
-}
-
-#[derive(Debug, Args)]
-pub(crate) struct Rehearse {
-    /// The steps and checks, YAML.
-    #[arg(long)]
-    pub(crate) config: PathBuf,
-    /// Folder for the record and the logs.
-    #[arg(long)]
-    pub(crate) out: PathBuf,
-    /// What is rolled back.
-    #[arg(long)]
-    pub(crate) revision: Option<String>,
-    /// Who takes part. May be repeated.
-    #[arg(long = "participant", value_name = "NAME")]
-    pub(crate) participants: Vec<String>,
-    /// Something to keep with the record. May be repeated.
-    #[arg(long = "note", value_name = "TEXT")]
-    pub(crate) notes: Vec<String>,
-}
-
-#[derive(Debug, Args)]
-pub(crate) struct PlanArgs {
-    /// The plan. Exit 1 where a rule is refused, 2 where the plan cannot be used, 3 where the history cannot.
-    pub(crate) plan: PathBuf,
-    /// What the metrics were: a CSV whose first column is at_ms or at_s, the others as the plan names its metrics.
-    #[arg(long, value_name = "FILE")]
-    pub(crate) history: PathBuf,
-    /// When the rollout would start, in milliseconds since 1970; one window after the history unless given.
-    #[arg(long, value_name = "MS")]
-    pub(crate) start: Option<u64>,
-    /// Healthy rollouts to simulate.
-    #[arg(long, default_value_t = 1_000, value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
-    pub(crate) runs: u32,
-    /// Rollouts to simulate with each fault.
-    #[arg(long, default_value_t = 100, value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
-    pub(crate) faulty_runs: u32,
-    /// Seed: the same seed gives the same prediction.
-    #[arg(long, default_value_t = 1)]
-    pub(crate) seed: u64,
-    /// The share of healthy rollouts that a rule may undo, in percent; with more it is refused.
-    #[arg(long, value_name = "PERCENT", default_value_t = 1.0)]
-    pub(crate) most_false_rollbacks: f64,
-    /// The share of healthy rollouts that a rule may hold.
-    #[arg(long, value_name = "PERCENT", default_value_t = 10.0)]
-    pub(crate) most_false_holds: f64,
-    /// Print the log of one simulated rollout first.
-    #[arg(long)]
-    pub(crate) log: bool,
-    /// Print the prediction as JSON.
-    #[arg(long)]
-    pub(crate) json: bool,
-}
-
-#[derive(Debug, Args)]
-pub(crate) struct Backtest {
-    /// The plan. Exit 0 where the rollout would have been signed, 1 where not, 3 where the record is too short.
-    pub(crate) plan: PathBuf,
-    /// The record: a CSV as for `plan --history`, from days before the flag was raised to days after it.
-    #[arg(long, value_name = "FILE")]
-    pub(crate) csv: PathBuf,
-    /// When the flag was raised, in milliseconds since 1970.
-    #[arg(long, value_name = "MS")]
-    pub(crate) go: u64,
-    /// Print the log of the rollout first.
-    #[arg(long)]
-    pub(crate) log: bool,
-    /// Print the result as JSON.
-    #[arg(long)]
-    pub(crate) json: bool,
 }
 
 /// `500ms`, `30s`, `5m`, `2h`, or seconds without a unit.

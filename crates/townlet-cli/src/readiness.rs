@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
 use anyhow::{Context, bail};
+use clap::{Args, Subcommand};
 use signal_hook::consts::{SIGINT, SIGTERM};
 use townlet_policy::Findings;
 use townlet_readiness::rehearsal::StepStatus;
@@ -15,9 +16,38 @@ use townlet_readiness::suite::{Config, Event, Observer, Run};
 use townlet_readiness::{Digest, FileDigest, SystemClock, UnixProcesses};
 use uuid::Uuid;
 
-use crate::args::{Readiness, ReadinessRun, ReadinessShow};
 use crate::exit::{Exit, Failure};
 use crate::out::{remark, say};
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Readiness {
+    /// Run the suites of a file in their order; exit 1 unless every blocking one passes.
+    Run(ReadinessRun),
+    /// Check the evidence of the last run and show it; exit 1 unless it holds and says ready.
+    Show(ReadinessShow),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ReadinessRun {
+    /// The suites, YAML.
+    #[arg(long)]
+    config: PathBuf,
+    /// Folder for the report, the scorecards, the logs and the history of all runs.
+    #[arg(long)]
+    out: PathBuf,
+    /// What is tested; without it, git is asked in the folder of the suites.
+    #[arg(long)]
+    revision: Option<String>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ReadinessShow {
+    /// The folder of the report.
+    dir: PathBuf,
+    /// Report, scorecard and findings as JSON.
+    #[arg(long)]
+    json: bool,
+}
 
 pub(crate) fn run(what: &Readiness) -> anyhow::Result<Exit> {
     match what {

@@ -1,14 +1,35 @@
 //! `townlet rehearse`: the steps of a rollback, really run.
 
+use std::path::PathBuf;
+
 use anyhow::Context;
+use clap::Args;
 use townlet_readiness::SystemClock;
 use townlet_readiness::rehearsal::{Config, Outcome, Rehearsal, record_file, render};
 use uuid::Uuid;
 
-use crate::args::Rehearse;
 use crate::exit::Exit;
 use crate::out::say;
 use crate::readiness::{ConfigFile, Progress, caller_env, given, processes};
+
+#[derive(Debug, Args)]
+pub(crate) struct Rehearse {
+    /// The steps and checks, YAML.
+    #[arg(long)]
+    config: PathBuf,
+    /// Folder for the record and the logs.
+    #[arg(long)]
+    out: PathBuf,
+    /// What is rolled back.
+    #[arg(long)]
+    revision: Option<String>,
+    /// Who takes part. May be repeated.
+    #[arg(long = "participant", value_name = "NAME")]
+    participants: Vec<String>,
+    /// Something to keep with the record. May be repeated.
+    #[arg(long = "note", value_name = "TEXT")]
+    notes: Vec<String>,
+}
 
 pub(crate) fn run(args: &Rehearse) -> anyhow::Result<Exit> {
     let file = ConfigFile::read(&args.config)?;

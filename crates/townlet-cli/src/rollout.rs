@@ -1,17 +1,68 @@
 //! `townlet plan` and `townlet backtest`: what a rollout would do, before it does it.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::Context;
+use clap::Args;
 use serde_json::json;
 use townlet_policy::{Findings, Span};
 use townlet_rollout::simulate::{self, Ending, Fault, Fired, Forecast, Options, Prediction};
 use townlet_rollout::{Moment, Plan, PlanFile, Recorder, References, Rule, Table};
 
-use crate::args::{Backtest, PlanArgs};
 use crate::exit::{Exit, Failure};
 use crate::out::{remark, say};
+
+#[derive(Debug, Args)]
+pub(crate) struct PlanArgs {
+    /// The plan. Exit 1 where a rule is refused, 2 where the plan cannot be used, 3 where the history cannot.
+    plan: PathBuf,
+    /// What the metrics were: a CSV whose first column is at_ms or at_s, the others as the plan names its metrics.
+    #[arg(long, value_name = "FILE")]
+    history: PathBuf,
+    /// When the rollout would start, in milliseconds since 1970; one window after the history unless given.
+    #[arg(long, value_name = "MS")]
+    start: Option<u64>,
+    /// Healthy rollouts to simulate.
+    #[arg(long, default_value_t = 1_000, value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
+    runs: u32,
+    /// Rollouts to simulate with each fault.
+    #[arg(long, default_value_t = 100, value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
+    faulty_runs: u32,
+    /// Seed: the same seed gives the same prediction.
+    #[arg(long, default_value_t = 1)]
+    seed: u64,
+    /// The share of healthy rollouts that a rule may undo, in percent; with more it is refused.
+    #[arg(long, value_name = "PERCENT", default_value_t = 1.0)]
+    most_false_rollbacks: f64,
+    /// The share of healthy rollouts that a rule may hold.
+    #[arg(long, value_name = "PERCENT", default_value_t = 10.0)]
+    most_false_holds: f64,
+    /// Print the log of one simulated rollout first.
+    #[arg(long)]
+    log: bool,
+    /// Print the prediction as JSON.
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Backtest {
+    /// The plan. Exit 0 where the rollout would have been signed, 1 where not, 3 where the record is too short.
+    plan: PathBuf,
+    /// The record: a CSV as for `plan --history`, from days before the flag was raised to days after it.
+    #[arg(long, value_name = "FILE")]
+    csv: PathBuf,
+    /// When the flag was raised, in milliseconds since 1970.
+    #[arg(long, value_name = "MS")]
+    go: u64,
+    /// Print the log of the rollout first.
+    #[arg(long)]
+    log: bool,
+    /// Print the result as JSON.
+    #[arg(long)]
+    json: bool,
+}
 
 pub(crate) fn plan(args: &PlanArgs) -> anyhow::Result<Exit> {
     let Some((file, text)) = read_plan(&args.plan)? else { return Ok(Exit::Usage) };
