@@ -4,9 +4,9 @@ use std::time::SystemTime;
 
 use townlet_config::SinkConfig;
 use townlet_tls::{ClientOptions, ClientTls, Endpoint, probe};
-use townlet_transport_http::{self as http, HttpFactory};
-use townlet_transport_tcp::{self as tcp, TcpFactory};
-use townlet_transport_websocket::{self as websocket, WsFactory};
+use townlet_transport_http::HttpFactory;
+use townlet_transport_tcp::TcpFactory;
+use townlet_transport_websocket::WsFactory;
 
 use crate::args::Validate;
 use crate::exit::Exit;
@@ -60,27 +60,16 @@ impl Peer {
             "tcp" => {
                 let options = TcpFactory::options(settings)?;
                 let alpn = options.protocols().iter().map(|protocol| protocol.to_vec()).collect();
-                let tls = match options.security {
-                    tcp::Security::Tls(client) => Some(ClientOptions { alpn, ..client }),
-                    tcp::Security::Plaintext(_) => None,
-                };
+                let tls = options.security.tls().map(|client| ClientOptions { alpn, ..client });
                 Self { endpoint: options.endpoint, tls }
             }
             "http" => {
                 let options = HttpFactory::options(settings)?;
-                let tls = match options.security {
-                    http::Security::Tls(client) => Some(client),
-                    http::Security::Plaintext(_) => None,
-                };
-                Self { endpoint: options.target.endpoint().clone(), tls }
+                Self { endpoint: options.target.endpoint().clone(), tls: options.security.tls() }
             }
             "websocket" => {
                 let options = WsFactory::options(settings)?;
-                let tls = match options.security {
-                    websocket::Security::Tls(client) => Some(client),
-                    websocket::Security::Plaintext(_) => None,
-                };
-                Self { endpoint: options.url.endpoint().clone(), tls }
+                Self { endpoint: options.url.endpoint().clone(), tls: options.security.tls() }
             }
             _ => return Ok(None),
         }))

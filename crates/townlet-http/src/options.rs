@@ -2,32 +2,10 @@
 
 use std::time::Duration;
 
-use townlet_tls::{ClientOptions, Plaintext, PlaintextFlags};
+use townlet_tls::{ClientOptions, PlaintextFlags, Security};
 use townlet_transport::{Auth, Compression, ErrorKind, Settings, TransportError};
 
 use crate::Target;
-
-/// Whether requests are encrypted on the way.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Security {
-    /// Under TLS 1.2 or 1.3.
-    Tls(ClientOptions),
-    /// Not at all: only where the plaintext rule has granted it.
-    Plaintext(Plaintext),
-}
-
-impl Security {
-    /// Leave to go without TLS to `target`, on this machine.
-    ///
-    /// # Errors
-    /// [`Misconfigured`](ErrorKind::Misconfigured) where the plaintext rule does not hold.
-    pub fn plaintext(target: &Target, flags: PlaintextFlags) -> Result<Self, TransportError> {
-        let leave = Plaintext::allow(flags, target.endpoint()).map_err(|refused| {
-            TransportError::with_source(ErrorKind::Misconfigured, format!("endpoint is http://: {refused}"), refused)
-        })?;
-        Ok(Self::Plaintext(leave))
-    }
-}
 
 /// The settings of a [`Poster`](crate::Poster).
 #[derive(Clone, Debug)]
@@ -80,7 +58,7 @@ impl PostOptions {
             })
         } else {
             let both = settings.plaintext_acknowledged;
-            Security::plaintext(&target, PlaintextFlags { allow_plaintext: both, dev_allow_plaintext: both })?
+            target.plaintext(PlaintextFlags { allow_plaintext: both, dev_allow_plaintext: both })?
         };
         Ok(Self { target, security, connect_timeout: settings.connect_timeout, auth: settings.auth.clone() })
     }

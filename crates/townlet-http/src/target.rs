@@ -1,7 +1,7 @@
 //! The URL of the endpoint, checked once.
 
 use reqwest::Url;
-use townlet_tls::Endpoint;
+use townlet_tls::{Endpoint, Plaintext, PlaintextFlags, Security};
 use townlet_transport::{ErrorKind, TransportError};
 
 /// Where frames are posted to.
@@ -35,6 +35,17 @@ impl Target {
         let endpoint = Endpoint::parse(&format!("{host}:{port}"))
             .map_err(|error| wrong(&format!("has a host that cannot be used: {error}")))?;
         Ok(Self { url, endpoint })
+    }
+
+    /// Leave to go there without TLS, on this machine.
+    ///
+    /// # Errors
+    /// [`Misconfigured`](ErrorKind::Misconfigured) where the plaintext rule does not hold.
+    pub fn plaintext(&self, flags: PlaintextFlags) -> Result<Security, TransportError> {
+        let leave = Plaintext::allow(flags, self.endpoint()).map_err(|refused| {
+            TransportError::with_source(ErrorKind::Misconfigured, format!("endpoint is http://: {refused}"), refused)
+        })?;
+        Ok(Security::Plaintext(leave))
     }
 
     /// True for `https://`.

@@ -61,6 +61,7 @@ mod pem;
 mod plaintext;
 mod probe;
 mod reload;
+mod security;
 mod server;
 mod verify;
 
@@ -73,4 +74,5 @@ pub use inspect::{CertificateInfo, inspect_chain, inspect_file};
 pub use plaintext::{Plaintext, PlaintextFlags, PlaintextRefused};
 pub use probe::{ProbeReport, probe};
 pub use reload::{EXPIRING_DAYS, Reload, ReloadCheck, ReloadError, ReloadStatus};
+pub use security::Security;
 pub use server::{ServerOptions, ServerStream, ServerTls};

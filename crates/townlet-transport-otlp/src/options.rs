@@ -87,7 +87,7 @@ impl OtlpOptions {
     /// # Errors
     /// [`Misconfigured`](ErrorKind::Misconfigured) where the plaintext rule does not hold.
     pub fn plaintext(target: Target, flags: PlaintextFlags) -> Result<Self, TransportError> {
-        Ok(Self { security: Security::plaintext(&target, flags)?, ..Self::new(target) })
+        Ok(Self { security: target.plaintext(flags)?, ..Self::new(target) })
     }
 
     /// What cannot be right however the peer behaves; the poster checks the rest.

@@ -82,5 +82,6 @@ mod transport;
 pub use acks::ACK_PROTOCOL;
 pub use deflate::{ACK_DEFLATE_PROTOCOL, DEFLATE_LEVEL};
 pub use factory::TcpFactory;
-pub use options::{Security, TcpOptions};
+pub use options::TcpOptions;
+pub use townlet_tls::Security;
 pub use transport::TcpTransport;

@@ -2,19 +2,10 @@
 
 use std::time::Duration;
 
-use townlet_tls::{ClientOptions, Endpoint, Plaintext};
+use townlet_tls::{Endpoint, Plaintext, Security};
 
 use crate::acks::ACK_PROTOCOL;
 use crate::deflate::ACK_DEFLATE_PROTOCOL;
-
-/// Whether bytes are encrypted on the way.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Security {
-    /// Under TLS 1.2 or 1.3.
-    Tls(ClientOptions),
-    /// Not at all: only where the plaintext rule has granted it.
-    Plaintext(Plaintext),
-}
 
 /// The settings of a [`TcpTransport`](crate::TcpTransport).
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -90,8 +90,9 @@ mod url;
 mod window;
 
 pub use factory::WsFactory;
-pub use options::{Security, WsOptions};
+pub use options::WsOptions;
 pub use token::{Secret, Token};
+pub use townlet_tls::Security;
 pub use transport::WsTransport;
 pub use url::WsUrl;
 

@@ -2,19 +2,10 @@
 
 use std::time::Duration;
 
-use townlet_tls::{ClientOptions, Plaintext};
+use townlet_tls::Security;
 use townlet_transport::{ErrorKind, Level, TransportError};
 
 use crate::{Token, WsUrl};
-
-/// Whether bytes are encrypted on the way.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Security {
-    /// `wss`: under TLS 1.2 or 1.3.
-    Tls(ClientOptions),
-    /// `ws`: not at all, and only where the plaintext rule has granted it.
-    Plaintext(Plaintext),
-}
 
 /// The settings of a [`WsTransport`](crate::WsTransport).
 #[derive(Clone, Debug)]
