@@ -51,8 +51,8 @@ impl Spill {
     }
 
     /// Time until [`commit`](Self::commit) should be called; `None` if nothing waits
-    /// for one. The window is as long as a sync takes (0.2 to 20 ms), so that
-    /// syncing takes about half of the time under load.
+    /// for one. The window is a quarter of what a sync takes (0.1 to 20 ms): what
+    /// comes while one is under way is a group already.
     pub fn commit_due(&self, now: Duration) -> Option<Duration> {
         if self.unsynced && self.pending.unwritten().is_empty() {
             let FsyncPolicy::Every(interval) = self.options.fsync else { return None };

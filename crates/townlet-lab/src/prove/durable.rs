@@ -3,6 +3,11 @@
 //! Beside it, on the same folder and in the same rounds, what a host gets that
 //! appends each event to a file and syncs it. The ratio is what counts: disks
 //! differ by a factor of twenty, and so does one disk from hour to hour.
+//!
+//! And what any group commit can give at the promised rate: one thread that takes
+//! what waits, appends, syncs, and goes on at once ([`group_commit`]). An event
+//! meets a slow sync the more often the longer that takes, so on a disk with a long
+//! tail no group commit's p99 is near the p50 of a sync: there this one is measured by.
 
 use std::fs::{File, OpenOptions};
 use std::io::Write;
@@ -29,9 +34,8 @@ const EVENT_BYTES: usize = 256;
 const LEAST_PER_SECOND: u64 = 20_000;
 const LEAST_RATIO: f64 = 20.0;
 const MOST_SYNCS: f64 = 6.0;
-/// A receipt waits for the sync under way and for its own: on a disk whose p99 is far from its p50, it is these two
-/// that bound it.
-const MOST_SLOW_SYNCS: f64 = 2.0;
+/// Of the p99 of [`group_commit`] in the same rounds, where the disk itself keeps it above [`MOST_SYNCS`].
+const MOST_OF_GROUP_COMMIT: f64 = 1.5;
 
 const PATIENCE: Duration = Duration::from_secs(60);
 
@@ -94,6 +98,7 @@ pub(super) fn measure(run: &Run) -> anyhow::Result<Finding> {
     let folder = tempfile::tempdir()?;
     let mut each = Taken::default();
     let (mut unpaced, mut at_rate, mut at_ease) = (Taken::default(), Taken::default(), Taken::default());
+    let mut least = Taken::default();
     let mut ratios = Vec::new();
     for round in 0..rounds {
         let syncing = sync_each(folder.path(), synced)?;
@@ -102,6 +107,7 @@ pub(super) fn measure(run: &Run) -> anyhow::Result<Finding> {
         ratios.push(all.per_second() / syncing.per_second());
         unpaced.add(all);
         at_rate.add(receipts(&dir("paced"), promised, padding)?);
+        least.add(group_commit(folder.path(), promised)?);
         at_ease.add(receipts(&dir("calm"), calm, padding)?);
         each.add(syncing);
         // And once more, since a disk is seldom twice the same.
@@ -115,7 +121,7 @@ pub(super) fn measure(run: &Run) -> anyhow::Result<Finding> {
     for (name, at) in [("p50", 0.5), ("p99", 0.99)] {
         finding.note(format!("fdatasync_{name}_us"), each.quantile_us(at));
     }
-    let (sync, slow_sync) = (each.quantile_us(0.5), each.quantile_us(0.99));
+    let sync = each.quantile_us(0.5);
     let mut note = |name: &str, taken: &mut Taken| {
         finding.note(format!("{name}_per_s"), taken.per_second());
         for (quantile, at) in [("p50", 0.5), ("p99", 0.99), ("max", 1.0)] {
@@ -128,18 +134,19 @@ pub(super) fn measure(run: &Run) -> anyhow::Result<Finding> {
     note("unpaced", &mut unpaced);
     let syncs = note("paced", &mut at_rate);
     note("calm", &mut at_ease);
+    note("group_commit", &mut least);
     ratios.sort_by(f64::total_cmp);
     let ratio = ratios[ratios.len() / 2];
     finding.note("unpaced_to_each_synced", ratio);
     let rate = unpaced.per_second();
     finding.require(rate >= LEAST_PER_SECOND as f64, || format!("{rate:.0} durable events a second"));
     finding.require(ratio >= LEAST_RATIO, || format!("{ratio:.1} times the rate of one sync an event (median)"));
-    let slow_syncs = at_rate.quantile_us(0.99) / slow_sync;
-    finding.note("paced_receipt_p99_slow_syncs", slow_syncs);
-    finding.require(syncs <= MOST_SYNCS || slow_syncs <= MOST_SLOW_SYNCS, || {
+    let of_least = at_rate.quantile_us(0.99) / least.quantile_us(0.99);
+    finding.note("paced_receipt_p99_to_group_commit", of_least);
+    finding.require(syncs <= MOST_SYNCS || of_least <= MOST_OF_GROUP_COMMIT, || {
         format!(
-            "at {LEAST_PER_SECOND}/s the receipt's p99 is {syncs:.1} times the fdatasync p50 and {slow_syncs:.1} \
-             times its p99"
+            "at {LEAST_PER_SECOND}/s the receipt's p99 is {syncs:.1} times the fdatasync p50 and {of_least:.2} times \
+             that of a bare group commit"
         )
     });
     Ok(finding)
@@ -188,6 +195,40 @@ fn sync_one(file: &mut File, line: &[u8]) -> std::io::Result<Duration> {
     let began = Instant::now();
     file.sync_data()?;
     Ok(began.elapsed())
+}
+
+/// What the disk allows: no envelope, no ledger, no log that could be read again. The time of each event is from
+/// before it is handed over until the sync behind it is done.
+fn group_commit(folder: &Path, pace: Pace) -> anyhow::Result<Taken> {
+    let path = folder.join("group");
+    let mut file = OpenOptions::new().create(true).append(true).open(&path)?;
+    let (given, to_store) = flume::unbounded::<Instant>();
+    let store = move || {
+        let (mut each, mut group, mut bytes) = (Vec::new(), Vec::new(), Vec::new());
+        while let Ok(first) = to_store.recv() {
+            group.push(first);
+            group.extend(to_store.try_iter());
+            bytes.clear();
+            bytes.resize(group.len() * EVENT_BYTES, b'.');
+            file.write_all(&bytes)?;
+            file.sync_data()?;
+            each.extend(group.drain(..).map(|began| began.elapsed()));
+        }
+        Ok::<_, std::io::Error>((each, Instant::now()))
+    };
+    let storing = thread::Builder::new().name("group-commit".into()).spawn(store)?;
+    let began = Instant::now();
+    let mut hand_over = |_| given.send(Instant::now()).context("nobody stores any more");
+    match pace {
+        Pace::Unpaced(events) => (0..events).try_for_each(&mut hand_over)?,
+        Pace::Paced(per_second, duration) => {
+            paced(per_second, duration, 2 * duration, &mut hand_over)?;
+        }
+    }
+    drop(given);
+    let stored = storing.join().map_err(|_| anyhow::anyhow!("storing panicked"))?;
+    let (each, ended) = stored.with_context(|| format!("storing in {}", path.display()))?;
+    Ok(Taken { each, total: ended - began })
 }
 
 /// Emits with receipts and waits for each of them; the time of each is from
