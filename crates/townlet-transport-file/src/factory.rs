@@ -1,6 +1,6 @@
 //! Building the transport from configuration.
 
-use townlet_transport::{ErrorKind, Factory, Settings, Transport, TransportError};
+use townlet_transport::{Compression, ErrorKind, Factory, Settings, Transport, TransportError};
 
 use crate::{FileOptions, FileTransport};
 
@@ -25,12 +25,20 @@ impl FileFactory {
         if settings.rotate_after.is_some_and(|after| after.is_zero()) {
             return Err(wrong("telemetry.transport.rotate_seconds must be above 0"));
         }
+        let gzip = match settings.compression {
+            Compression::None => false,
+            Compression::Gzip => true,
+            _ => return Err(wrong("telemetry.transport.compression of type 'file' is none or gzip")),
+        };
         Ok(FileOptions {
             path,
             fsync: settings.fsync,
             rotate_bytes: settings.rotate_bytes,
             rotate_after: settings.rotate_after,
             keep_files: settings.keep_files,
+            keep_bytes: settings.keep_bytes,
+            keep_for: settings.keep_for,
+            gzip,
             run_marker: settings.run_marker.clone(),
         })
     }

@@ -9,7 +9,9 @@ use townlet_transport::{ErrorKind, Fsync, TransportError};
 /// The settings of a [`FileTransport`](crate::FileTransport).
 #[derive(Clone, Debug)]
 pub struct FileOptions {
-    /// The file. A leading `~` stands for the home folder.
+    /// The file. A leading `~` stands for the home folder. `%Y`, `%m`, `%d`, `%H` and
+    /// `%F` stand for the time of writing in UTC, as in `strftime`, so that
+    /// `logs/%F/town.jsonl` is a folder a day; `%%` is a percent sign.
     pub path: PathBuf,
     /// When to sync.
     pub fsync: Fsync,
@@ -17,8 +19,14 @@ pub struct FileOptions {
     pub rotate_bytes: Option<u64>,
     /// Start a new file at this age.
     pub rotate_after: Option<Duration>,
-    /// Renamed files to keep; absent keeps all.
+    /// Finished files to keep; absent keeps all.
     pub keep_files: Option<usize>,
+    /// Bytes that finished files may take together; absent sets no bound.
+    pub keep_bytes: Option<u64>,
+    /// How long a finished file is kept after its last line; absent keeps it for ever.
+    pub keep_for: Option<Duration>,
+    /// Compress finished files with gzip (RFC 1952).
+    pub gzip: bool,
     /// A line that begins each stretch of a file.
     pub run_marker: Option<Bytes>,
 }
@@ -32,13 +40,22 @@ impl FileOptions {
             rotate_bytes: None,
             rotate_after: None,
             keep_files: None,
+            keep_bytes: None,
+            keep_for: None,
+            gzip: false,
             run_marker: None,
         }
     }
 }
 
+/// The path with the home folder of this process for a leading `~`.
+pub(crate) fn expanded(path: &Path) -> Result<PathBuf, TransportError> {
+    let home = std::env::var_os("HOME").filter(|home| !home.is_empty()).map(PathBuf::from);
+    expand(path, home.as_deref())
+}
+
 /// Replaces a leading `~` by `home`.
-pub(crate) fn expand(path: &Path, home: Option<&Path>) -> Result<PathBuf, TransportError> {
+fn expand(path: &Path, home: Option<&Path>) -> Result<PathBuf, TransportError> {
     let wrong = |what: String| TransportError::new(ErrorKind::Misconfigured, format!("file_path {what}"));
     if path.to_string_lossy().trim().is_empty() {
         return Err(wrong("is empty: name a file".into()));

@@ -119,13 +119,13 @@ pub(crate) fn failure(doing: &str, path: &Path, error: io::Error) -> TransportEr
 }
 
 #[cfg(unix)]
-fn identity(found: &Metadata) -> Option<(u64, u64)> {
+pub(crate) fn identity(found: &Metadata) -> Option<(u64, u64)> {
     use std::os::unix::fs::MetadataExt;
     Some((found.dev(), found.ino()))
 }
 
 #[cfg(not(unix))]
-fn identity(_found: &Metadata) -> Option<(u64, u64)> {
+pub(crate) fn identity(_found: &Metadata) -> Option<(u64, u64)> {
     // An open file can be neither renamed nor deleted there.
     None
 }

@@ -3,24 +3,44 @@
 use std::fmt;
 use std::fs::File;
 use std::path::{Path, PathBuf};
-use std::time::SystemTime;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
 
 use townlet_transport::{
     Connected, ErrorKind, Frame, Fsync, Level, Outcome, SendError, Transport, TransportError, runs,
 };
 
 use crate::FileOptions;
+use crate::housekeeping::{Housekeeping, HousekeepingCounts};
+use crate::janitor::Janitor;
 use crate::lines::{Torn, append_lines};
-use crate::options::expand;
-use crate::rotation::{prune, set_aside};
+use crate::names::{Names, Period};
+use crate::options::expanded;
+use crate::rotation::set_aside;
 use crate::target::{Standing, Target, failure};
+
+/// Finished files are looked through at least this often, as far as there are batches.
+const ROUND: Duration = Duration::from_secs(60);
+
+/// A clock that is behind by less than this was corrected: what it called the next
+/// day goes on. One that is behind by more was wrong before.
+const CORRECTION: Duration = Duration::from_secs(3600);
 
 /// Appends frames to a file.
 pub struct FileTransport {
     options: FileOptions,
+    names: Names,
+    /// Where it writes, and the stretch of time that this path stands for.
     path: PathBuf,
+    period: Period,
     clock: Box<dyn Fn() -> SystemTime + Send>,
     target: Option<Target>,
+    /// The file once more, for the thread that syncs it.
+    shared: Option<Arc<File>>,
+    housekeeping: Housekeeping,
+    janitor: Option<Janitor>,
+    /// When finished files were last looked through.
+    looked: Option<SystemTime>,
     /// True where the next connect has to say `fresh` although the file is open.
     doubtful: bool,
     /// True while rotation fails, so that this is logged once.
@@ -46,16 +66,35 @@ impl FileTransport {
         mut options: FileOptions,
         clock: impl Fn() -> SystemTime + Send + 'static,
     ) -> Result<Self, TransportError> {
-        let home = std::env::var_os("HOME").filter(|home| !home.is_empty()).map(PathBuf::from);
-        let path = expand(&options.path, home.as_deref())?;
+        let names = Names::new(&expanded(&options.path)?)?;
         options.run_marker = options.run_marker.filter(|marker| !marker.is_empty());
-        let buffer = Vec::new();
-        Ok(Self { options, path, clock: Box::new(clock), target: None, doubtful: false, stuck: false, buffer })
+        let housekeeping = Housekeeping::of(&options, names.clone());
+        let period = names.period(clock());
+        Ok(Self {
+            options,
+            path: names.path(&period),
+            names,
+            period,
+            clock: Box::new(clock),
+            target: None,
+            shared: None,
+            housekeeping,
+            janitor: None,
+            looked: None,
+            doubtful: false,
+            stuck: false,
+            buffer: Vec::new(),
+        })
     }
 
-    /// Where it writes, `~` resolved.
+    /// Where it writes, `~` and times resolved.
     pub fn path(&self) -> &Path {
         &self.path
+    }
+
+    /// What was compressed, deleted and synced beside the batches so far.
+    pub fn housekeeping(&self) -> HousekeepingCounts {
+        self.housekeeping.counts()
     }
 
     /// A device cannot be synced, whatever the policy: what went there is sent.
@@ -74,32 +113,87 @@ impl FileTransport {
                 || self.options.rotate_after.is_some_and(|limit| age() >= limit))
     }
 
+    /// Goes on to the path of the present time, where that is another one. Never
+    /// back: the order of the files is the order of their content.
+    fn turn_the_page(&mut self, now: SystemTime) -> Result<(), TransportError> {
+        if !self.names.is_dated() {
+            return Ok(());
+        }
+        let mut period = self.names.period(now);
+        if self.looked.is_none() && self.target.is_none() {
+            // An earlier process may have been ahead of this clock.
+            let found = self.names.scan().map_err(|error| failure("looking beside", &self.path, error))?;
+            let newest = found.iter().map(|member| member.key.period).max();
+            let bound = now.checked_add(CORRECTION).map_or(period, |bound| self.names.period(bound));
+            self.period = newest.filter(|newest| *newest <= bound).map_or(period, |newest| newest.max(period));
+            period = self.period;
+        } else if period <= self.period {
+            return Ok(());
+        }
+        // What was promised to be durable is so already; nothing else hangs on this.
+        self.close();
+        self.period = period;
+        self.path = self.names.path(&period);
+        self.looked = None;
+        Ok(())
+    }
+
     /// Sets the file aside and opens a new one. Where that is not possible the
     /// old one goes on: data before tidiness.
-    fn rotate(&mut self, mut target: Target) -> Result<Target, TransportError> {
-        let now = (self.clock)();
-        self.sync(&mut target)?;
-        if let Err(error) = set_aside(&self.path, now) {
+    fn rotate(&mut self, mut target: Target, now: SystemTime) -> Result<Target, TransportError> {
+        self.sync(&mut target, When::Finished)?;
+        if let Err(error) = set_aside(&self.names, &self.period, now) {
             if !std::mem::replace(&mut self.stuck, true) {
                 tracing::warn!(path = %self.path.display(), %error, "telemetry_file_rotation_failed");
             }
             return Ok(target);
         }
         self.stuck = false;
+        self.leave();
         drop(target);
         let mut next = Target::open(&self.path, now)?;
         // Some file systems give a new file an old one's birth.
         next.born = next.born.max(now);
-        if let Some(keep) = self.options.keep_files
-            && let Err(error) = prune(&self.path, keep)
-        {
-            tracing::warn!(path = %self.path.display(), %error, "telemetry_file_prune_failed");
-        }
+        self.looked = None;
         Ok(next)
     }
 
-    fn sync(&self, target: &mut Target) -> Result<(), TransportError> {
-        if self.options.fsync == Fsync::Never || !target.regular {
+    /// Forgets what was kept of the file that is being left.
+    fn leave(&mut self) {
+        self.shared = None;
+        if let Some(janitor) = &self.janitor {
+            janitor.clean();
+        }
+    }
+
+    /// Has finished files looked through: at the start, after each of them, and
+    /// now and then, because they grow old.
+    fn tidy(&mut self, now: SystemTime) {
+        let interval = match self.options.fsync {
+            Fsync::Interval(interval) => Some(interval),
+            _ => None,
+        };
+        if interval.is_none() && !self.housekeeping.has_work() {
+            self.looked = Some(now);
+            return;
+        }
+        let janitor = self.janitor.get_or_insert_with(|| Janitor::start(self.housekeeping.clone(), interval));
+        let due = self.looked.is_none_or(|looked| now.duration_since(looked).is_ok_and(|passed| passed >= ROUND));
+        if due && self.housekeeping.has_work() {
+            janitor.tidy(now, self.period);
+        }
+        if due {
+            self.looked = Some(now);
+        }
+    }
+
+    fn sync(&self, target: &mut Target, when: When) -> Result<(), TransportError> {
+        let asked = match self.options.fsync {
+            Fsync::Never => false,
+            Fsync::OnRotation => when == When::Finished,
+            _ => true,
+        };
+        if !asked || !target.regular {
             return Ok(());
         }
         target.file.sync_data().map_err(|error| failure("syncing", &self.path, error))
@@ -125,6 +219,18 @@ impl FileTransport {
         }
         target.begun = true;
         Ok(())
+    }
+
+    /// With `fsync: interval` somebody else sees to it.
+    fn soon_on_disk(&mut self, target: &Target) {
+        let (Fsync::Interval(_), Some(janitor), true) = (self.options.fsync, &self.janitor, target.regular) else {
+            return;
+        };
+        if self.shared.is_none() {
+            // Where there is no second handle, `flush` and the end of the file sync as ever.
+            self.shared = target.file.try_clone().ok().map(Arc::new);
+        }
+        self.shared.iter().for_each(|file| janitor.dirty(file));
     }
 
     fn append<'a>(
@@ -153,6 +259,15 @@ impl Torn {
     }
 }
 
+/// On what occasion a file is synced.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum When {
+    /// Somebody asked for it.
+    Asked,
+    /// Nothing more comes into this file, or not for now.
+    Finished,
+}
+
 /// Makes the name of a new file durable. Not every system can; the data is what counts.
 fn sync_folder(path: &Path) {
     let folder = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
@@ -163,6 +278,8 @@ fn sync_folder(path: &Path) {
 
 impl Transport for FileTransport {
     fn connect(&mut self) -> Result<Connected, TransportError> {
+        let now = (self.clock)();
+        self.turn_the_page(now)?;
         let mut fresh = std::mem::take(&mut self.doubtful);
         let standing = self.target.as_mut().map(|target| target.look(&self.path));
         let kept = self.target.take();
@@ -175,13 +292,14 @@ impl Transport for FileTransport {
             (gone, _) => {
                 if let Some(mut gone) = gone {
                     // It may live on under another name; what it lacks cannot be helped.
-                    let _ = self.sync(&mut gone);
+                    let _ = self.sync(&mut gone, When::Finished);
+                    self.leave();
                 }
-                Target::open(&self.path, (self.clock)())?
+                Target::open(&self.path, now)?
             }
         };
         if self.is_due(&target) {
-            target = self.rotate(target)?;
+            target = self.rotate(target, now)?;
         }
         if !target.begun {
             fresh = true;
@@ -195,6 +313,7 @@ impl Transport for FileTransport {
         }
         let (peer, level) = (self.path.display().to_string(), self.level(&target));
         self.target = Some(target);
+        self.tidy(now);
         Ok(if fresh { Connected::fresh(peer, level, false) } else { Connected::reused(peer, level, false) })
     }
 
@@ -207,6 +326,7 @@ impl Transport for FileTransport {
             Ok(()) => {
                 target.has_content |= !batch.is_empty();
                 let level = self.level(&target);
+                self.soon_on_disk(&target);
                 self.target = Some(target);
                 Ok(Outcome::Settled(level))
             }
@@ -226,14 +346,15 @@ impl Transport for FileTransport {
 
     fn flush(&mut self) -> Result<(), TransportError> {
         let Some(mut target) = self.target.take() else { return Ok(()) };
-        self.sync(&mut target)?;
+        self.sync(&mut target, When::Asked)?;
         self.target = Some(target);
         Ok(())
     }
 
     fn close(&mut self) {
+        self.leave();
         if let Some(mut target) = self.target.take()
-            && let Err(error) = self.sync(&mut target)
+            && let Err(error) = self.sync(&mut target, When::Finished)
         {
             tracing::warn!(path = %self.path.display(), %error, "telemetry_file_sync_failed");
         }

@@ -46,7 +46,11 @@ pub struct Settings {
     pub rotate_after: Option<Duration>,
     /// `keep_files`: rotated files to keep; absent keeps all.
     pub keep_files: Option<usize>,
-    /// `compression`: of request bodies, or of a connection.
+    /// `keep_bytes`: bytes that rotated files may take together.
+    pub keep_bytes: Option<u64>,
+    /// `keep_seconds`: how long a rotated file is kept.
+    pub keep_for: Option<Duration>,
+    /// `compression`: of request bodies, of a connection, or of rotated files.
     pub compression: Compression,
     /// `format`: how frames are put into a request.
     pub format: Format,
@@ -79,8 +83,12 @@ pub enum Fsync {
     /// Never: the kernel decides. Frames settle as `sent`.
     #[default]
     Never,
-    /// On `flush` and on close.
+    /// When a file is finished: before it is set aside, and on close. Frames settle as `sent`.
+    OnRotation,
+    /// On `flush` too. Frames settle as `sent`.
     OnFlush,
+    /// At most so long after a batch, not waited for, and on `flush`. Frames settle as `sent`.
+    Interval(Duration),
     /// After each batch. Frames settle as `durable`.
     EachBatch,
 }
@@ -92,7 +100,7 @@ pub enum Compression {
     /// Not at all.
     #[default]
     None,
-    /// Each request by itself (RFC 1952).
+    /// Each request, or file, by itself (RFC 1952).
     Gzip,
     /// A connection as one stream, flushed after each batch (RFC 1950).
     Deflate,
@@ -152,6 +160,8 @@ impl Default for Settings {
             rotate_bytes: None,
             rotate_after: None,
             keep_files: None,
+            keep_bytes: None,
+            keep_for: None,
             compression: Compression::None,
             format: Format::Ndjson,
             auth: None,

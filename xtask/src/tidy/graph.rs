@@ -61,7 +61,7 @@ const FOUNDATION: &[(&str, &[&str])] = &[
     ("tungstenite", &["townlet-transport-websocket"]),
     ("rustls", &["townlet-tls", "townlet-transport-tcp", "townlet-http", "townlet-testkit"]),
     ("reqwest", &["townlet-http"]),
-    ("flate2", &["townlet-http", "townlet-transport-tcp", "townlet-testkit"]),
+    ("flate2", &["townlet-http", "townlet-transport-tcp", "townlet-transport-file", "townlet-testkit"]),
     ("httpdate", &["townlet-http"]),
     ("zeroize", &["townlet-http", "townlet-registry"]),
     ("prometheus", &["townlet-transport-prometheus"]),

@@ -3,7 +3,7 @@ use std::time::Duration;
 
 use tempfile::TempDir;
 use townlet_testkit::frames;
-use townlet_transport::{ErrorKind, Factory, Fsync, Settings, Transport};
+use townlet_transport::{Compression, ErrorKind, Factory, Fsync, Settings, Transport};
 use townlet_transport_file::{FileFactory, FileOptions};
 
 use crate::{MARKER, open, read, text};
@@ -38,6 +38,9 @@ fn the_key_at_fault_is_named() {
     refused(|s| s.file_path = None, "telemetry.transport.file_path is required when type is 'file'");
     refused(|s| s.file_path = Some("  ".into()), "file_path is empty");
     refused(|s| s.file_path = Some("".into()), "file_path is empty");
+    refused(|s| s.compression = Compression::Deflate, "compression of type 'file' is none or gzip");
+    refused(|s| s.file_path = Some("logs/%d/town.jsonl".into()), "file_path logs/%d/town.jsonl has no %Y");
+    refused(|s| s.file_path = Some("logs/%x.jsonl".into()), "file_path logs/%x.jsonl has '%x'");
     refused(|s| s.rotate_bytes = Some(0), "rotate_bytes");
     refused(|s| s.rotate_after = Some(Duration::ZERO), "rotate_seconds");
 }

@@ -1,3 +1,5 @@
+use std::time::Duration;
+
 use tempfile::TempDir;
 use townlet_testkit::frames;
 use townlet_transport::{Fsync, Level, Outcome, Transport};
@@ -58,9 +60,13 @@ fn a_second_writer_is_kept_out_until_the_first_is_gone() {
 #[test]
 fn only_a_file_synced_with_each_batch_calls_its_frames_durable() {
     let folder = TempDir::new().unwrap();
-    for (fsync, level) in
-        [(Fsync::Never, Level::Sent), (Fsync::OnFlush, Level::Sent), (Fsync::EachBatch, Level::Durable)]
-    {
+    for (fsync, level) in [
+        (Fsync::Never, Level::Sent),
+        (Fsync::OnRotation, Level::Sent),
+        (Fsync::OnFlush, Level::Sent),
+        (Fsync::Interval(Duration::from_secs(1)), Level::Sent),
+        (Fsync::EachBatch, Level::Durable),
+    ] {
         let mut sink = open(FileOptions { fsync, ..FileOptions::new(folder.path().join(format!("{fsync:?}"))) });
         assert_eq!(sink.connect().unwrap().level, level);
         assert_eq!(sink.send(&frames(1..=2)).unwrap(), Outcome::Settled(level));

@@ -8,7 +8,7 @@ use townlet_testkit::{frame_of_len, frames, logged, seqs_of};
 use townlet_transport::{Frame, Transport};
 use townlet_transport_file::{FileOptions, FileTransport};
 
-use crate::{MARKER, marked, open, read};
+use crate::{MARKER, marked, open, read, wait_for};
 
 /// All files of the folder, oldest name first, the live one last.
 fn files(folder: &Path) -> Vec<PathBuf> {
@@ -62,8 +62,8 @@ fn only_the_newest_files_are_kept_and_nobody_elses_are_touched() {
         sink.connect().unwrap();
         sink.send(&[hundred(seq)]).unwrap();
     }
+    wait_for("two old files, the live one and another", || files(folder.path()).len() == 4);
     let found = files(folder.path());
-    assert_eq!(found.len(), 4, "{found:?}");
     assert_eq!(read(&folder.path().join("town.notes.jsonl")), "mine");
     let kept: Vec<u64> = found.iter().flat_map(|file| seqs_of(lines(file))).collect();
     assert_eq!(kept, [1098, 1099, 1100], "the newest, past a three-digit counter too");
@@ -113,6 +113,7 @@ fn names_go_up_although_the_clock_was_set_back() {
         sink.connect().unwrap();
         sink.send(&[hundred(seq)]).unwrap();
     }
+    wait_for("three old files", || files(folder.path()).len() == 4);
     let kept: Vec<u64> = files(folder.path()).iter().flat_map(|file| seqs_of(lines(file))).collect();
     assert_eq!(kept, [5, 6, 7, 8]);
 }
