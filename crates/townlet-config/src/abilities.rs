@@ -43,14 +43,14 @@ fn settle_at(ctx: &mut Context<'_>, block: &Block<'_>, kind: Type, type_name: &s
     ctx.error(Code::Conflict, &given.place, &key, message).help(help);
 }
 
-/// A connection is one stream, a request stands by itself.
+/// A connection is one stream; a request stands by itself, and so does a file.
 fn compression(ctx: &mut Context<'_>, block: &Block<'_>, kind: Type, type_name: &str, raw: &Raw, settings: &Settings) {
     let Some(given) = &raw.compression else { return };
     let (what, help) = match (kind, given.value) {
         (Type::Tcp, Compression::Gzip) => ("gzip", "use 'deflate', or 'none'"),
         (Type::Tcp, Compression::Deflate) if settings.enable_tls && settings.acks => return,
         (Type::Tcp, Compression::Deflate) => ("deflate", "both sides agree on it under TLS with 'acks: true'"),
-        (Type::Http | Type::Otlp, Compression::Deflate) => ("deflate", "use 'gzip', or 'none'"),
+        (Type::File | Type::Http | Type::Otlp, Compression::Deflate) => ("deflate", "use 'gzip', or 'none'"),
         _ => return,
     };
     let key = block.key("compression");

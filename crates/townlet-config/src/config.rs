@@ -116,7 +116,8 @@ impl PartialEq for SinkConfig {
                 == (&b.scrape_listen, &b.scrape_token_file, &b.export_fields, b.export_max_series, &b.labels)
             && (a.publish_metrics, a.publish_traces, a.publish_interval)
                 == (b.publish_metrics, b.publish_traces, b.publish_interval)
-            && (a.rotate_bytes, a.rotate_after, a.keep_files) == (b.rotate_bytes, b.rotate_after, b.keep_files)
+            && (a.rotate_bytes, a.rotate_after) == (b.rotate_bytes, b.rotate_after)
+            && (a.keep_files, a.keep_bytes, a.keep_for) == (b.keep_files, b.keep_bytes, b.keep_for)
             && (a.compression, a.format, &a.auth) == (b.compression, b.format, &b.auth)
     }
 }

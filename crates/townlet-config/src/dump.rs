@@ -168,19 +168,27 @@ fn transport(sink: &SinkConfig) -> Map {
     }
     if kind.reads("fsync") {
         let fsync = match settings.fsync {
+            Fsync::OnRotation => "on_rotation",
             Fsync::OnFlush => "on_flush",
+            Fsync::Interval(_) => "interval",
             Fsync::EachBatch => "each_batch",
             _ => "never",
         };
         map.text("fsync", fsync);
-        if let Some(bytes) = settings.rotate_bytes {
-            map.plain("rotate_bytes", bytes);
+        if let Fsync::Interval(interval) = settings.fsync {
+            map.seconds("fsync_interval_seconds", interval);
         }
-        if let Some(age) = settings.rotate_after {
-            map.plain("rotate_seconds", age.as_secs());
-        }
-        if let Some(keep) = settings.keep_files {
-            map.plain("keep_files", keep);
+        let numbers = [
+            ("rotate_bytes", settings.rotate_bytes),
+            ("rotate_seconds", settings.rotate_after.map(|age| age.as_secs())),
+            ("keep_files", settings.keep_files.map(|keep| keep as u64)),
+            ("keep_bytes", settings.keep_bytes),
+            ("keep_seconds", settings.keep_for.map(|age| age.as_secs())),
+        ];
+        for (key, number) in numbers {
+            if let Some(number) = number {
+                map.plain(key, number);
+            }
         }
     }
     if kind.reads("labels") {

@@ -82,6 +82,7 @@ mod correct;
 mod diagnostic;
 mod dump;
 mod endpoint;
+mod filing;
 mod keys;
 mod layer;
 mod load;

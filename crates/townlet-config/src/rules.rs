@@ -2,9 +2,8 @@
 //! validator, made strict: what it cleared silently is an error here).
 
 use std::path::PathBuf;
-use std::time::Duration;
 
-use townlet_transport::{Format, Fsync, Level, Settings};
+use townlet_transport::{Format, Level, Settings};
 
 use crate::abilities;
 use crate::block::Block;
@@ -12,6 +11,7 @@ use crate::context::Context;
 use crate::correct::Fix;
 use crate::diagnostic::{Code, quote};
 use crate::endpoint::{self, Url, Wrong};
+use crate::filing;
 use crate::origin::{Given, Place};
 use crate::paths::{check_readable, resolve};
 use crate::publishing;
@@ -51,10 +51,10 @@ impl Type {
             "websocket_url" => &[Self::Websocket],
             "file_path" => &[Self::File, Self::Prometheus],
             key if !publishing::readers(key).is_empty() => publishing::readers(key),
-            "fsync" | "rotate_bytes" | "rotate_seconds" | "keep_files" => &[Self::File],
+            key if !filing::readers(key).is_empty() => filing::readers(key),
             "enable_tls" => &[Self::Tcp],
             "format" => &[Self::Http, Self::Otlp],
-            "compression" => &[Self::Tcp, Self::Http, Self::Otlp],
+            "compression" => &[Self::File, Self::Tcp, Self::Http, Self::Otlp],
             "auth" => &[Self::Http, Self::Websocket, Self::Otlp],
             "acks" => &[Self::Tcp, Self::Websocket],
             _ => &[Self::Tcp, Self::Http, Self::Websocket, Self::Otlp],
@@ -70,7 +70,8 @@ fn home_of(key: &str) -> &'static str {
         "compression" | "format" | "auth" => "http",
         key if publishing::readers(key) == [Type::Otlp] => "otlp",
         key if !publishing::readers(key).is_empty() => "prometheus",
-        "file_path" | "fsync" | "rotate_bytes" | "rotate_seconds" | "keep_files" => "file",
+        "file_path" => "file",
+        key if !filing::readers(key).is_empty() => "file",
         _ => "tcp",
     }
 }
@@ -134,15 +135,11 @@ fn refuse_foreign_keys(ctx: &mut Context<'_>, block: &Block<'_>, kind: Type, typ
         ("allow_plaintext", set(&raw.allow_plaintext)),
         ("dev_allow_plaintext", set(&raw.dev_allow_plaintext)),
         ("acks", any(&raw.acks)),
-        ("fsync", any(&raw.fsync)),
-        ("rotate_bytes", any(&raw.rotate_bytes)),
-        ("rotate_seconds", any(&raw.rotate_seconds)),
-        ("keep_files", any(&raw.keep_files)),
         ("compression", any(&raw.compression)),
         ("format", any(&raw.format)),
         ("auth", any(&raw.auth)),
     ];
-    for (name, place) in keys.into_iter().chain(raw.publishing.given()) {
+    for (name, place) in keys.into_iter().chain(raw.filing.given()).chain(raw.publishing.given()) {
         let Some(place) = place else { continue };
         if kind.reads(name) {
             continue;
@@ -197,16 +194,8 @@ impl Rules<'_, '_> {
         if !self.kind.reads("fsync") {
             return settings;
         }
-        settings.fsync = raw.fsync.as_ref().map_or(Fsync::Never, |given| given.value);
-        settings.rotate_bytes = raw.rotate_bytes.as_ref().map(|given| given.value);
-        settings.rotate_after = raw.rotate_seconds.as_ref().map(|given| Duration::from_secs(given.value));
-        settings.keep_files = raw.keep_files.as_ref().and_then(|given| usize::try_from(given.value).ok());
-        if let (Some(keep), None, None) = (&raw.keep_files, &raw.rotate_bytes, &raw.rotate_seconds) {
-            let key = self.block.key("keep_files");
-            let message = format!("{key} has no effect: the file is never rotated");
-            let help = "set rotate_bytes or rotate_seconds too";
-            self.ctx.warn(Code::NoEffect, &keep.place, &key, message).help(help);
-        }
+        let path = raw.file_path.as_ref().map_or("", |given| &given.value);
+        filing::apply(self.ctx, self.block, &raw.filing, &raw.compression, path, &mut settings);
         settings
     }
 

@@ -1,7 +1,7 @@
 //! One sink: the keys of `telemetry.transport` and `telemetry.worker`, or of
 //! `telemetry.sinks.<name>`, which has both.
 
-use townlet_transport::{Auth, Compression, Factory, Format, Fsync, Level};
+use townlet_transport::{Auth, Compression, Factory, Format, Level};
 
 use crate::auth;
 use crate::block::Block;
@@ -9,6 +9,7 @@ use crate::config::{Backpressure, BufferConfig, Cadence, RetryConfig, SinkConfig
 use crate::context::Context;
 use crate::correct::Fix;
 use crate::diagnostic::{Code, quote};
+use crate::filing;
 use crate::keys::nearest;
 use crate::origin::{Given, Place};
 use crate::publishing;
@@ -31,10 +32,7 @@ pub(crate) struct Raw {
     pub(crate) allow_plaintext: Option<Given<bool>>,
     pub(crate) dev_allow_plaintext: Option<Given<bool>>,
     pub(crate) acks: Option<Given<bool>>,
-    pub(crate) fsync: Option<Given<Fsync>>,
-    pub(crate) rotate_bytes: Option<Given<u64>>,
-    pub(crate) rotate_seconds: Option<Given<u64>>,
-    pub(crate) keep_files: Option<Given<u64>>,
+    pub(crate) filing: filing::Raw,
     pub(crate) compression: Option<Given<Compression>>,
     pub(crate) format: Option<Given<Format>>,
     pub(crate) auth: Option<Given<Auth>>,
@@ -152,7 +150,6 @@ fn read_transport(ctx: &mut Context<'_>, block: &mut Block<'_>, worker: &mut Blo
         Backpressure::Coalesce,
     ]
     .map(|policy| (policy.as_str(), policy));
-    let syncs = [("never", Fsync::Never), ("on_flush", Fsync::OnFlush), ("each_batch", Fsync::EachBatch)];
     Raw {
         endpoint: block.opt_text(ctx, "endpoint", "host:port (tcp) or a URL (http, otlp)"),
         file_path: block.opt_text(ctx, "file_path", "a path"),
@@ -167,10 +164,7 @@ fn read_transport(ctx: &mut Context<'_>, block: &mut Block<'_>, worker: &mut Blo
         allow_plaintext: block.opt_bool(ctx, "allow_plaintext", "false"),
         dev_allow_plaintext: block.opt_bool(ctx, "dev_allow_plaintext", "false"),
         acks: block.opt_bool(ctx, "acks", "true"),
-        fsync: block.opt_choice(ctx, "fsync", "never", &syncs),
-        rotate_bytes: block.opt_int(ctx, "rotate_bytes", None, 1024..=1 << 40),
-        rotate_seconds: block.opt_int(ctx, "rotate_seconds", None, 1..=31_536_000),
-        keep_files: block.opt_int(ctx, "keep_files", None, 1..=100_000),
+        filing: filing::read(ctx, block),
         compression: block.opt_choice(
             ctx,
             "compression",

@@ -58,6 +58,9 @@ prop_compose! {
             "type: stdout",
             "type: file, file_path: @, fsync: each_batch, settle_at: durable",
             "type: file, file_path: @, fsync: on_flush, rotate_bytes: 5000, rotate_seconds: 77, keep_files: 2",
+            "type: file, file_path: 'logs/%F/x', fsync: interval, fsync_interval_seconds: 2.5, compression: gzip, \
+                keep_bytes: 5000, keep_seconds: 77",
+            "type: file, file_path: @, fsync: on_rotation",
             "type: tcp, endpoint: 'c.example:9000', verify_hostname: false, settle_at: peer_acked",
             "type: tcp, endpoint: '[2001:db8::1]:1', acks: false, ca_file: @, cert_file: c.pem, key_file: k.pem",
             "type: tcp, endpoint: '[::1]:9', allow_plaintext: true, dev_allow_plaintext: true",

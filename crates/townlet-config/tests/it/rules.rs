@@ -1,7 +1,9 @@
 //! What the transport's keys mean together.
 
+use std::time::Duration;
 use townlet_config::{Loader, SinkConfig, load_str};
-use townlet_transport::{Auth, Compression, Level, SecretSource};
+
+use townlet_transport::{Auth, Compression, Fsync, Level, SecretSource};
 
 use crate::support::{Registered, accept, diagnose, findings, lines, only_error, transport};
 
@@ -34,9 +36,12 @@ fn each_type_refuses_the_keys_of_the_others() {
         "dev_allow_plaintext: true",
         "acks: true",
         "fsync: never",
+        "fsync_interval_seconds: 2",
         "rotate_bytes: 4096",
         "rotate_seconds: 60",
         "keep_files: 3",
+        "keep_bytes: 4096",
+        "keep_seconds: 60",
         "compression: gzip",
         "format: json",
         "auth: {bearer_env: TOKEN}",
@@ -51,7 +56,20 @@ fn each_type_refuses_the_keys_of_the_others() {
     ];
     for (start, own) in [
         ("type: stdout", &[][..]),
-        ("type: file, file_path: logs/y", &["file_path", "fsync", "rotate_bytes", "rotate_seconds", "keep_files"]),
+        (
+            "type: file, file_path: logs/y",
+            &[
+                "file_path",
+                "fsync",
+                "fsync_interval_seconds",
+                "rotate_bytes",
+                "rotate_seconds",
+                "keep_files",
+                "keep_bytes",
+                "keep_seconds",
+                "compression",
+            ],
+        ),
         (
             "type: websocket, websocket_url: 'wss://localhost/'",
             &[
@@ -373,6 +391,10 @@ fn settings_without_effect_are_pointed_out() {
     for (keys, key) in [
         ("type: stdout, verify_hostname: false", "verify_hostname"),
         ("type: file, file_path: logs/x, keep_files: 3", "keep_files"),
+        ("type: file, file_path: logs/x, keep_bytes: 3000", "keep_bytes"),
+        ("type: file, file_path: 'logs/100%%', keep_seconds: 90", "keep_seconds"),
+        ("type: file, file_path: logs/x, compression: gzip", "compression"),
+        ("type: file, file_path: logs/x, fsync: on_flush, fsync_interval_seconds: 2", "fsync_interval_seconds"),
         (
             "type: tcp, endpoint: 'localhost:9', allow_plaintext: true, dev_allow_plaintext: true, ca_file: x.pem",
             "ca_file",
@@ -382,6 +404,24 @@ fn settings_without_effect_are_pointed_out() {
         let keys: Vec<_> = loaded.warnings.iter().map(|d| (d.code.as_str(), d.key.as_str())).collect();
         assert_eq!(keys, [("no_effect", &*format!("telemetry.transport.{key}"))]);
     }
+}
+
+#[test]
+fn a_path_with_a_day_in_it_finishes_files_as_rotation_does() {
+    let keys = "type: file, file_path: 'logs/%F/x', keep_seconds: 86400, keep_bytes: 9000, compression: gzip, \
+        fsync: interval, fsync_interval_seconds: 0.5";
+    let loaded = accept(&transport(keys));
+    assert_eq!(loaded.warnings.iter().count(), 0);
+    let settings = &loaded.config.sinks[0].settings;
+    assert_eq!((settings.keep_for, settings.keep_bytes), (Some(Duration::from_secs(86_400)), Some(9000)));
+    assert_eq!(
+        (settings.fsync, settings.compression),
+        (Fsync::Interval(Duration::from_millis(500)), Compression::Gzip)
+    );
+    let settings = main_of(&transport("type: file, file_path: x, fsync: interval")).settings;
+    assert_eq!(settings.fsync, Fsync::Interval(Duration::from_secs(1)));
+    let settings = main_of(&transport("type: file, file_path: x, fsync: on_rotation")).settings;
+    assert_eq!(settings.fsync, Fsync::OnRotation);
 }
 
 #[test]
@@ -474,6 +514,7 @@ fn compression_is_of_the_kind_that_the_type_can_do() {
         ("type: tcp, endpoint: 'c:9', compression: gzip", "use 'deflate', or 'none'"),
         ("type: tcp, endpoint: 'c:9', acks: false, compression: deflate", "under TLS with 'acks: true'"),
         ("type: http, endpoint: 'https://c', compression: deflate", "use 'gzip', or 'none'"),
+        ("type: file, file_path: x, compression: deflate", "use 'gzip', or 'none'"),
     ] {
         let (error, shown) = only_error(&transport(keys));
         assert_eq!(error, "conflict telemetry.transport.compression", "{keys}");
