@@ -6,7 +6,7 @@ use townlet_schema::{Kind, LineExtra, Object};
 
 use crate::cadence::{Cadence, Reason, Since};
 use crate::sections::write_object;
-use crate::{State, write_diff};
+use crate::{State, planted, write_diff};
 
 /// How many states an encoder remembers the renderings of. Far more than a
 /// window of frames that a peer has not confirmed yet.
@@ -151,7 +151,7 @@ impl StateEncoder {
     /// connection stands: dropped, refused, or not yet tried. What was rendered
     /// after it was based on it, so that the peer can apply nothing of that.
     pub fn withdraw(&mut self, seq: u64) {
-        if self.base.as_ref().is_some_and(|base| base.seq >= seq) {
+        if self.base.as_ref().is_some_and(|base| base.seq >= seq) && !planted::is("what was withdrawn stays the base") {
             self.base = None;
         }
     }
@@ -193,7 +193,7 @@ impl StateEncoder {
         self.keyframes += 1;
         let next = self.renderings.entry(state.seq).or_default();
         let rendering = Some(*next);
-        *next += 1;
+        *next += u64::from(!planted::is("two keyframes of a state have one name"));
         while self.renderings.len() > REMEMBERED {
             self.renderings.pop_first();
         }

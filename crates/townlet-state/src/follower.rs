@@ -8,10 +8,15 @@ use townlet_schema::{
     StateDiff, read_head,
 };
 
-use crate::State;
+use crate::{State, planted};
 
 /// Runs whose late lines are still told from those of a new run.
 const REMEMBERED_RUNS: usize = 16;
+
+/// A run that was taken for an old one is the current one after so many states of
+/// it, with nothing between of the run that was current. Late lines come in few;
+/// a run whose id says less than it should, because a clock was put back, goes on.
+const GOES_ON: u32 = 8;
 
 /// What a state may take on the heap: the tree of the longest line that is read.
 const MAX_STATE_HEAP: usize = 16 * MAX_LINE_BYTES;
@@ -27,8 +32,11 @@ const MAX_STATE_HEAP: usize = 16 * MAX_LINE_BYTES;
 ///    the same `seq` changes nothing that counts.
 /// 2. A diff is applied where its `base_seq` is the state's `seq`, and nowhere
 ///    else.
-/// 3. A keyframe of another run begins anew. Late lines of a run that ended so
-///    are old.
+/// 3. A keyframe of a run that began later, as its id says (UUIDv7), begins anew.
+///    Lines of a run that began before, or that another one took the place of, are
+///    old: a late one does not end what is current. Such a run is followed beside
+///    the current one all the same, and is current again once it has come to eight
+///    later states while nothing came of the other: whatever its id says, it goes on.
 ///
 /// ```
 /// use townlet_state::{Follower, Step};
@@ -52,8 +60,26 @@ pub struct Follower {
     stream: Box<str>,
     held: Option<(RunId, State)>,
     /// The latest state that is known to be and was not reached.
-    missed: Option<(RunId, u64)>,
+    missed: Option<Missed>,
+    /// The run that is followed although it is taken for an old one.
+    beside: Option<Beside>,
     ended: VecDeque<RunId>,
+}
+
+#[derive(Clone, Debug)]
+struct Missed {
+    run: RunId,
+    seq: u64,
+    /// States of another run that were reached since.
+    reached: u32,
+}
+
+#[derive(Clone, Debug)]
+struct Beside {
+    run: RunId,
+    state: State,
+    /// States that it came to since the last line of the current run.
+    reached: u32,
 }
 
 /// What a line did.
@@ -66,7 +92,7 @@ pub enum Step {
     /// The state at hand once more, whole. What its per-tick sections say has
     /// been counted.
     Again,
-    /// Older than the state, repeated, or of a run that ended.
+    /// Older than the state, repeated, or of a run that is not the current one.
     Old,
     /// A diff that applies to another state: only a keyframe helps, or the
     /// lines between, should they be late.
@@ -116,7 +142,7 @@ pub enum FollowError {
 impl Follower {
     /// Follows the stream of this name.
     pub fn new(stream: &str) -> Self {
-        Self { stream: stream.into(), held: None, missed: None, ended: VecDeque::new() }
+        Self { stream: stream.into(), held: None, missed: None, beside: None, ended: VecDeque::new() }
     }
 
     /// The latest state that was reached; none before the first keyframe.
@@ -150,7 +176,7 @@ impl Follower {
     }
 
     /// As [`feed`](Self::feed), where the envelope has been read already. A line
-    /// that is not for this follower, or is old, costs no tree.
+    /// that is not for this follower, or is older than what it has, costs no tree.
     ///
     /// # Errors
     /// See [`FollowError`].
@@ -167,30 +193,85 @@ impl Follower {
         let run: RunId = head.run_id.as_deref().and_then(|run| run.parse().ok()).ok_or(missing("run_id"))?;
         let seq = head.seq.ok_or(missing("seq"))?;
         let tick = head.tick.ok_or(missing("tick"))?;
-        if self.ended.contains(&run) {
-            return Ok(Step::Old);
+        let is_old = self.held.as_ref().is_some_and(|(held, _)| run < *held) || self.ended.contains(&run);
+        let is_old = is_old && !planted::is("a late keyframe of an older run ends the current one");
+        if is_old && self.run_id() != Some(&run) {
+            let base = match kind {
+                Kind::Snapshot => None,
+                _ => Some(head.base_seq.ok_or(missing("base_seq"))?),
+            };
+            return self.beside(run, State::new(seq, tick, Object::new()), base, line);
         }
-        if kind == Kind::Snapshot { self.keyframe(run, seq, tick, line) } else { self.diff(run, seq, tick, head, line) }
+        let step = match kind {
+            Kind::Snapshot => self.keyframe(run, seq, tick, line),
+            _ => self.diff(run, seq, tick, head, line),
+        };
+        if let (Some(beside), true) = (&mut self.beside, step != Ok(Step::Old)) {
+            beside.reached = 0;
+        }
+        step
     }
 
     fn keyframe(&mut self, run: RunId, seq: u64, tick: u64, line: &[u8]) -> Result<Step, FollowError> {
         let step = match &self.held {
-            Some((held, state)) if *held == run && seq < state.seq => return Ok(Step::Old),
+            Some((held, state))
+                if *held == run && seq < state.seq && !planted::is("a late keyframe puts the state back") =>
+            {
+                return Ok(Step::Old);
+            }
             Some((held, state)) if *held == run && seq == state.seq => Step::Again,
             _ => Step::Keyframe,
         };
-        let mut sections = object(line).inspect_err(|_| self.miss(run, seq))?;
-        sections.retain(|key, _| !ENVELOPE_KEYS.contains(&key));
-        if let Some((ended, _)) = self.held.replace((run, State::new(seq, tick, sections)))
-            && ended != run
-        {
+        let sections = whole(line).inspect_err(|_| self.miss(run, seq))?;
+        self.hold(run, State::new(seq, tick, sections));
+        self.reached(run, seq);
+        Ok(step)
+    }
+
+    /// The run that was held, where it is another one, is taken to have ended.
+    fn hold(&mut self, run: RunId, state: State) {
+        let Some((ended, left)) = self.held.replace((run, state)) else { return };
+        if ended != run {
+            self.beside = Some(Beside { run: ended, state: left, reached: 0 });
+            self.ended.retain(|known| *known != run);
             self.ended.push_back(ended);
             if self.ended.len() > REMEMBERED_RUNS {
                 self.ended.pop_front();
             }
         }
+    }
+
+    /// A line of a run that is taken for an old one: a diff against `base`, or whole.
+    /// `next` is the place of its state, without sections.
+    fn beside(&mut self, run: RunId, next: State, base: Option<u64>, line: &[u8]) -> Result<Step, FollowError> {
+        let known = self.beside.take_if(|beside| beside.run == run);
+        let has = known.as_ref().map(|beside| beside.state.seq);
+        if has.is_some_and(|has| next.seq <= has) {
+            self.beside = known;
+            return Ok(Step::Old);
+        }
+        let reached = known.as_ref().map_or(0, |beside| beside.reached) + 1;
+        let state = match (known, base) {
+            // A diff of what is not here; the keyframe of it may come.
+            (known, Some(base)) if has != Some(base) => {
+                self.beside = known.or(self.beside.take());
+                return Ok(Step::Old);
+            }
+            (Some(mut known), Some(_)) => match bring_forward(&mut known.state.sections, next.seq, line) {
+                Ok(()) => State { sections: known.state.sections, ..next },
+                Err(_) => return Ok(Step::Old),
+            },
+            _ => State { sections: Arc::new(whole(line)?), ..next },
+        };
+        if reached < GOES_ON {
+            self.beside = Some(Beside { run, state, reached });
+            return Ok(Step::Old);
+        }
+        let seq = state.seq;
+        self.hold(run, state);
+        self.missed = None;
         self.reached(run, seq);
-        Ok(step)
+        Ok(Step::Keyframe)
     }
 
     fn diff(&mut self, run: RunId, seq: u64, tick: u64, head: &LineHead<'_>, line: &[u8]) -> Result<Step, FollowError> {
@@ -199,7 +280,8 @@ impl Follower {
         if has.is_some_and(|has| seq <= has) {
             return Ok(Step::Old);
         }
-        let (Some((_, state)), true) = (&mut self.held, has == Some(needs)) else {
+        let fits = has == Some(needs) || has.is_some() && planted::is("a diff is applied to any state");
+        let (Some((_, state)), true) = (&mut self.held, fits) else {
             self.miss(run, seq);
             return Ok(Step::Gap { needs, has });
         };
@@ -221,13 +303,20 @@ impl Follower {
 
     fn miss(&mut self, run: RunId, seq: u64) {
         match &mut self.missed {
-            Some((missed, latest)) if *missed == run => *latest = seq.max(*latest),
-            other => *other = Some((run, seq)),
+            Some(missed) if missed.run == run => {
+                (missed.seq, missed.reached) = (seq.max(missed.seq), 0);
+            }
+            Some(missed) if missed.run > run => {}
+            other => *other = Some(Missed { run, seq, reached: 0 }),
         }
     }
 
     fn reached(&mut self, run: RunId, seq: u64) {
-        if self.missed.is_some_and(|(missed, latest)| missed != run || latest <= seq) {
+        let Some(missed) = &mut self.missed else { return };
+        // One line of a later run says that there is one; that this one goes on says that there is not.
+        missed.reached += u32::from(missed.run > run);
+        let is_over = if missed.run == run { missed.seq <= seq } else { missed.run < run || missed.reached >= GOES_ON };
+        if is_over {
             self.missed = None;
         }
     }
@@ -246,6 +335,13 @@ fn bring_forward(sections: &mut Arc<Object>, seq: u64, line: &[u8]) -> Result<()
     let next = Arc::make_mut(sections);
     diff.apply(next).map_err(|error| FollowError::Patch { seq, error })?;
     if next.heap_size() > MAX_STATE_HEAP { Err(FollowError::TooLarge { seq }) } else { Ok(()) }
+}
+
+/// The sections of a whole state.
+fn whole(line: &[u8]) -> Result<Object, ReadError> {
+    let mut sections = object(line)?;
+    sections.retain(|key, _| !ENVELOPE_KEYS.contains(&key));
+    Ok(sections)
 }
 
 /// The object of a line that has a head.

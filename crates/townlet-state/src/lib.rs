@@ -91,6 +91,7 @@ mod encoder;
 mod follower;
 mod legacy;
 mod measure;
+mod planted;
 mod sections;
 mod state;
 

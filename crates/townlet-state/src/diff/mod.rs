@@ -6,6 +6,7 @@ mod writer;
 use townlet_schema::{Json, Object, Patch, StateDiff};
 
 use self::writer::Writer;
+use crate::planted;
 use crate::sections::is_per_tick;
 
 /// Appends the body of the diff line that leads from `base` to `next`: an
@@ -44,7 +45,7 @@ pub fn write_diff(base: &Object, next: &Object, out: &mut Vec<u8>) -> bool {
     let mut fits = writer.sections(base, next);
     for (section, value) in next.iter().filter(|(key, _)| is_per_tick(key)) {
         let is_empty = value.as_array().is_some_and(<[Json]>::is_empty);
-        if !is_empty || !base.contains_key(section) {
+        if !is_empty || !base.contains_key(section) && !planted::is("a section that is empty at first is left out") {
             writer.text(b",");
             fits &= writer.section(section, value);
         }

@@ -102,6 +102,64 @@ fn a_new_run_begins_anew_and_late_lines_of_the_old_one_are_old() {
 }
 
 #[test]
+fn a_late_keyframe_of_an_older_run_does_not_end_the_current_one() {
+    // A reader that joined after the restart: it has never seen the older run.
+    let mut follower = Follower::new("town");
+    follower.feed(&keyframe(2, 5, r#"{"a":5}"#)).unwrap();
+    assert_eq!(follower.feed(&keyframe(1, 60, r#"{"a":60}"#)), Ok(Step::Old));
+    assert_eq!(follower.feed(&diff(2, 5, 6, r#"{"patch":{"a":6}}"#)), Ok(Step::Diff));
+    assert_eq!((follower.run_id(), state(&follower)), (Some(&RunId::from_u128(2)), Some((6, object(r#"{"a":6}"#)))));
+    assert!(!follower.is_stale());
+}
+
+#[test]
+fn a_late_diff_of_an_older_run_does_not_hide_that_a_later_one_began() {
+    let mut follower = Follower::new("town");
+    follower.feed(&keyframe(1, 1, r#"{"a":1}"#)).unwrap();
+    // The keyframe of run 2 is still on its way.
+    follower.feed(&diff(2, 1, 2, r#"{"patch":{"a":9}}"#)).unwrap();
+    assert_eq!(follower.feed(&diff(1, 1, 2, r#"{"patch":{"a":2}}"#)), Ok(Step::Diff));
+    assert!(follower.is_stale(), "a later run is known of");
+    // But one line alone, of a run that is never heard of again, does not say so for ever.
+    for seq in 2..9 {
+        follower.feed(&diff(1, seq, seq + 1, r#"{"patch":{"a":3}}"#)).unwrap();
+    }
+    assert!(!follower.is_stale());
+}
+
+#[test]
+fn a_run_that_goes_on_is_current_whatever_its_id_says() {
+    let mut follower = Follower::new("town");
+    follower.feed(&keyframe(7, 1, r#"{"a":70}"#)).unwrap();
+    // It was started after the clock was put back.
+    assert_eq!(follower.feed(&keyframe(3, 1, r#"{"a":1}"#)), Ok(Step::Old));
+    for seq in 2..8 {
+        assert_eq!(follower.feed(&diff(3, seq - 1, seq, &format!(r#"{{"patch":{{"a":{seq}}}}}"#))), Ok(Step::Old));
+    }
+    assert_eq!(state(&follower), Some((1, object(r#"{"a":70}"#))));
+    assert_eq!(follower.feed(&diff(3, 7, 8, r#"{"patch":{"a":8}}"#)), Ok(Step::Keyframe));
+    assert_eq!((follower.run_id(), state(&follower)), (Some(&RunId::from_u128(3)), Some((8, object(r#"{"a":8}"#)))));
+    // From now on the other one is the old one.
+    assert_eq!(follower.feed(&keyframe(7, 2, r#"{"a":71}"#)), Ok(Step::Old));
+    assert_eq!(follower.feed(&diff(3, 8, 9, r#"{"patch":{"a":9}}"#)), Ok(Step::Diff));
+    assert!(!follower.is_stale());
+}
+
+#[test]
+fn old_lines_between_current_ones_never_add_up() {
+    let mut follower = Follower::new("town");
+    follower.feed(&keyframe(2, 1, r#"{"a":1}"#)).unwrap();
+    for seq in 2..40 {
+        assert_eq!(follower.feed(&keyframe(1, seq, r#"{"a":0}"#)), Ok(Step::Old));
+        assert_eq!(follower.feed(&diff(2, seq - 1, seq, r#"{"patch":{"a":2}}"#)), Ok(Step::Diff));
+    }
+    // A broken line of an old run, and a diff that does not fit it, say nothing of the current one.
+    assert!(follower.feed(&keyframe(1, 60, r#"{"a":1,"a":2}"#)).is_err());
+    assert_eq!(follower.feed(&diff(1, 39, 61, r#"{"patch":{"b":{"c":1}}}"#)), Ok(Step::Old));
+    assert!(!follower.is_stale());
+}
+
+#[test]
 fn other_streams_and_kinds_are_none_of_its_business() {
     let mut follower = Follower::new("town.other");
     assert_eq!(follower.feed(&keyframe(1, 1, r#"{"a":1}"#)), Ok(Step::Other));

@@ -68,6 +68,8 @@ fn pattern(seed: u64) -> u64 {
         if step != townlet_state::Step::Old {
             seen = match seen {
                 Some((run, latest)) if run == of => Some((run, latest.max(seq))),
+                // A line of the run before that comes late ends nothing.
+                Some((run, latest)) if run > of => Some((run, latest)),
                 _ => Some((of, seq)),
             };
         }
@@ -112,9 +114,12 @@ fn pattern(seed: u64) -> u64 {
                 runs += 1;
                 run = RunId::from_u128((u128::from(seed) << 8) + runs);
                 encoder = StateEncoder::new(cadence);
-                for line in underway.drain(..) {
-                    if random.below(2) == 0 {
-                        deliver(line, &mut follower, &truth);
+                for line in std::mem::take(&mut underway) {
+                    match random.below(3) {
+                        0 => deliver(line, &mut follower, &truth),
+                        // It comes when the next run has begun.
+                        1 if underway.len() < 4 => underway.push(line),
+                        _ => {}
                     }
                 }
                 states = vec![State::new(1, step, world.clone())];
