@@ -10,7 +10,7 @@ use crate::sample::{Sample, Scale};
 const DAYS: f64 = 3.0;
 /// The least time that canary and control ran side by side, unchanged.
 const HOURS_BESIDE: f64 = 4.0;
-const COVERAGE: f64 = 0.8;
+pub(crate) const HISTORY_COVERAGE: f64 = 0.8;
 const INFLATION: f64 = 9.0;
 const GROWTH: f64 = 2.5;
 /// An hour and a half, a sample a minute.
@@ -305,7 +305,7 @@ impl<'a> Predicted<'a> {
     }
 }
 
-fn readable(history: &[Sample], reading: Reading) -> Result<(), BaselineError> {
+pub(crate) fn readable(history: &[Sample], reading: Reading) -> Result<(), BaselineError> {
     if reading.interval_ms == 0 {
         return Err(BaselineError::NoInterval);
     }
@@ -316,18 +316,22 @@ fn readable(history: &[Sample], reading: Reading) -> Result<(), BaselineError> {
 }
 
 pub(crate) fn step(at_ms: u64, reading: Reading) -> u64 {
-    (at_ms + reading.interval_ms / 2) / reading.interval_ms
+    step_of(at_ms, reading.interval_ms)
+}
+
+pub(crate) fn step_of(at_ms: u64, interval_ms: u64) -> u64 {
+    (at_ms + interval_ms / 2) / interval_ms
 }
 
 /// A sample's own time counts as well: two samples one minute apart span two minutes.
-fn span_ms(history: &[Sample], reading: Reading) -> u64 {
+pub(crate) fn span_ms(history: &[Sample], reading: Reading) -> u64 {
     match (history.first(), history.last()) {
         (Some(first), Some(last)) => last.at_ms - first.at_ms + reading.interval_ms,
         _ => 0,
     }
 }
 
-fn covered(history: &[Sample], reading: Reading, present: impl Fn(&Sample) -> bool) -> f64 {
+pub(crate) fn covered(history: &[Sample], reading: Reading, present: impl Fn(&Sample) -> bool) -> f64 {
     let expected = (span_ms(history, reading) / reading.interval_ms).max(1);
     history.iter().filter(|sample| present(sample)).count() as f64 / expected as f64
 }
@@ -342,7 +346,7 @@ fn residuals(history: &[Sample], reading: Reading, of: impl Fn(&Sample, u64) -> 
 
 fn noise_checks(noise: &Noise, coverage: f64, scale: Scale) -> Vec<Check> {
     let mut checks = vec![
-        Check::at_least(Assumption::HistoryCoverage, coverage, COVERAGE),
+        Check::at_least(Assumption::HistoryCoverage, coverage, HISTORY_COVERAGE),
         Check::at_most(Assumption::Independence, noise.inflation, INFLATION),
         Check::at_most(Assumption::Forgetting, noise.growth, GROWTH),
         Check::at_most(Assumption::Bursts, noise.samples_to_the_bar(), BURSTS),

@@ -24,6 +24,13 @@ pub enum Assumption {
     LiveCoverage,
     /// Innovations since the start are as independent as those of the history: their correlation with the one before.
     LiveIndependence,
+    /// Something rare is: so many events a window.
+    Rare,
+    /// What is counted has no fractions: the share of the windows without one.
+    WholeCounts,
+    /// Rare events do not bring each other along: the variance of the hourly counts, as a multiple of what independent
+    /// events would give. Up to the limit each counts for less.
+    Clumping,
     /// Of two sets of values, the smaller one is large enough.
     Values,
     /// Of two sets of values, neither has many holes.
@@ -42,7 +49,7 @@ pub struct Check {
     pub assumption: Assumption,
     /// What was measured.
     pub found: f64,
-    /// The limit: a least value for what should be large (history, values, coverage, a known day), else a greatest.
+    /// The limit: a least value for what should be large (history, values, coverage, whole counts, a known day), else a greatest.
     pub limit: f64,
     /// Whether it holds. Where it does not, small shifts are inconclusive.
     pub holds: bool,
@@ -70,6 +77,9 @@ impl fmt::Display for Assumption {
             Self::KnownDay => "whether the history has a day of this kind",
             Self::LiveCoverage => "share of the samples since the start present",
             Self::LiveIndependence => "autocorrelation of innovations since the start",
+            Self::Rare => "events a window",
+            Self::WholeCounts => "share of the windows whose count is whole",
+            Self::Clumping => "variance of hourly counts over that of independent events",
             Self::Values => "values on the side with fewer",
             Self::ValuesCoverage => "share of the values present, on the side with fewer",
             Self::Autocorrelation => "autocorrelation of the values",
@@ -86,6 +96,7 @@ impl fmt::Display for Check {
                 | Assumption::HistoryCoverage
                 | Assumption::KnownDay
                 | Assumption::LiveCoverage
+                | Assumption::WholeCounts
                 | Assumption::Values
                 | Assumption::ValuesCoverage
         );

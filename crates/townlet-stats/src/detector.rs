@@ -51,6 +51,8 @@ pub enum Lane {
     Catastrophe,
     /// Two samples in a row without a value.
     Absence,
+    /// More of something rare, with the error rate that is stated ([`RareDetector`](crate::RareDetector)).
+    Rare,
 }
 
 /// What is known after a sample.

@@ -2,10 +2,10 @@
 //!
 //! **What it is.** [`Baseline`]s from the history of a metric, from a control beside it, or as stated, each with the
 //! [`Check`]s of what was assumed; and a [`Detector`] that says after each sample whether the metric got worse, with a
-//! false alarm in at most [`ALPHA`] of healthy rollouts of [`HORIZON`] samples. Of rare events,
-//! [`chance_of_so_many`] is the exact test. A [`Judge`] compares one window with that of a control by ranks and passes
-//! nothing that it could not see, and [`BurnRates`] say how fast an error budget burns. The rules that others decide by
-//! are in [`rival`].
+//! false alarm in at most [`ALPHA`] of healthy rollouts of [`HORIZON`] samples. A [`RareDetector`] does the same with
+//! counts of what is mostly 0; for one look at such counts [`chance_of_so_many`] is the exact test. A [`Judge`] compares
+//! one window with that of a control by ranks and passes nothing that it could not see, and [`BurnRates`] say how fast
+//! an error budget burns. The rules that others decide by are in [`rival`].
 //!
 //! **What it is not.** It has no clock, no randomness and no I/O, and knows nothing of thresholds that people set.
 //!
@@ -34,6 +34,8 @@ mod maths;
 mod noise;
 mod profile;
 mod rank;
+mod rare;
+mod rate;
 pub mod rival;
 mod robust;
 mod sample;
@@ -46,4 +48,6 @@ pub use counts::{Count, chance_of_so_many};
 pub use detector::{ALPHA, Detector, HORIZON, Lane, Rules, State};
 pub use judge::{Judge, Judgement, Side, Verdict, Why};
 pub use rank::RankTest;
+pub use rare::{Evidence, RareDetector};
+pub use rate::RareBaseline;
 pub use sample::{Counter, Direction, Sample, Scale};

@@ -9,9 +9,14 @@ const BLOCKS: usize = 4;
 /// Two days of blocks; older ones are forgotten.
 const MOST_BLOCKS: usize = 48;
 const CORRELATION: f64 = 0.3;
-/// So many steps before holes are judged.
-const STEPS: u64 = 60;
-const COVERAGE: f64 = 0.8;
+/// When holes in what is watched are judged.
+pub(crate) const LIVE: Holes = Holes { steps: 60, coverage: 0.8 };
+
+/// After so many steps, so much of them must have a value.
+pub(crate) struct Holes {
+    pub(crate) steps: u64,
+    pub(crate) coverage: f64,
+}
 
 /// How far innovations follow each other, block by block, and how many steps had a value.
 ///
@@ -68,8 +73,8 @@ impl Live {
     /// What can be said of it by now.
     pub(crate) fn checks(&self, step: u64) -> impl Iterator<Item = Check> {
         let steps = self.first_step.map_or(0, |first| step.saturating_sub(first) + 1);
-        let coverage = (steps >= STEPS)
-            .then(|| Check::at_least(Assumption::LiveCoverage, self.present as f64 / steps as f64, COVERAGE));
+        let share = self.present as f64 / steps.max(1) as f64;
+        let coverage = (steps >= LIVE.steps).then(|| Check::at_least(Assumption::LiveCoverage, share, LIVE.coverage));
         let mut blocks: Vec<f64> = self.correlations.iter().copied().collect();
         let correlation = median(&mut blocks).filter(|_| blocks.len() >= BLOCKS);
         let independence = correlation.map(|found| Check::at_most(Assumption::LiveIndependence, found, CORRELATION));

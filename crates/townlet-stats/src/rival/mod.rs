@@ -131,6 +131,7 @@ impl RuleSet for Detector {
                     Lane::Sequential => "sequential",
                     Lane::Catastrophe => "catastrophe",
                     Lane::Absence => "absence",
+                    Lane::Rare => "rare events",
                 };
                 Some(Firing { at_ms, rule, action: Action::Rollback, size })
             }

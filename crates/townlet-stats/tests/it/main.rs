@@ -6,6 +6,7 @@ mod counts;
 mod detector;
 mod judge;
 mod rank;
+mod rare;
 mod rival;
 mod traces;
 
