@@ -112,7 +112,8 @@ impl Unit {
     /// # Errors
     /// What is wrong, in words.
     pub fn convert(&self, number: f64, suffix: &str) -> Result<f64, String> {
-        let factor = |table: f64, own: f64| number * table / own;
+        // In its own unit a number stays as it was written, to the last digit.
+        let factor = |table: f64, own: f64| if table == own { number } else { number * table / own };
         match (self, suffix) {
             (_, "") => Ok(number),
             (Self::Ratio, "%") => Ok(number / 100.0),

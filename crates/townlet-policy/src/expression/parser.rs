@@ -244,6 +244,16 @@ impl<'a> Parser<'a> {
 
     fn limit(&mut self, unit: &Unit) -> Read<Written> {
         let at = self.at;
+        let written = self.any_limit(unit)?;
+        if !written.limit.value.is_finite() {
+            let message = format!("that is more than a number in {unit} can be");
+            return Err(self.wrong_at(at, ErrorKind::Unit, message));
+        }
+        Ok(written)
+    }
+
+    fn any_limit(&mut self, unit: &Unit) -> Read<Written> {
+        let at = self.at;
         let value = |value| Limit { value, basis: Basis::Value, two_sided: false };
         for (word, number) in [("true", 1.0), ("false", 0.0)] {
             if self.word(word) {

@@ -2,6 +2,7 @@
 
 use std::fmt::Write as _;
 
+use super::RESERVED;
 use crate::metric::Metric;
 use crate::rule::{Basis, Check, Condition, Limit, Rule};
 use crate::time::Span;
@@ -87,28 +88,46 @@ pub(crate) fn limit(limit: Limit, unit: &Unit) -> String {
                 Unit::Bool if number == 1.0 => return "true".into(),
                 Unit::Bool if number == 0.0 => return "false".into(),
                 Unit::Ratio | Unit::Count | Unit::Bool => plain(number),
-                unit => format!("{}{unit}", plain(number)),
+                unit => with_unit(number, unit),
             };
             if limit.value < 0.0 { format!("(-{text})") } else { text }
         }
-        Basis::Relative => format!("{sign}{}%", percent(number)),
+        Basis::Relative => format!("{sign}{}%", percent(number).unwrap_or_else(|| plain(number * 100.0))),
         Basis::Difference => match unit {
-            Unit::Ratio => format!("{sign}{}pp", percent(number)),
+            Unit::Ratio => {
+                percent(number).map_or_else(|| format!("{sign}{}", plain(number)), |pp| format!("{sign}{pp}pp"))
+            }
             Unit::Percent => format!("{sign}{}pp", plain(number)),
             Unit::Count | Unit::Bool => format!("{sign}{}", plain(number)),
-            unit => format!("{sign}{}{unit}", plain(number)),
+            unit => format!("{sign}{}", with_unit(number, unit)),
         },
     }
+}
+
+/// A unit that cannot stand behind a number (`events/s`, `e3`) is left out: a bare number has it by itself.
+fn with_unit(number: f64, unit: &Unit) -> String {
+    let number = plain(number);
+    if let Unit::Other(name) = unit {
+        let mut letters = name.chars();
+        let begins = letters.next().is_some_and(|c| c.is_alphabetic() && !matches!(c, 'e' | 'E') || c == '_');
+        let word = begins && letters.all(|c| c.is_alphanumeric() || c == '_');
+        if !word || name == "pp" || RESERVED.contains(&name.as_str()) {
+            return number;
+        }
+    }
+    format!("{number}{unit}")
 }
 
 fn plain(number: f64) -> String {
     format!("{number}")
 }
 
-/// A fraction as percent. Times 100 a decimal fraction may end in dust, which nobody wrote.
-fn percent(fraction: f64) -> String {
+/// A fraction as percent. Times 100 a decimal fraction may end in dust, which nobody wrote: what reads back as the same
+/// fraction is what was written. `None` where nothing does.
+fn percent(fraction: f64) -> Option<String> {
     let exact = fraction * 100.0;
     let rounded = (exact * 1e9).round() / 1e9;
-    // What reads back as the same fraction is what was written.
-    if rounded / 100.0 == fraction { plain(rounded) } else { plain(exact) }
+    // A product may be off in its last digit.
+    let all = [rounded, exact, exact.next_up(), exact.next_down()];
+    all.into_iter().find(|percent| percent / 100.0 == fraction).map(plain)
 }

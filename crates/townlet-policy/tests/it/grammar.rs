@@ -55,7 +55,53 @@ fn a_fault_names_its_column() {
     }
 }
 
+#[test]
+fn a_limit_too_large_for_its_unit_is_refused() {
+    for (text, column) in [("p95 < 1e308d", 6), ("p95 > +1e305h", 6), ("p95 in 1..1e308d", 10)] {
+        let fault = expression::parse(text, &metrics(), None).unwrap_err();
+        assert_eq!(
+            (fault.column, fault.message.as_str()),
+            (column, "that is more than a number in ms can be"),
+            "{text}"
+        );
+    }
+}
+
+#[test]
+fn a_unit_that_is_no_word_of_the_grammar_is_left_out_where_a_number_has_it_anyway() {
+    for (unit, printed) in
+        [("events/s", "m > 100"), ("e3", "m > 100"), ("for", "m > 100"), ("pp", "m > 100"), ("files", "m > 100files")]
+    {
+        let metrics = [Metric { name: "m".into(), unit: Unit::parse(unit), worse: Worse::Up }];
+        let read = expression::parse("m > 100", &metrics, None).unwrap();
+        let text = expression::condition(&read.condition, &metrics);
+        assert_eq!(text, printed);
+        assert_eq!(expression::parse(&text, &metrics, None), Ok(read), "{unit}");
+    }
+}
+
+const UNITS: [&str; 10] = ["ns", "ms", "d", "GiB", "ratio", "%", "count", "bool", "events/s", "files"];
+
 proptest! {
+    #![proptest_config(ProptestConfig { cases: 1_000, failure_persistence: None, ..ProptestConfig::default() })]
+
+    /// Also what nobody would write, such as `+0.30000000000000004%`.
+    #[test]
+    fn every_limit_prints_as_what_reads_as_the_same_limit(
+        unit in prop::sample::select(UNITS.as_slice()),
+        op in prop::sample::select(["<", "<=", ">", ">="].as_slice()),
+        sign in prop::sample::select(["", "+", "-", "±"].as_slice()),
+        suffix in prop::sample::select(["", "%", "pp", "us", "h", "MB"].as_slice()),
+        number in prop_oneof![0.0..1e6_f64, 0.0..1.0_f64, (0..100_000_u32).prop_map(|n| f64::from(n) / 1000.0), 0.0..1e300_f64],
+    ) {
+        let metrics = [Metric { name: "m".into(), unit: Unit::parse(unit), worse: Worse::Both }];
+        let Ok(read) = expression::parse(&format!("m {op} {sign}{number}{suffix}"), &metrics, None) else {
+            return Ok(());
+        };
+        let text = expression::condition(&read.condition, &metrics);
+        prop_assert_eq!(expression::parse(&text, &metrics, None), Ok(read), "{}", text);
+    }
+
     #[test]
     fn no_text_makes_the_parser_panic(text in "(p95|ok|cpu|up|[<>=!±+-]{1,2}|[0-9.]{1,4}|%|pp|for|in|not|and|[()]| |\\PC){0,24}") {
         let _ = expression::parse(&text, &metrics(), None);
