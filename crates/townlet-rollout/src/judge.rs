@@ -2,12 +2,12 @@
 
 use townlet_policy::evaluate::{Evaluator, Reason, State as RuleState, Status};
 use townlet_policy::{MetricId, Time};
-use townlet_stats::{Detector, Lane, Rules, Sample, State as Found};
+use townlet_stats::{Detector, Lane, RareDetector, Rules, Sample, State as Found};
 
 use crate::event::Tick;
 use crate::moment::{Moment, Span};
 use crate::plan::Plan;
-use crate::reference::Baselines;
+use crate::reference::{Baselines, Known};
 use crate::rule::{Condition, Rule};
 use crate::verdict::Verdict;
 
@@ -30,9 +30,32 @@ enum Watcher {
     /// The evaluator's rule of this number.
     Stated { at: usize, last: Option<Status> },
     /// A detector. One of a signal behind the flag begins with its first sample: before, there is nothing to miss.
-    Worse { signal: usize, detector: Box<Detector>, begun: bool },
+    Worse { signal: usize, detector: Watch, begun: bool },
     /// It has no baseline: nobody can say.
     Blind,
+}
+
+/// By levels, or by counts.
+#[derive(Clone, Debug)]
+enum Watch {
+    Level(Box<Detector>),
+    Rare(Box<RareDetector>),
+}
+
+impl Watch {
+    fn push(&mut self, sample: &Sample) {
+        match self {
+            Self::Level(detector) => detector.push(sample),
+            Self::Rare(detector) => detector.push(sample),
+        };
+    }
+
+    fn state(&self) -> Found {
+        match self {
+            Self::Level(detector) => detector.state(),
+            Self::Rare(detector) => detector.state(),
+        }
+    }
 }
 
 impl Judge {
@@ -46,8 +69,15 @@ impl Judge {
             }
             Condition::Worse { signal, tolerance } => match (plan.signals.get(*signal), baselines.of(*signal)) {
                 (Some(known), Some(baseline)) => {
-                    let rules = Rules { direction: known.direction, tolerance: *tolerance };
-                    let detector = Box::new(Detector::new(baseline.clone(), rules));
+                    let detector = match baseline {
+                        Known::Level(baseline) => {
+                            let rules = Rules { direction: known.direction, tolerance: *tolerance };
+                            Watch::Level(Box::new(Detector::new((**baseline).clone(), rules)))
+                        }
+                        Known::Rare(baseline) => {
+                            Watch::Rare(Box::new(RareDetector::new((**baseline).clone(), *tolerance)))
+                        }
+                    };
                     Watcher::Worse { signal: *signal, detector, begun: !known.behind_flag }
                 }
                 _ => Watcher::Blind,
@@ -118,6 +148,9 @@ impl Judge {
         match watcher {
             Watcher::Stated { last, .. } => self.why_stated(plan, rule, last.as_ref()),
             Watcher::Worse { begun: false, .. } => "no sample yet".into(),
+            Watcher::Worse { detector: Watch::Rare(detector), .. } if detector.evidence().is_some() => {
+                self.why_rare(detector)
+            }
             Watcher::Worse { detector, .. } => self.why_worse(detector.state()),
             Watcher::Blind => "there is no baseline".into(),
         }
@@ -141,6 +174,18 @@ impl Judge {
         rule.signals().into_iter().filter_map(of).collect::<Vec<_>>().join(", ")
     }
 
+    fn why_rare(&self, detector: &RareDetector) -> String {
+        let (Some(found), Found::Detected { since_ms, .. }) = (detector.evidence(), detector.state()) else {
+            return String::new();
+        };
+        let (now, before) = (found.seen, detector.baseline().seen());
+        let (since, chance) = (Span(Moment::from_ms(since_ms).since(self.started)), found.chance);
+        format!(
+            "{} in {} windows since T+{since}, {} in {} before: chance {chance:.0e}",
+            now.events, now.exposure, before.events, before.exposure
+        )
+    }
+
     fn why_worse(&self, state: Found) -> String {
         let after = |ms: u64| format!("T+{}", Span(Moment::from_ms(ms).since(self.started)));
         match state {
@@ -150,6 +195,7 @@ impl Judge {
                     Lane::Sequential => "small shift",
                     Lane::Catastrophe => "catastrophe",
                     Lane::Absence => "absent",
+                    Lane::Rare => "more of it",
                 };
                 let size = size.map_or_else(String::new, |size| format!(" of {:+.3}", size));
                 format!("{lane}{size} since {}", after(since_ms))

@@ -82,5 +82,5 @@ pub use soundness::Problem;
 pub use state::{Effects, State};
 pub use table::{Table, TableError};
 pub use townlet_policy::Action;
-pub use townlet_stats::{Direction, Scale, Stated};
+pub use townlet_stats::{Count, Direction, Scale, Stated};
 pub use verdict::Verdict;

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use townlet_policy::evaluate::Settings;
-use townlet_stats::{Direction, Scale, Stated};
+use townlet_stats::{Count, Direction, Scale, Stated};
 
 use crate::moment::Span;
 use crate::rule::Rule;
@@ -78,6 +78,10 @@ pub enum BaselineSource {
     Control,
     /// From this plan. It has no time of day.
     Stated(Stated),
+    /// It counts something rare, and is compared by counts ([`townlet_stats::RareDetector`]): with those of all of its
+    /// history, or with what this plan says that was counted, the exposure in windows. It has no level that a limit
+    /// could be measured from.
+    Rare(Option<Count>),
 }
 
 /// One statistic of one metric.
@@ -120,10 +124,21 @@ impl Signal {
         self.baseline != BaselineSource::None
     }
 
+    /// Whether there is a level that limits can be measured from, and that it can return to.
+    #[must_use]
+    pub fn has_level(&self) -> bool {
+        matches!(self.baseline, BaselineSource::History | BaselineSource::Control | BaselineSource::Stated(_))
+    }
+
     /// Whether the preflight has to bring its history.
     #[must_use]
     pub fn needs_history(&self) -> bool {
-        matches!(self.baseline, BaselineSource::History | BaselineSource::Control)
+        matches!(self.baseline, BaselineSource::History | BaselineSource::Control | BaselineSource::Rare(None))
+    }
+
+    /// Whether this plan says what it was.
+    pub(crate) fn is_stated(&self) -> bool {
+        matches!(self.baseline, BaselineSource::Stated(_) | BaselineSource::Rare(Some(_)))
     }
 
     /// Its name in rules: `parse_duration_ms.p95`, or the metric alone where the statistic is `value`.

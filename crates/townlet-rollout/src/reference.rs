@@ -4,7 +4,7 @@ use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
-use townlet_stats::{Baseline, BaselineError, Reading, Sample, Scale};
+use townlet_stats::{Baseline, BaselineError, Check, RareBaseline, Reading, Sample, Scale};
 
 use crate::event::Tick;
 use crate::moment::Moment;
@@ -135,9 +135,28 @@ impl Reference {
     }
 }
 
+/// What is expected of a signal.
+#[derive(Clone, Debug)]
+pub(crate) enum Known {
+    /// A level.
+    Level(Arc<Baseline>),
+    /// So many events.
+    Rare(Arc<RareBaseline>),
+}
+
+impl Known {
+    /// What was assumed, and whether it holds.
+    pub(crate) fn checks(&self) -> &[Check] {
+        match self {
+            Self::Level(baseline) => baseline.checks(),
+            Self::Rare(baseline) => baseline.checks(),
+        }
+    }
+}
+
 /// What is expected of each signal; `None` where nothing is, or nobody knows.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Baselines(Vec<Option<Arc<Baseline>>>);
+pub(crate) struct Baselines(Vec<Option<Known>>);
 
 impl Baselines {
     pub(crate) fn new(plan: &Plan, references: &References) -> Self {
@@ -145,33 +164,45 @@ impl Baselines {
         Self(signals.map(|(index, signal)| baseline(plan, signal, references.of(index))?.ok()).collect())
     }
 
-    pub(crate) fn of(&self, signal: usize) -> Option<&Baseline> {
-        self.0.get(signal)?.as_deref()
+    pub(crate) fn of(&self, signal: usize) -> Option<&Known> {
+        self.0.get(signal)?.as_ref()
     }
 
     /// The expected value of every signal in a window.
     pub(crate) fn expected(&self, due: Moment, tick: Option<&Tick>) -> Vec<Option<f64>> {
         let signals = self.0.iter().enumerate();
-        let expected = signals.map(|(index, baseline)| {
-            baseline.as_ref()?.expected(due.as_ms(), tick.and_then(|tick| tick.control(index)))
+        let expected = signals.map(|(index, known)| match known.as_ref()? {
+            Known::Level(baseline) => baseline.expected(due.as_ms(), tick.and_then(|tick| tick.control(index))),
+            Known::Rare(baseline) => Some(baseline.rate()),
         });
         expected.map(|value| value.filter(|value| value.is_finite())).collect()
     }
 }
 
 /// The baseline of a signal, by its source; `None` where the plan wants none, or the history is not there.
-pub(crate) fn baseline(plan: &Plan, signal: &Signal, reference: Option<&Reference>) -> Option<Made> {
+pub(crate) fn baseline(
+    plan: &Plan,
+    signal: &Signal,
+    reference: Option<&Reference>,
+) -> Option<Result<Known, BaselineError>> {
+    let interval_ms = crate::moment::ms(plan.every).max(1);
+    let reference = reference.filter(|reference| reference.fits(plan));
     match signal.baseline {
         BaselineSource::None => None,
         BaselineSource::Stated(stated) => {
-            let interval_ms = crate::moment::ms(plan.every).max(1);
             let reading = Reading { scale: signal.scale, interval_ms, ..Reading::default() };
-            Some(Baseline::stated(stated, reading).map(Arc::new))
+            Some(Baseline::stated(stated, reading).map(Arc::new).map(Known::Level))
         }
         BaselineSource::History | BaselineSource::Control => {
             let control = signal.baseline == BaselineSource::Control;
-            let reference = reference.filter(|reference| reference.fits(plan));
-            reference.map(|reference| reference.fit(signal.scale, control))
+            reference.map(|reference| reference.fit(signal.scale, control).map(Known::Level))
+        }
+        BaselineSource::Rare(Some(seen)) => {
+            Some(RareBaseline::stated(seen, interval_ms).map(Arc::new).map(Known::Rare))
+        }
+        BaselineSource::Rare(None) => {
+            let counts: Vec<Sample> = reference?.windows().collect();
+            Some(RareBaseline::from_history(&counts, interval_ms).map(Arc::new).map(Known::Rare))
         }
     }
 }

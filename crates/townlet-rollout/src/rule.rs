@@ -4,7 +4,9 @@ use std::time::Duration;
 
 use townlet_policy::Action;
 
-use crate::plan::Plan;
+use townlet_stats::Direction;
+
+use crate::plan::{BaselineSource, Plan};
 
 /// One rule of a plan.
 #[derive(Clone, Debug, PartialEq)]
@@ -29,7 +31,8 @@ pub enum Condition {
     /// signal n, and relative limits are measured from what the signal's baseline expects of the window.
     Stated(Box<townlet_policy::Rule>),
     /// A signal got worse than its baseline ([`townlet_stats::Detector`]): about three times, or absent, within two
-    /// windows; or by a small shift, by a test that may be looked at with every window. What was found stays found.
+    /// windows; or by a small shift, by a test that may be looked at with every window. Of something rare: there is
+    /// more of it, by a test of counts ([`townlet_stats::RareDetector`]). What was found stays found.
     Worse {
         /// The signal.
         signal: usize,
@@ -83,10 +86,17 @@ impl Rule {
                 rule.condition.tests().iter().filter(|test| relative(&test.check)).map(|test| test.metric.0).collect()
             }
         };
-        let without = |signal: &&crate::plan::Signal| !signal.has_baseline();
-        for signal in needs.iter().filter_map(|index| plan.signals.get(*index)).filter(without) {
-            let signal = signal.name();
-            found.push(format!("rule `{name}` compares `{signal}` with its baseline, and it has none"));
+        for signal in needs.iter().filter_map(|index| plan.signals.get(*index)) {
+            let detects = matches!(self.condition, Condition::Worse { .. });
+            let rare = matches!(signal.baseline, BaselineSource::Rare(_));
+            let name_of = signal.name();
+            if !signal.has_baseline() {
+                found.push(format!("rule `{name}` compares `{name_of}` with its baseline, and it has none"));
+            } else if rare && !detects {
+                found.push(format!("rule `{name}` measures from the level of `{name_of}`, which is rare and has none"));
+            } else if rare && signal.direction != Direction::LowerIsBetter {
+                found.push(format!("rule `{name}` looks for more of `{name_of}`, of which more is not what is worse"));
+            }
         }
         found
     }

@@ -145,8 +145,11 @@ impl Plan {
                 None => found.push(format!("recovery reads signal {index}, which there is not")),
                 Some(signal) if signal.behind_flag => found
                     .push(format!("recovery cannot be read from `{}`: the rollback switches it off", signal.name())),
-                Some(signal) if !signal.has_baseline() => {
-                    found.push(format!("recovery cannot be read from `{}`: it has no baseline", signal.name()));
+                Some(signal) if !signal.has_level() => {
+                    found.push(format!(
+                        "recovery cannot be read from `{}`: it has no level to return to",
+                        signal.name()
+                    ));
                 }
                 Some(_) => {}
             }

@@ -6,6 +6,10 @@ use crate::moment::{Moment, ms};
 use crate::plan::Plan;
 use crate::reference::{Reference, References};
 
+/// The most windows of a history, and of a record after the flag: nearly two years of minutes. What lies beyond is a slip
+/// in its times.
+pub(crate) const MOST_WINDOWS: u64 = 1_000_000;
+
 /// A row for each time, a column for each signal.
 ///
 /// The first column is `at_ms` (milliseconds since 1970, UTC) or `at_s`; the others carry the names of signals as the
@@ -118,12 +122,13 @@ impl Table {
         Some(windows)
     }
 
-    /// What the rows before `until` (that one included) say of each signal that has a column.
+    /// What the rows before `until` (that one included) say of each signal that has a column: at most a million windows,
+    /// the latest.
     #[must_use]
     pub fn references(&self, plan: &Plan, until: Moment) -> References {
         let every = plan.every;
         let span = ms(until.since(self.first()));
-        let count = usize::try_from(span / ms(every).max(1)).unwrap_or(0) + 1;
+        let count = usize::try_from((span / ms(every).max(1)).min(MOST_WINDOWS - 1)).unwrap_or(0) + 1;
         // Windows end at `until`, so that they are the ones that the rollout goes on with.
         let first = until.before(Duration::from_millis(ms(every).saturating_mul(count as u64 - 1)));
         let of = |signal: &crate::plan::Signal| {
@@ -138,8 +143,7 @@ impl Table {
     #[must_use]
     pub fn missing(&self, plan: &Plan) -> Vec<String> {
         let known = |name: &str| self.columns.iter().any(|(column, _)| column == name);
-        let needed =
-            plan.signals.iter().filter(|signal| !matches!(signal.baseline, crate::plan::BaselineSource::Stated(_)));
+        let needed = plan.signals.iter().filter(|signal| !signal.is_stated());
         let mut missing: Vec<String> = needed.map(|signal| signal.name()).filter(|name| !known(name)).collect();
         let beside = plan.signals.iter().filter(|signal| signal.baseline == crate::plan::BaselineSource::Control);
         missing.extend(beside.map(|signal| format!("control:{}", signal.name())).filter(|name| !known(name)));

@@ -8,14 +8,17 @@
 //! metrics:                        # as in a policy: what is measured, one value a window
 //!   parse_duration_ms.p95: { unit: ms, worse: up }
 //!   cpu_percent: { unit: "%", worse: up }
+//!   parser_failures: { unit: count, worse: up }
 //! rules:                          # as in a policy
 //!   - { id: slow, when: "parse_duration_ms.p95 > 90ms for 10m", action: hold }
 //!   - { id: broken, when: "parse_duration_ms.p95 > 200ms for 2m", action: rollback }
 //! baselines:                      # what the metrics were before
 //!   history: [cpu_percent]        # the same minutes of earlier days; control: [...] for one that runs beside
 //!   stated: { parse_duration_ms.p95: { level: 83.5ms, sd: 2%, memory: 0.5 } }
+//!   rare: [parser_failures]       # counts, mostly 0, compared by counts; or stated: { events: 0, in: 24h }
 //! detectors:                      # got worse than its baseline: threefold or absent at once, small shifts in time
 //!   - { id: busier, metric: cpu_percent, tolerance: 2pp, action: rollback }
+//!   - { id: failing, metric: parser_failures, action: hold }
 //! switched: [parse_duration_ms.p95]   # emitted only while the flag is on
 //! steps: [{ percent: 10, soak: 10m }, { percent: 100 }]
 //! restart: [{ service: parser-service, ready_within: 1m }]

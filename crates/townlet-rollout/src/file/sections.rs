@@ -17,8 +17,8 @@ use super::signals::{self, compared};
 pub(super) const MOST: usize = 1000;
 
 pub(super) fn plan(reader: &mut Reader<'_>, root: &Node, policy: &mut Policy) -> Plan {
-    let signals = signals::read(reader, root, &policy.metrics);
     let every = span(reader, root, "every").unwrap_or(Duration::from_mins(1));
+    let signals = signals::read(reader, root, &policy.metrics, every);
     if root.get("max_gap").is_none() {
         // A value stands in for the next window, and for no later one.
         policy.settings.max_gap = every.saturating_mul(2);
@@ -222,7 +222,7 @@ fn undo(reader: &mut Reader<'_>, node: &Node) -> Option<RollbackStep> {
 }
 
 /// A whole number within bounds.
-fn whole(reader: &mut Reader<'_>, node: &Node, key: &str, least: u32, most: u32) -> Option<u32> {
+pub(super) fn whole(reader: &mut Reader<'_>, node: &Node, key: &str, least: u32, most: u32) -> Option<u32> {
     let number = node.text().and_then(|text| text.parse::<u32>().ok()).filter(|n| (least..=most).contains(n));
     if number.is_none() {
         let what = format!("{key} is a whole number from {least} to {most}, not {}", node.describe());

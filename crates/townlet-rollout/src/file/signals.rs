@@ -1,15 +1,17 @@
 //! The metrics of a plan, and what is known of each beside its unit and direction.
 
+use std::time::Duration;
+
 use townlet_policy::reader::Reader;
 use townlet_policy::yaml::Node;
-use townlet_policy::{Basis, Check, Code, Condition, Limit, Metric, MetricId, Worse, expression};
-use townlet_stats::{Direction, Scale, Stated};
+use townlet_policy::{Basis, Check, Code, Condition, Limit, Metric, MetricId, Unit, Worse, expression};
+use townlet_stats::{Count, Direction, Scale, Stated};
 
 use crate::plan::{BaselineSource, Signal};
 
-use super::sections::MOST;
+use super::sections::{MOST, span, whole};
 
-pub(super) fn read(reader: &mut Reader<'_>, root: &Node, metrics: &[Metric]) -> Vec<Signal> {
+pub(super) fn read(reader: &mut Reader<'_>, root: &Node, metrics: &[Metric], every: Duration) -> Vec<Signal> {
     let mut signals: Vec<Signal> = metrics.iter().map(signal).collect();
     for at in named(reader, root, "switched", metrics) {
         signals[at].behind_flag = true;
@@ -20,7 +22,7 @@ pub(super) fn read(reader: &mut Reader<'_>, root: &Node, metrics: &[Metric]) -> 
         }
     }
     if let Some(node) = root.get("baselines") {
-        baselines(reader, node, metrics, &mut signals);
+        baselines(reader, node, metrics, &mut signals, every);
     }
     signals
 }
@@ -51,15 +53,20 @@ pub(super) fn named(reader: &mut Reader<'_>, node: &Node, key: &str, metrics: &[
     names.iter().filter_map(|node| Some(reader.metric(node, key, metrics)?.0)).collect()
 }
 
-fn baselines(reader: &mut Reader<'_>, node: &Node, metrics: &[Metric], signals: &mut [Signal]) {
-    reader.keys(node, "baselines", &["history", "control", "stated", "by_difference", "by_ratio"]);
+fn baselines(reader: &mut Reader<'_>, node: &Node, metrics: &[Metric], signals: &mut [Signal], every: Duration) {
+    reader.keys(node, "baselines", &["history", "control", "rare", "stated", "by_difference", "by_ratio"]);
     for (key, scale) in [("by_difference", Scale::Difference), ("by_ratio", Scale::Ratio)] {
         for at in named(reader, node, key, metrics) {
             signals[at].scale = scale;
         }
     }
     let mut given = Vec::new();
-    for (key, source) in [("history", BaselineSource::History), ("control", BaselineSource::Control)] {
+    let sources = [
+        ("history", BaselineSource::History),
+        ("control", BaselineSource::Control),
+        ("rare", BaselineSource::Rare(None)),
+    ];
+    for (key, source) in sources {
         given.extend(named(reader, node, key, metrics).into_iter().map(|at| (at, source, node)));
     }
     if let Some(node) = node.get("stated") {
@@ -77,9 +84,12 @@ fn baselines(reader: &mut Reader<'_>, node: &Node, metrics: &[Metric], signals: 
             };
             let Some(metric) = reader.metric(&name, "stated", metrics) else { continue };
             let scale = signals[metric.0].scale;
-            if let Some(source) = stated(reader, &entry.node, metrics, metric, scale) {
-                given.push((metric.0, source, &entry.node));
-            }
+            let counted = entry.node.get("events").is_some() || entry.node.get("in").is_some();
+            let source = match counted {
+                true => rare(reader, &entry.node, every),
+                false => stated(reader, &entry.node, metrics, metric, scale),
+            };
+            given.extend(source.map(|source| (metric.0, source, &entry.node)));
         }
     }
     for (at, source, place) in given {
@@ -87,8 +97,32 @@ fn baselines(reader: &mut Reader<'_>, node: &Node, metrics: &[Metric], signals: 
             let what = format!("`{}` has two baselines", signals[at].name());
             reader.error(Code::Duplicate, place.place, what, "take one of them out");
         }
+        if let BaselineSource::Rare(_) = source {
+            // A count has no unit of its own, and no share of nothing: what is tolerated is a number of events.
+            signals[at].scale = Scale::Difference;
+            if !metrics.get(at).is_some_and(|metric| matches!(metric.unit, Unit::Count | Unit::Other(_))) {
+                let what = format!("`{}` is in {}: only what is counted is rare", signals[at].name(), signals[at].unit);
+                reader.error(Code::Unit, place.place, what, "name it under history");
+            }
+        }
         signals[at].baseline = source;
     }
+}
+
+/// `{ events: 0, in: 24h }`
+fn rare(reader: &mut Reader<'_>, node: &Node, every: Duration) -> Option<BaselineSource> {
+    reader.keys(node, "a stated count", &["events", "in"]);
+    let events = reader.needed(node, "events", "a stated count");
+    let events = events.and_then(|node| whole(reader, node, "events", 0, u32::MAX));
+    let within = reader.needed(node, "in", "a stated count").and_then(|_| span(reader, node, "in"));
+    let (events, within) = (events?, within?);
+    if within < every {
+        let what = "a stated count is of one window at least";
+        reader.error(Code::Value, node.place, what, "write { events: 0, in: 24h }, for example");
+        return None;
+    }
+    let exposure = within.as_secs_f64() / every.as_secs_f64();
+    Some(BaselineSource::Rare(Some(Count { events: u64::from(events), exposure })))
 }
 
 fn stated(

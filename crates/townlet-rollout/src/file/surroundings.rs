@@ -9,7 +9,7 @@ use townlet_policy::{
 };
 use townlet_stats::Direction;
 
-use crate::plan::{BaselineSource, Plan, Undo};
+use crate::plan::{Plan, Undo};
 
 /// The least history that a baseline is made of; a longer one ends at the start all the same.
 const HISTORY: Duration = Duration::from_hours(72);
@@ -32,7 +32,7 @@ pub(super) fn of(plan: &Plan, root: &Node) -> Surroundings {
         place: place("baselines"),
     };
     let histories = ids(&|signal| signal.needs_history());
-    let stated = ids(&|signal| matches!(signal.baseline, BaselineSource::Stated(_)));
+    let stated = ids(&crate::plan::Signal::is_stated);
     let baselines = [(histories, start), (stated, start)];
     Surroundings {
         steps: std::iter::once(flag).chain(restarts).collect(),

@@ -12,7 +12,7 @@ use crate::note::Note;
 use crate::phase::{Cause, Phase};
 use crate::plan::{BaselineSource, Plan};
 use crate::reference::{Baselines, Reference, References};
-use crate::table::Table;
+use crate::table::{MOST_WINDOWS, Table};
 use crate::verdict::Verdict;
 
 use super::{Simulation, Source};
@@ -93,6 +93,14 @@ pub enum BacktestError {
         /// The last.
         last: u64,
     },
+    /// The record goes on for longer than anybody watches.
+    #[error("the record goes on for {windows} windows after the flag, at most {most}: look for a slip in its times")]
+    TooLong {
+        /// How long.
+        windows: u64,
+        /// How long it may.
+        most: u64,
+    },
 }
 
 /// Runs a plan over a record in which the flag was raised at `go`; what is before that is the history. Every actuator
@@ -108,6 +116,10 @@ pub fn backtest<'p>(plan: &'p Plan, text: &str, table: &Table, go: Moment) -> Re
     if go <= table.first() || go >= table.last() {
         let (first, last) = (table.first().as_ms(), table.last().as_ms());
         return Err(BacktestError::Outside { go: go.as_ms(), first, last });
+    }
+    let windows = ms(table.last().since(go)) / ms(plan.every).max(1);
+    if windows > MOST_WINDOWS {
+        return Err(BacktestError::TooLong { windows, most: MOST_WINDOWS });
     }
     let history = table.references(plan, go);
     let mut needed = history.clone();

@@ -41,7 +41,8 @@ pub struct Trouble {
 }
 
 /// Windows drawn from history: at the same time of day, two hours in a row of one day for all signals alike. A signal
-/// without a history, whose baseline is stated, has normal noise about that; one with neither has no samples.
+/// without a history, whose baseline is stated, has normal noise about that, or independent events at that rate; one
+/// with neither has no samples.
 #[derive(Clone, Debug)]
 pub struct Resampled<'a> {
     signals: &'a [Signal],
@@ -55,7 +56,12 @@ pub struct Resampled<'a> {
 #[derive(Clone, Debug)]
 enum Model<'a> {
     History(&'a Reference),
-    Stated { stated: Stated, deviation: f64 },
+    Stated {
+        stated: Stated,
+        deviation: f64,
+    },
+    /// Events a window.
+    Rare(f64),
     Nothing,
 }
 
@@ -76,6 +82,7 @@ impl<'a> Resampled<'a> {
         let models = signals.map(|(index, signal)| match (history.of(index), signal.baseline) {
             (Some(reference), _) if reference.samples() > 0 => Model::History(reference),
             (_, BaselineSource::Stated(stated)) => Model::Stated { stated, deviation: normal(&mut random) },
+            (_, BaselineSource::Rare(Some(seen))) => Model::Rare(seen.events as f64 / seen.exposure.max(1.0)),
             _ => Model::Nothing,
         });
         let models = models.collect();
@@ -151,6 +158,7 @@ impl Source for Resampled<'_> {
                     // The last digits of a logarithm differ from machine to machine.
                     (Some((value * 1e6).round() / 1e6), None)
                 }
+                Model::Rare(rate) => (Some(events(random, *rate)), None),
                 Model::Nothing => (None, None),
             };
             values.push(value.filter(|_| share > 0 || !signal.behind_flag));
@@ -185,8 +193,27 @@ impl Reference {
 
 /// A standard normal value (Box and Muller).
 fn normal(random: &mut ChaCha8Rng) -> f64 {
-    #[expect(clippy::cast_precision_loss, reason = "53 bits fit")]
-    let mut uniform = || ((random.next_u64() >> 11) as f64 + 0.5) / (1_u64 << 53) as f64;
-    let (radius, angle) = ((-2.0 * uniform().ln()).sqrt(), std::f64::consts::TAU * uniform());
+    let (radius, angle) = ((-2.0 * uniform(random).ln()).sqrt(), std::f64::consts::TAU * uniform(random));
     radius * angle.cos()
+}
+
+/// How many independent events a window has (Knuth); of many the rate itself, as what is not rare is judged by nothing.
+fn events(random: &mut ChaCha8Rng, rate: f64) -> f64 {
+    if rate > 100.0 {
+        return rate.round();
+    }
+    let (bound, mut product, mut count) = ((-rate).exp(), 1.0, 0.0);
+    loop {
+        product *= uniform(random);
+        if product <= bound {
+            return count;
+        }
+        count += 1.0;
+    }
+}
+
+/// Between 0 and 1, neither included.
+#[expect(clippy::cast_precision_loss, reason = "53 bits fit")]
+fn uniform(random: &mut ChaCha8Rng) -> f64 {
+    ((random.next_u64() >> 11) as f64 + 0.5) / (1_u64 << 53) as f64
 }

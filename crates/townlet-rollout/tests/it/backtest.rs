@@ -108,3 +108,18 @@ fn a_table_with_a_fault_is_refused_at_its_line() {
     assert_eq!((table.first(), table.last()), (Moment::from_ms(1_500), Moment::from_ms(3_000)));
     assert_eq!(table.names().collect::<Vec<_>>(), ["a", "b"]);
 }
+
+#[test]
+fn a_slip_in_the_times_of_a_record_costs_neither_memory_nor_time() {
+    let plan = two();
+    // Milliseconds, but for the first row, which is in seconds; and a last row in microseconds.
+    let (first, last) = (GO.as_ms() / 1_000, GO.as_ms() * 1_000);
+    let text = format!("at_ms,metric_0,metric_1\n{first},1,1\n{},1,1\n{},1,1\n", GO.as_ms(), GO.as_ms() + 60_000);
+    let history = Table::read(&text).unwrap().references(&plan, GO);
+    let reference = history.of(0).unwrap();
+    assert_eq!((reference.windows().count(), reference.until()), (1_000_000, GO));
+    assert_eq!(reference.samples(), 1, "what is older than a million windows is none of it");
+    let table = Table::read(&format!("{text}{last},1,1\n")).unwrap();
+    let told = backtest(&plan, "plan", &table, GO).map(|_| ());
+    assert!(matches!(told, Err(BacktestError::TooLong { most: 1_000_000, .. })), "{told:?}");
+}

@@ -2,7 +2,7 @@
 
 use proptest::prelude::*;
 use townlet_policy::{Code, Findings};
-use townlet_rollout::{BaselineSource, Condition, PlanFile, Scale, Stated};
+use townlet_rollout::{BaselineSource, Condition, Count, PlanFile, Scale, Stated};
 
 pub(crate) const STEP2: &str = include_str!("../../../../samples/rollouts/telemetry-step2.yaml");
 
@@ -20,12 +20,14 @@ fn the_plan_of_step_2_is_read_whole_and_lints_clean() {
     assert_eq!(checkpoints.join(" "), "15m 30m 45m 1h 75m 90m 12h 24h 36h 48h");
     let percents: Vec<u8> = plan.steps.iter().map(|step| step.percent).collect();
     assert_eq!(percents, [10, 50, 100]);
-    assert_eq!((plan.rules.len(), plan.signals.len(), plan.sign_off.len()), (15, 8, 3));
+    assert_eq!((plan.rules.len(), plan.signals.len(), plan.sign_off.len()), (16, 8, 3));
     let batch = &plan.signals[2];
     assert_eq!(batch.baseline, BaselineSource::Stated(Stated { level: 121.4, sd: 0.03, memory: 0.5 }));
     assert!(batch.behind_flag && batch.statistic == "mean");
     assert_eq!(plan.signals[5].scale, Scale::Difference);
     assert!(matches!(plan.rules[12].condition, Condition::Worse { signal: 5, tolerance: 1.0 }));
+    assert_eq!(plan.signals[3].baseline, BaselineSource::Rare(Some(Count { events: 0, exposure: 1_440.0 })));
+    assert_eq!(plan.signals[3].name(), "parser_failure_total.delta");
     let limits = plan.preflight;
     assert_eq!((limits.cpu_below, limits.memory_below, limits.disk_below), (70.0, 75.0, 80.0));
 
@@ -48,6 +50,15 @@ fn each_fault_is_found_at_its_place_with_a_remedy() {
             "write cli_latency_p95_ms",
         ),
         ("sd: 3%", "sd: 3", Code::Value, "3, memory", "write 5%, for example: it is compared by ratio"),
+        ("in: 24h", "in: 30s", Code::Value, "{ events: 0", "write { events: 0, in: 24h }"),
+        ("events: 0", "events: none", Code::Value, "none", "write 0, for example"),
+        (
+            "parser_failure_total.delta: { events",
+            "cli_latency_p95_ms: { events",
+            Code::Unit,
+            "{ events: 0",
+            "name it under history",
+        ),
         ("cpu_below: 70%", "cpu_below: 70", Code::Value, "70", "write 5%, for example"),
         ("percent: 10,", "percent: 110,", Code::Value, "110", "write 1, for example"),
         ("snapshots: [24h", "snapshots: [23h", Code::Value, "23h", "name one of 15m, 30m, 45m, 1h"),

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use proptest::prelude::*;
-use townlet_rollout::{Answer, Command, EventKind, Phase, Plan, Recorder, Verdict};
+use townlet_rollout::{Answer, Command, EventKind, Note, Phase, Plan, Recorder, Verdict};
 
 use crate::rules::detecting;
 use crate::world::{MINUTE, World, plan, rules};
@@ -21,9 +21,15 @@ enum Doing {
     ClockBack(u16),
 }
 
+fn value() -> impl Strategy<Value = Option<u16>> {
+    prop_oneof![6 => Just(Some(80)), 1 => Just(None), 1 => (60..260_u16).prop_map(Some)]
+}
+
+fn cpu() -> impl Strategy<Value = Option<u16>> {
+    prop_oneof![8 => Just(Some(64)), 1 => Just(None), 1 => (60..90_u16).prop_map(Some)]
+}
+
 fn doing() -> impl Strategy<Value = Doing> {
-    let value = || prop_oneof![6 => Just(Some(80)), 1 => Just(None), 1 => (60..260_u16).prop_map(Some)];
-    let cpu = || prop_oneof![8 => Just(Some(64)), 1 => Just(None), 1 => (60..90_u16).prop_map(Some)];
     prop_oneof![
         8 => (1..20_u8, value(), cpu()).prop_map(|(n, a, b)| Doing::Windows(n, a, b)),
         1 => (1..6_u8).prop_map(Doing::Late),
@@ -159,5 +165,38 @@ proptest! {
         let log = world.run.to_jsonl();
         let again = Recorder::replay(&plan, "plan", &log).map(|run| run.to_jsonl()).map_err(|error| error.to_string());
         prop_assert_eq!(again, Ok(log));
+    }
+
+    #[test]
+    fn windows_that_come_late_say_what_they_would_have_said_in_time(
+        plan in either(),
+        windows in prop::collection::vec((value(), cpu()), 1..15),
+        batches in prop::collection::vec(1..5_usize, 15),
+    ) {
+        let windows: Vec<[Option<f64>; 2]> =
+            windows.iter().map(|(a, b)| [a.map(f64::from), b.map(f64::from)]).collect();
+        let (mut prompt, mut late) = (World::started(&plan), World::started(&plan));
+        prompt.good(20);
+        late.good(20);
+        let (mut rest, mut sizes) = (&windows[..], batches.iter());
+        while !rest.is_empty() {
+            let (batch, after) = rest.split_at((*sizes.next().unwrap_or(&1)).min(rest.len()));
+            let due = late.run.state().next_due().unwrap_or_default();
+            // All of them are there when the last one is: nobody judges the first of them by what is known by now.
+            late.now = due + MINUTE * u32::try_from(batch.len()).unwrap_or(1);
+            for (n, values) in (0..).zip(batch) {
+                prompt.window(values);
+                late.tick(due + MINUTE * n, values);
+            }
+            rest = after;
+        }
+        let said = |world: &World<'_>| -> Vec<Note> {
+            world.notes.iter().filter(|note| matches!(note, Note::Rule { .. })).cloned().collect()
+        };
+        prop_assert_eq!(said(&prompt), said(&late));
+        prop_assert_eq!(prompt.run.state().verdicts(), late.run.state().verdicts());
+        prop_assert_eq!(prompt.run.state().cause(), late.run.state().cause());
+        let came_late = late.notes.iter().any(|note| matches!(note, Note::TickLate { .. }));
+        prop_assert!(came_late);
     }
 }

@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use townlet_rollout::{
-    Action, BaselineSource, Cause, Command, Condition, EventKind, HoldReason, Note, Phase, Plan, Rule, Stated, Tick,
-    Verdict,
+    Action, BaselineSource, Cause, Command, Condition, Count, Direction, EventKind, HoldReason, Note, Phase, Plan,
+    Rule, Scale, Stated, Tick, Verdict,
 };
 
 use crate::world::{GOOD, World, plan, rules};
@@ -197,4 +197,90 @@ fn a_rule_that_compares_with_a_baseline_which_is_not_there_is_a_problem_of_the_p
     let problems = plan.problems().iter().map(ToString::to_string).collect::<Vec<_>>().join("\n");
     assert!(problems.contains("rule `slow` compares `parse_duration_ms.p95` with its baseline"), "{problems}");
     assert!(!problems.contains("rule `broken`"), "{problems}");
+}
+
+/// The small plan with detectors, of which the first counts failures: none in a day before.
+fn counting() -> Plan {
+    let mut plan = detecting(0.0);
+    if let Some(signal) = plan.signals.first_mut() {
+        signal.baseline = BaselineSource::Rare(Some(Count { events: 0, exposure: 1_440.0 }));
+        signal.scale = Scale::Difference;
+    }
+    assert!(plan.problems().is_empty(), "{:?}", plan.problems());
+    plan
+}
+
+#[test]
+fn more_failures_than_were_counted_before_are_undone_with_their_exact_chance() {
+    let plan = counting();
+    let mut world = World::started(&plan);
+    for _ in 0..25 {
+        world.window(&[Some(0.0), Some(64.0)]);
+    }
+    assert_eq!(world.run.state().verdicts(), [Verdict::Pass, Verdict::Pass]);
+    assert_eq!(windows_to_rollback(&mut world, [2.0, 64.0], 10), Some(2));
+    assert_eq!(cause(&world).as_deref(), Some("slower"));
+    let why = world.notes.iter().rev().find_map(|note| match note {
+        Note::Rule { to: Verdict::Firing, why, .. } => Some(why.as_str()),
+        _ => None,
+    });
+    assert_eq!(why, Some("4 in 2 windows since T+26m, 0 in 1440 before: chance 4e-12"));
+}
+
+#[test]
+fn counts_that_are_often_missing_are_unknown_and_hold() {
+    let plan = counting();
+    let mut world = World::started(&plan);
+    for n in 0..40 {
+        let missing = n % 3 == 1;
+        world.window(&[if missing { None } else { Some(0.0) }, Some(64.0)]);
+    }
+    let mut unknown = false;
+    for n in 0..60 {
+        world.window(&[if n % 2 == 0 { None } else { Some(0.0) }, Some(64.0)]);
+        unknown |= world.run.state().verdicts().first() == Some(&Verdict::Unknown);
+    }
+    assert!(unknown, "{}", world.run.to_text());
+    world.sign("queenie", "qa");
+    world.sign("oliver", "devops");
+    assert!(world.phase() != Phase::Succeeded, "nothing succeeds with an unknown rule");
+}
+
+#[test]
+fn a_history_of_counts_that_clump_keeps_the_rollout_from_starting() {
+    let mut plan = counting();
+    plan.signals.iter_mut().take(1).for_each(|signal| signal.baseline = BaselineSource::Rare(None));
+    let mut world = World::new(&plan);
+    world.ask("ops", Command::Submit);
+    // An hour of eighty a minute.
+    let reasons: Vec<&str> = world
+        .notes
+        .iter()
+        .filter_map(|note| if let Note::Blocked { reasons } = note { Some(reasons) } else { None })
+        .flatten()
+        .map(String::as_str)
+        .collect();
+    for part in ["days of history: 0.042", "events a window: 80.000 (at most 10): FAILS"] {
+        assert!(reasons.iter().any(|reason| reason.contains(part)), "{part}: {reasons:?}");
+    }
+}
+
+#[test]
+fn what_is_rare_has_no_level_and_gets_worse_in_one_direction() {
+    let relative = rules("parse_duration_ms.p95 > +10%", "cpu_percent > 160");
+    let of = |change: &dyn Fn(&mut Plan)| {
+        let mut plan = counting();
+        change(&mut plan);
+        plan.problems().iter().map(ToString::to_string).collect::<Vec<_>>().join("\n")
+    };
+    let told = of(&|plan| plan.rules.extend(relative.clone()));
+    assert!(told.contains("measures from the level of `parse_duration_ms.p95`, which is rare and has none"), "{told}");
+    let told = of(&|plan| plan.signals.iter_mut().for_each(|signal| signal.direction = Direction::Band));
+    assert!(told.contains("looks for more of `parse_duration_ms.p95`"), "{told}");
+    let told = of(&|plan| {
+        plan.signals.iter_mut().for_each(|signal| signal.behind_flag = false);
+        plan.rollback.recovered = vec![0];
+        plan.rollback.silent = vec![];
+    });
+    assert!(told.contains("it has no level to return to"), "{told}");
 }

@@ -1,9 +1,12 @@
 //! The plan of step 2: how it goes when all is well, and when it is not.
 #![expect(clippy::unwrap_used, reason = "tests")]
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
+use townlet_policy::suite::Suite;
+use townlet_policy::{Findings, mutate};
 use townlet_rollout::simulate::{Fault, Options, Resampled, Simulation, Trouble, predict};
 use townlet_rollout::{Cause, Moment, Phase, Plan, Recorder, Reference, References, Table};
 
@@ -76,6 +79,13 @@ fn a_healthy_step_2_goes_its_48_hours_and_is_signed() {
     insta::assert_snapshot!("step2_healthy", run.to_text());
     let took = run.state().now().since(GO);
     assert!(took > Duration::from_hours(48) && took < Duration::from_hours(49), "{took:?}");
+    let rows = run.state().rows();
+    let mut checkpoints: Vec<&str> = rows.iter().map(|row| row.checkpoint.as_str()).collect();
+    checkpoints.dedup();
+    assert_eq!(checkpoints, ["baseline", "24h", "48h"]);
+    let keys: BTreeSet<_> =
+        rows.iter().map(|row| (&row.rollout, &row.checkpoint, &row.metric, &row.statistic)).collect();
+    assert_eq!((keys.len(), rows.len()), (24, 24), "eight metrics at three checkpoints, each row once");
     let log = run.to_jsonl();
     let again = Recorder::replay(&file.plan, STEP2, &log).map(|run| run.to_jsonl()).map_err(|why| why.to_string());
     assert!(again == Ok(log), "the replay differs");
@@ -108,6 +118,22 @@ fn every_rule_of_step_2_can_be_relied_on() {
     assert!(tenth.delay.is_some_and(|delay| delay <= slow), "{p95:?}");
     let gross = p95.found.iter().find(|found| found.fault == Fault::Times(3.0)).unwrap();
     assert!(gross.delay.is_some_and(|delay| delay <= MINUTE * 2), "{p95:?}");
+}
+
+/// The limits of step 2 stand in the plan and nowhere else, and these are their tests.
+#[test]
+fn the_tests_of_the_plan_pass_and_notice_nineteen_of_twenty_changes_of_its_rules() {
+    const TESTS: &str = include_str!("../../../../samples/rollouts/telemetry-step2.test.yaml");
+    let file = step2();
+    let mut found = Findings::new("telemetry-step2.test.yaml", TESTS);
+    let bound = Suite::read(TESTS, &mut found).and_then(|suite| suite.bind(&file.policy, &mut found));
+    let bound = bound.unwrap_or_else(|| panic!("{found}"));
+    let failures: Vec<String> = bound.run(&file.policy).iter().map(ToString::to_string).collect();
+    assert!(failures.is_empty(), "{}", failures.join("\n"));
+    let score = mutate::score(&file.policy, &[bound]).unwrap();
+    let survivors: Vec<&str> = score.survivors.iter().map(|one| one.change.as_str()).collect();
+    println!("{:.1} % of {} ({} by lint)", score.killed() * 100.0, score.mutants(), score.by_lint);
+    assert!(score.mutants() > 80 && score.killed() >= 0.95, "{}\n{}", score.mutants(), survivors.join("\n"));
 }
 
 #[test]
