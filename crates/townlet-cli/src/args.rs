@@ -47,6 +47,10 @@ pub(crate) enum Command {
     /// Look at the spill of a sink, take records out of it, repair it.
     #[command(subcommand)]
     Spill(Spill),
+    /// Set up release control in a Cargo workspace: at most 30 lines of configuration, and keys.
+    Init(crate::release::Init),
+    /// From the suites to a signed decision that is verified offline, in one go.
+    Release(crate::release::Release),
     /// What a release is: make, check, sign and import manifests.
     #[command(subcommand)]
     Manifest(crate::release::Manifest),

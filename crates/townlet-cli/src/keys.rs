@@ -190,7 +190,7 @@ fn revoke(args: &Revoke) -> anyhow::Result<Exit> {
 }
 
 /// Writes the whole file or leaves the old one.
-fn write_ring(ring: &KeyRing, path: &Path) -> anyhow::Result<()> {
+pub(crate) fn write_ring(ring: &KeyRing, path: &Path) -> anyhow::Result<()> {
     let beside = path.with_added_extension("new");
     let write = || -> std::io::Result<()> {
         let mut file = File::create(&beside)?;

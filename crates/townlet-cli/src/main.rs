@@ -50,6 +50,8 @@ fn main() -> ExitCode {
         Command::Tap(args) => tap::run(args),
         Command::Smoke(args) => smoke::run(args),
         Command::Spill(what) => spill::run(what),
+        Command::Init(args) => release::init(args),
+        Command::Release(args) => release::release(args),
         Command::Manifest(what) => release::manifest(what),
         Command::Approve(args) => release::approve(args),
         Command::Waive(args) => release::waive(args),

@@ -12,7 +12,7 @@ use signal_hook::consts::{SIGINT, SIGTERM};
 use townlet_policy::Findings;
 use townlet_readiness::rehearsal::StepStatus;
 use townlet_readiness::report::{Revision, Status, open, render};
-use townlet_readiness::suite::{Config, Event, Observer, Run};
+use townlet_readiness::suite::{Config, Event, Finished, Observer, Run};
 use townlet_readiness::{Digest, FileDigest, SystemClock, UnixProcesses};
 use uuid::Uuid;
 
@@ -58,25 +58,30 @@ pub(crate) fn run(what: &Readiness) -> anyhow::Result<Exit> {
 
 fn suites(args: &ReadinessRun) -> anyhow::Result<Exit> {
     let file = ConfigFile::read(&args.config)?;
-    let config = file.parse(Config::read)?;
     let revision = match &args.revision {
         Some(id) => given(id)?,
         None => ask_git(&file.root)?,
     };
-    std::fs::create_dir_all(&args.out).with_context(|| format!("making {}", args.out.display()))?;
+    execute(&file, &args.out, &Uuid::now_v7().to_string(), revision)?;
+    verdict(&args.out, false)
+}
+
+/// Runs the suites of a file, and leaves their evidence in a folder.
+pub(crate) fn execute(file: &ConfigFile, out: &Path, run_id: &str, revision: Revision) -> anyhow::Result<Finished> {
+    let config = file.parse(Config::read)?;
+    std::fs::create_dir_all(out).with_context(|| format!("making {}", out.display()))?;
     let run = Run {
         config: &config,
-        config_file: file.digest,
+        config_file: file.digest.clone(),
         root: &file.root,
-        out: &args.out,
-        run_id: &Uuid::now_v7().to_string(),
+        out,
+        run_id,
         revision,
         env: &caller_env(),
         clock: &SystemClock::start(),
         processes: &processes()?,
     };
-    run.go(&mut Progress)?;
-    verdict(&args.out, false)
+    Ok(run.go(&mut Progress)?)
 }
 
 fn show(args: &ReadinessShow) -> anyhow::Result<Exit> {
@@ -146,7 +151,7 @@ pub(crate) fn given(id: &str) -> anyhow::Result<Revision> {
     Ok(Revision { id: id.to_owned(), modified: None })
 }
 
-fn ask_git(folder: &Path) -> anyhow::Result<Revision> {
+pub(crate) fn ask_git(folder: &Path) -> anyhow::Result<Revision> {
     let id = git(folder, &["rev-parse", "HEAD"])?;
     // What git does not know, such as the folder of the reports, is no change.
     let changes = git(folder, &["status", "--porcelain", "--untracked-files=no"])?;

@@ -43,24 +43,28 @@ pub(crate) struct AttestRehearsal {
 
 pub(crate) fn attest(what: &Attest) -> anyhow::Result<Exit> {
     match what {
-        Attest::Scorecard(args) => scorecard(args),
+        Attest::Scorecard(args) => {
+            say!("{}", scorecard(&args.file, &args.signing)?)?;
+            Ok(Exit::Yes)
+        }
         Attest::Rehearsal(args) => rehearsal(args),
     }
 }
 
-fn scorecard(args: &AttestScorecard) -> anyhow::Result<Exit> {
-    let (bytes, card) = record::<report::Scorecard>(&args.file)?;
-    let evidence = report::open(folder(&args.file))?;
+/// Signs what a run came to; returns the digest of the statement.
+pub(super) fn scorecard(file: &Path, signing: &Signing) -> anyhow::Result<String> {
+    let (bytes, card) = record::<report::Scorecard>(file)?;
+    let evidence = report::open(folder(file))?;
     if evidence.scorecard != card {
         return Err(Failure::usage(format!(
             "{} is not the scorecard that the report beside it is about, which is that of run {}",
-            args.file.display(),
+            file.display(),
             evidence.report.run_id
         )));
     }
-    unedited(&args.file, &evidence.findings)?;
+    unedited(file, &evidence.findings)?;
     let finished_at = time(card.ended_at)?;
-    let hand = args.signing.hand(finished_at)?;
+    let hand = signing.hand(finished_at)?;
     let card = Scorecard {
         run_id: card.run_id,
         passed: card.overall_passed,
@@ -69,13 +73,12 @@ fn scorecard(args: &AttestScorecard) -> anyhow::Result<Exit> {
         actor: hand.person.clone(),
     };
     let said = format!("run {} {}", card.run_id, if card.passed { "passed" } else { "failed" });
-    let mut registry = args.signing.registry()?;
+    let mut registry = signing.registry()?;
     registry.store(&bytes).map_err(failure)?;
     let subject = Subject::new(&card.run_id, Digest::of(&bytes));
     let name = hand.say(&mut registry, subject, card)?;
     remark!("{} signed that {said}", hand.person);
-    say!("{name}")?;
-    Ok(Exit::Yes)
+    Ok(name)
 }
 
 fn rehearsal(args: &AttestRehearsal) -> anyhow::Result<Exit> {

@@ -14,30 +14,41 @@ use crate::out::say;
 #[derive(Debug, Args)]
 pub(crate) struct Gate {
     /// The manifest.
-    manifest: PathBuf,
+    pub(super) manifest: PathBuf,
     /// Where the release wants to go.
     #[arg(long)]
-    env: String,
+    pub(super) env: String,
     /// As of this time (RFC 3339); now without it.
     #[arg(long, value_name = "TIME")]
-    as_of: Option<Time>,
+    pub(super) as_of: Option<Time>,
     /// What each environment demands.
     #[arg(long, value_name = "FILE", default_value = "change-board.yaml")]
-    board: PathBuf,
+    pub(super) board: PathBuf,
     /// The policies.
     #[arg(long, value_name = "FILE", default_value = "policies.yaml")]
-    policy: PathBuf,
+    pub(super) policy: PathBuf,
     /// What was measured. Without it, no policy about a metric holds.
     #[arg(long, value_name = "FILE")]
-    samples: Option<PathBuf>,
+    pub(super) samples: Option<PathBuf>,
     /// Print the stored decision, canonical JSON, in place of words.
     #[arg(long)]
-    json: bool,
+    pub(super) json: bool,
     #[command(flatten)]
-    signing: Signing,
+    pub(super) signing: Signing,
 }
 
 pub(crate) fn gate(args: &Gate) -> anyhow::Result<Exit> {
+    let (decision, digest) = decide(args)?;
+    if args.json {
+        say!("{}", String::from_utf8_lossy(&decision.to_bytes().map_err(failure)?))?;
+    } else {
+        say!("{}decision {digest}", explain(&decision))?;
+    }
+    Ok(exit(&decision))
+}
+
+/// Decides, and keeps the decision with all that it rests on; returns it with its digest.
+pub(super) fn decide(args: &Gate) -> anyhow::Result<(Decision, Digest)> {
     let at = now();
     let hand = args.signing.hand(at)?;
     let mut registry = args.signing.registry()?;
@@ -53,21 +64,15 @@ pub(crate) fn gate(args: &Gate) -> anyhow::Result<Exit> {
         samples,
     };
     let decision = inputs.decide(&args.env, args.as_of.unwrap_or(at)).map_err(Failure::usage)?;
-    let record = decision.to_bytes().map_err(failure)?;
     for (_, bytes) in inputs.parts() {
         registry.store(bytes).map_err(failure)?;
     }
-    let digest = registry.store(&record).map_err(failure)?;
+    let digest = registry.store(&decision.to_bytes().map_err(failure)?).map_err(failure)?;
     let subject =
         Subject::new(decision.release.as_deref().unwrap_or("no manifest"), decision.manifest.unwrap_or(digest));
     // On disk before anybody hears of it.
     hand.say(&mut registry, subject, decision.clone())?;
-    if args.json {
-        say!("{}", String::from_utf8_lossy(&record))?;
-    } else {
-        say!("{}decision {digest}", explain(&decision))?;
-    }
-    Ok(exit(&decision))
+    Ok((decision, digest))
 }
 
 /// The exit code of a decision.

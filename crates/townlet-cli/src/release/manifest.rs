@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Context;
 use clap::{Args, Subcommand};
-use townlet_gate::manifest::{self as release, Files, Folder, Pinned};
+use townlet_gate::manifest::{self as release, Files, Folder, Pinned, Variables};
 use townlet_gate::statement::Authorship;
 use townlet_registry::Subject;
 
@@ -83,7 +83,10 @@ pub(crate) fn run(what: &Manifest) -> anyhow::Result<Exit> {
             Ok(Exit::Yes)
         }
         Manifest::Import(args) => import(args),
-        Manifest::Sign(args) => sign(args),
+        Manifest::Sign(args) => {
+            say!("{}", sign(&args.file, &args.signing)?)?;
+            Ok(Exit::Yes)
+        }
     }
 }
 
@@ -94,15 +97,25 @@ fn root(given: Option<&PathBuf>, file: &Path) -> Folder {
 }
 
 fn new(args: &New) -> anyhow::Result<Exit> {
-    let draft = text(&args.draft)?;
     let variables = |name: &str| std::env::var(name).ok();
     let files = root(args.root.as_ref(), &args.draft);
-    let made = release::draft(&draft, &args.draft.display().to_string(), now(), &variables, &files);
-    let made = made.map_err(Failure::usage)?;
-    let json = serde_json::to_string_pretty(&made)? + "\n";
-    fs::write(&args.out, json).with_context(|| format!("writing {}", args.out.display()))?;
+    let made = make(&args.draft, &args.out, &variables, &files)?;
     say!("{} {}", made.release, made.digest().map_err(failure)?)?;
     Ok(Exit::Yes)
+}
+
+/// Makes a manifest of a draft, and writes it.
+pub(super) fn make(
+    draft: &Path,
+    out: &Path,
+    variables: &Variables<'_>,
+    files: &Folder,
+) -> anyhow::Result<release::Manifest> {
+    let made = release::draft(&text(draft)?, &draft.display().to_string(), now(), variables, files);
+    let made = made.map_err(Failure::usage)?;
+    let json = serde_json::to_string_pretty(&made)? + "\n";
+    fs::write(out, json).with_context(|| format!("writing {}", out.display()))?;
+    Ok(made)
 }
 
 fn check(args: &Check) -> anyhow::Result<Exit> {
@@ -151,19 +164,19 @@ fn import(args: &Import) -> anyhow::Result<Exit> {
     Ok(if import.wanted.is_empty() { Exit::Yes } else { Exit::No })
 }
 
-fn sign(args: &Sign) -> anyhow::Result<Exit> {
-    let manifest = read_manifest(&args.file)?;
+/// Signs a manifest as its author; returns the digest of the statement.
+pub(super) fn sign(file: &Path, signing: &Signing) -> anyhow::Result<String> {
+    let manifest = read_manifest(file)?;
     let at = now();
-    let hand = args.signing.hand(at)?;
+    let hand = signing.hand(at)?;
     if hand.person != manifest.author {
         let message = format!("the key is that of {}, and the manifest is by {}", hand.person, manifest.author);
         return Err(Failure::usage(message));
     }
-    let mut registry = args.signing.registry()?;
+    let mut registry = signing.registry()?;
     registry.store(&manifest.to_bytes().map_err(failure)?).map_err(failure)?;
     let subject = Subject::new(&manifest.release, manifest.digest().map_err(failure)?);
     let name = hand.say(&mut registry, subject, Authorship { actor: hand.person.clone(), at })?;
     remark!("{} signed {} as its author", hand.person, manifest.release);
-    say!("{name}")?;
-    Ok(Exit::Yes)
+    Ok(name)
 }

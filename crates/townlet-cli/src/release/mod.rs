@@ -3,7 +3,10 @@
 mod attest;
 mod decisions;
 mod gate;
+mod init;
 mod manifest;
+mod place;
+mod sequence;
 mod sign;
 
 use std::fs;
@@ -19,7 +22,9 @@ use crate::exit::Failure;
 pub(crate) use attest::{Attest, attest};
 pub(crate) use decisions::{DiffArgs, Explain, ReplayDecision, diff, explain, replay};
 pub(crate) use gate::{Gate, gate};
+pub(crate) use init::{Init, init};
 pub(crate) use manifest::{Manifest, run as manifest};
+pub(crate) use sequence::{Release, release};
 pub(crate) use sign::{Approve, Waive, approve, waive};
 
 /// Where statements and decisions are kept.
