@@ -10,7 +10,7 @@ use anyhow::{Context, Result, bail, ensure};
 
 use crate::artifacts::{Artifacts, Build};
 use crate::tidy::model::{Member, Workspace};
-use crate::{corpus, fuzz, process, samples, schema, smoke, tidy};
+use crate::{corpus, fuzz, process, release, samples, schema, smoke, tidy};
 
 /// Above this the run fails: a suite that people stop waiting for is a suite that people stop running.
 const BUDGET: Duration = Duration::from_secs(45 * 60);
@@ -42,6 +42,22 @@ impl Record {
         self.0.push(Step { name, took: started.elapsed(), fault });
     }
 
+    /// The steps as tests, in the form that test runners agree on.
+    fn junit(&self) -> String {
+        let failures = self.0.iter().filter(|step| step.fault.is_some()).count();
+        let mut text = String::from("<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<testsuites>\n");
+        text.push_str(&format!("<testsuite name=\"ci\" tests=\"{}\" failures=\"{failures}\">\n", self.0.len()));
+        for step in &self.0 {
+            let (name, seconds) = (attribute(step.name), step.took.as_secs_f64());
+            text.push_str(&format!("<testcase classname=\"ci\" name=\"{name}\" time=\"{seconds:.3}\""));
+            match &step.fault {
+                None => text.push_str("/>\n"),
+                Some(fault) => text.push_str(&format!("><failure message=\"{}\"/></testcase>\n", attribute(fault))),
+            }
+        }
+        text + "</testsuite>\n</testsuites>\n"
+    }
+
     /// The table of steps, then the line that says how it ended.
     fn summary(&self, budget: Duration) -> (String, bool) {
         let mut text = String::from("\nseconds  step\n");
@@ -67,6 +83,7 @@ pub(crate) fn run(root: &Path) -> Result<()> {
     let cargo = |words: &[&str]| process::run(process::cargo(root).args(words));
     let mut artifacts = None;
 
+    release::forget(root)?;
     record.step("format", || {
         cargo(&["fmt", "--all", "--check"])?;
         cargo(&["fmt", "--manifest-path", "fuzz/Cargo.toml", "--check"])
@@ -102,12 +119,27 @@ pub(crate) fn run(root: &Path) -> Result<()> {
         cargo(&["test", "-p", "townlet-lab", "--features", "planted", "--test", "it", "every_planted_mistake"])
     });
     record.step("fuzz", || fuzz::run(root, fuzz::Fuzz::all(FUZZ_SECONDS)));
+    // The last, because it judges all that came before.
+    let steps = record.junit();
+    record.step("release", || release::run(root, built()?.townlet()?, &steps));
 
     let cold = std::env::var_os("CI").is_some_and(|ci| ci == "true");
     let (summary, green) = record.summary(if cold { COLD_BUDGET } else { BUDGET });
     print!("{summary}");
     ensure!(green, "not every step passed");
     Ok(())
+}
+
+/// A text as the value of an XML attribute. What no XML can hold becomes a blank.
+fn attribute(text: &str) -> String {
+    let escaped = text.chars().map(|c| match c {
+        '&' => "&amp;".to_owned(),
+        '<' => "&lt;".to_owned(),
+        '"' => "&quot;".to_owned(),
+        c if c.is_control() => " ".to_owned(),
+        c => c.to_string(),
+    });
+    escaped.collect()
 }
 
 /// A workspace build unifies features and so hides what one crate forgot to ask for; a user adds one crate.
@@ -161,6 +193,14 @@ mod tests {
         assert!(!green);
         assert!(text.contains("over budget: 3 s"), "{text}");
         assert!(record(&[None, None]).summary(Duration::from_secs(4)).1);
+    }
+
+    #[test]
+    fn the_steps_are_tests_whatever_a_fault_says() {
+        let text = record(&[None, Some("1 < 2 & \"3\"\nand more")]).junit();
+        assert!(text.contains("<testsuite name=\"ci\" tests=\"2\" failures=\"1\">"), "{text}");
+        assert!(text.contains("name=\"step\" time=\"2.000\"/>\n"), "{text}");
+        assert!(text.contains("<failure message=\"1 &lt; 2 &amp; &quot;3&quot; and more\"/></testcase>"), "{text}");
     }
 
     #[test]

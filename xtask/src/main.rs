@@ -13,6 +13,7 @@ mod faults;
 mod fuzz;
 mod process;
 mod prove;
+mod release;
 mod samples;
 mod schema;
 mod smoke;

@@ -16,6 +16,9 @@ use crate::process::{self, Finished, Process};
 /// No single command of the suite may take longer.
 pub(crate) const COMMAND_LIMIT: Duration = Duration::from_secs(60);
 
+/// Suites, manifest, gate and bundle of a release together.
+const RELEASE_LIMIT: Duration = Duration::from_secs(120);
+
 /// Exit codes of every `townlet` command, as far as the suite meets them.
 pub(crate) mod exit {
     pub(crate) const YES: i32 = 0;
@@ -102,6 +105,21 @@ impl Townlet {
     /// `townlet inspect FILE --against BASELINE`: exit code 0 means no drift.
     pub(crate) fn drift(&self, file: &Path, baseline: &Path) -> Result<Finished> {
         process::capture(self.command(&["inspect"]).arg(file).arg("--against").arg(baseline), COMMAND_LIMIT)
+    }
+
+    /// `townlet release` of the workspace at `root` for dev, with keys of its own below `out`; what it says.
+    pub(crate) fn release(&self, root: &Path, name: &str, out: &Path) -> Result<String> {
+        let mut command = self.command(&["release", "release", "--env", "dev", "--trial-keys", "--name", name]);
+        command.arg("--out").arg(out).current_dir(root);
+        let answer = process::capture(&mut command, RELEASE_LIMIT)?.expect_code(exit::YES, "release")?;
+        Ok(String::from_utf8_lossy(&answer.stdout).into_owned())
+    }
+
+    /// `townlet verify`: a bundle, by nothing but public keys; what it says.
+    pub(crate) fn verify(&self, bundle: &Path, keys: &Path) -> Result<String> {
+        let answer = process::capture(self.command(&["verify"]).arg(bundle).arg("--keys").arg(keys), COMMAND_LIMIT)?;
+        let answer = answer.expect_code(exit::YES, "verify")?;
+        Ok(String::from_utf8_lossy(&answer.stdout).into_owned())
     }
 
     /// `townlet collect` on a port that the system picks; the first address it prints is where it listens.
