@@ -92,9 +92,8 @@ fn check(sink: &SinkConfig, tick: f64, bytes: u64) -> Vec<Diagnostic> {
         warn(key, message, format!("flush within {by_bytes:.3} s, or raise max_buffer_bytes"));
     }
     let block = sink.worker.block_timeout;
-    if matches!(sink.worker.backpressure, Backpressure::Block | Backpressure::Spill)
-        && block > Duration::from_secs_f64(tick.min(86_400.0))
-    {
+    let waits = matches!(sink.worker.backpressure, Backpressure::Block | Backpressure::Spill);
+    if (waits || sink.buffer.spill.is_some()) && block > Duration::from_secs_f64(tick.min(86_400.0)) {
         let key = format!("{}.block_timeout_seconds", sink.worker_block());
         let message =
             format!("{key}: a full queue can hold the loop for {} s, a tick is {tick} s", block.as_secs_f64());

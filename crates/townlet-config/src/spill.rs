@@ -87,6 +87,7 @@ pub(crate) fn apply(ctx: &mut Context<'_>, raw: Raw, sink: &Of<'_>) -> Option<Sp
     let key = |name: &str| format!("{}.buffer.spill{name}", sink.block);
     let policy_key = format!("{}.backpressure", sink.worker);
     let policy = sink.policy.filter(|given| given.value == Backpressure::Spill);
+    let merges = sink.policy.is_some_and(|given| given.value == Backpressure::Coalesce);
     if let Some((Type::Stdout | Type::Prometheus, name)) = sink.kind {
         let why = format!("type '{name}' has nothing to catch up with");
         if let Some(given) = policy {
@@ -111,8 +112,15 @@ pub(crate) fn apply(ctx: &mut Context<'_>, raw: Raw, sink: &Of<'_>) -> Option<Sp
         }
         return None;
     };
-    if policy.is_none() {
-        let message = format!("{} has no effect unless {policy_key} is 'spill'", key(""));
+    if merges && raw.keys.write_ahead {
+        let key = key(".write_ahead");
+        let place = ctx.places.get(&key).cloned().unwrap_or_else(|| given.place.clone());
+        let message = format!("{key}: under 'coalesce' nothing could merge, the log would have each state already");
+        let help = format!("set {policy_key} to 'spill', or remove it");
+        ctx.error(Code::Conflict, &place, &key, message).help(help);
+    }
+    if policy.is_none() && !merges {
+        let message = format!("{} has no effect unless {policy_key} is 'spill' or 'coalesce'", key(""));
         let help = format!("set {policy_key} to 'spill', or remove the block");
         ctx.error(Code::Conflict, &given.place, &key(""), message).help(help);
     }

@@ -128,8 +128,11 @@ impl Shared {
     fn wait_for_room<'a>(&'a self, mut state: MutexGuard<'a, State>, weight: usize) -> MutexGuard<'a, State> {
         let mut began = None;
         while !state.closed {
-            let full = state.sinks.iter().filter(|s| s.must_wait(weight)).map(|s| s.main().options().block_timeout);
-            let Some(longest) = full.max() else { break };
+            let longest = state.sinks.iter_mut().filter_map(|sink| {
+                let waits = sink.must_wait(weight);
+                waits.then(|| sink.main().options().block_timeout)
+            });
+            let Some(longest) = longest.max() else { break };
             let now = self.now();
             let waited = now.saturating_sub(*began.get_or_insert(now));
             if waited >= longest {

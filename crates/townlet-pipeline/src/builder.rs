@@ -6,7 +6,7 @@ use townlet_schema::{Kind, RunId};
 use townlet_transform::Chain;
 use townlet_transport::{Transport, TransportError};
 use townlet_worker::driver::{self, Make};
-use townlet_worker::{Backpressure, Options, Route, Sink, seed_from};
+use townlet_worker::{Backpressure, Options, Route, Sink, SpillMode, seed_from};
 
 use crate::dynamic::NamedEvent;
 use crate::error::BuildError;
@@ -91,8 +91,8 @@ impl Builder {
     }
 
     /// Gives a sink a spill on disk, as [`SpillMode`](crate::SpillMode) says. Its
-    /// policy should be [`Backpressure::Spill`], unless other events than those
-    /// on disk may be shed.
+    /// policy should be [`Backpressure::Spill`], or [`Backpressure::Coalesce`] where states
+    /// may merge before they go to disk, unless other events than those on disk may be shed.
     #[must_use]
     pub fn spill(mut self, sink: impl Into<String>, settings: SpillSettings) -> Self {
         self.spills.push((sink.into(), settings));
@@ -240,8 +240,13 @@ impl Builder {
                 let what = if has == 0 { "spills, but has no spill: give it a folder" } else { "has two spills" };
                 return Err(BuildError::Sinks(format!("sink `{}` {what}", options.name)));
             }
-            if matches!(options.backpressure, Backpressure::FanOut | Backpressure::Coalesce) && has > 0 {
-                let what = format!("has a spill: then `spill` is the policy, not `{}`", options.backpressure);
+            if options.backpressure == Backpressure::FanOut && has > 0 {
+                let what = "has a spill: then `spill` is the policy, or `coalesce`, not `fan_out`";
+                return Err(BuildError::Sinks(format!("sink `{}` {what}", options.name)));
+            }
+            // What the log has comes again after a crash: a state that was merged as well would be there twice.
+            if options.backpressure == Backpressure::Coalesce && options.spill == Some(SpillMode::WriteAhead) {
+                let what = "writes ahead, so that its log has every state: nothing could merge; the policy is `spill`";
                 return Err(BuildError::Sinks(format!("sink `{}` {what}", options.name)));
             }
         }

@@ -67,7 +67,7 @@ pub(crate) struct Shared {
     /// True where the only sink's driver runs the stage.
     pub(crate) inline_stage: bool,
     start: Instant,
-    /// True where some sink's policy is `block`.
+    /// True where hosts wait for room in some sink, or for its spill.
     pub(crate) may_block: bool,
     /// What the limits of the sinks mean for the way in and the stage.
     pub(crate) tuning: Tuning,
@@ -106,7 +106,7 @@ impl Shared {
         let may_block = sinks
             .iter()
             .map(|s| s.main().options())
-            .any(|o| matches!(o.backpressure, Backpressure::Block | Backpressure::Spill));
+            .any(|o| matches!(o.backpressure, Backpressure::Block | Backpressure::Spill) || o.spill.is_some());
         let mut intake = Intake::default();
         // Streams that are open already are those of recovered events, which nobody emits to.
         for _ in streams.infos() {

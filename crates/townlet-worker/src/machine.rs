@@ -121,7 +121,7 @@ impl Machine {
     pub fn new(options: Options, seed: u64) -> Self {
         let options = Options { max_batch_size: options.max_batch_size.max(1), ..options };
         Self {
-            queue: Queue::new(options.max_queue_length, options.max_buffer_bytes, options.spill),
+            queue: Queue::new(&options),
             backoff: Backoff::new(options.backoff, options.max_backoff, seed),
             restarts: RestartWindow::new(options.restart_limit, options.restart_window),
             phase: Phase::Running,

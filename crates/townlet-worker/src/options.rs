@@ -23,7 +23,11 @@ pub enum Backpressure {
     /// after that the newcomer is dropped (`spill_full`).
     Spill,
     /// The oldest waiting state merges into the next one of its stream; where no
-    /// two states wait, as [`DropOldest`](Self::DropOldest). Events never merge.
+    /// two states wait that only this process has, as [`DropOldest`](Self::DropOldest).
+    /// Events never merge. With a spill in mode [`Overflow`](SpillMode::Overflow) what
+    /// no merging makes room for goes to disk, as under [`Spill`](Self::Spill);
+    /// while anything is on disk newcomers go behind it, states too. In mode
+    /// [`WriteAhead`](SpillMode::WriteAhead) nothing merges: the log has each already.
     Coalesce,
 }
 
@@ -83,7 +87,7 @@ pub struct Options {
     /// `worker.backpressure`.
     pub backpressure: Backpressure,
     /// Where set, somebody drives a [`Spooler`](crate::Spooler) for this sink.
-    /// [`Backpressure::Spill`] needs it.
+    /// [`Backpressure::Spill`] needs it, [`Backpressure::Coalesce`] may have it.
     pub spill: Option<SpillMode>,
     /// `worker.block_timeout_seconds`: the longest that one `emit` waits, in all.
     pub block_timeout: Duration,

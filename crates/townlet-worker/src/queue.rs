@@ -6,6 +6,7 @@
 //! three together. With a spill there are three more between upstream and
 //! ready, see [`spool`].
 
+mod coalesce;
 mod spool;
 
 use std::collections::{HashMap, VecDeque};
@@ -17,7 +18,7 @@ pub(crate) use self::spool::{Appended, Spool};
 use crate::ledger::Ledger;
 use crate::planted;
 use crate::receipt::Receipt;
-use crate::{Account, DropReason, SpillMode, Statement};
+use crate::{Account, Backpressure, DropReason, Options, Statement};
 
 /// Evicted frames kept for the worker to free, so that the host does not pay
 /// for it. Beyond either bound the host frees them itself: while the worker is
@@ -32,6 +33,8 @@ struct Waiting {
     frame: Frame,
     /// Its place in the spill, where it is there too.
     position: Option<Position>,
+    /// A transport has had it: the peer may have it already.
+    tried: bool,
 }
 
 #[derive(Debug)]
@@ -65,6 +68,8 @@ pub(crate) struct Queue {
     ready_bytes: usize,
     /// States among the ready frames.
     ready_states: usize,
+    /// States become one before anything else goes.
+    merges: bool,
     taken: VecDeque<Taken>,
     taken_bytes: usize,
     ledger: Ledger,
@@ -78,12 +83,13 @@ pub(crate) struct Queue {
 }
 
 impl Queue {
-    pub(crate) fn new(max_count: usize, max_bytes: usize, spill: Option<SpillMode>) -> Self {
+    pub(crate) fn new(options: &Options) -> Self {
         Self {
-            spool: spill.map(Spool::new),
+            spool: options.spill.map(Spool::new),
             watched: HashMap::new(),
-            max_count,
-            max_bytes,
+            max_count: options.max_queue_length,
+            max_bytes: options.max_buffer_bytes,
+            merges: options.backpressure == Backpressure::Coalesce,
             upstream: 0,
             upstream_bytes: 0,
             ready: VecDeque::new(),
@@ -222,7 +228,7 @@ impl Queue {
 
     /// Drops the oldest ready frame; false where none is ready.
     pub(crate) fn evict_ready(&mut self, reason: DropReason) -> bool {
-        let Some(Waiting { stream, seq, frame, position }) = self.ready.pop_front() else { return false };
+        let Some(Waiting { stream, seq, frame, position, .. }) = self.ready.pop_front() else { return false };
         self.left_ready(&frame);
         if !planted::is("an eviction is not booked") {
             self.drop_one(stream, seq, reason);
@@ -234,43 +240,6 @@ impl Queue {
             self.graveyard.push(frame);
         }
         true
-    }
-
-    /// Makes one of two ready states of a stream, the oldest that have a place for
-    /// it; false where there are none. The older one is settled by that. Its work
-    /// is bounded by the length of the queue, and done only where two states wait.
-    pub(crate) fn coalesce(&mut self) -> bool {
-        if self.ready_states < 2 {
-            return false;
-        }
-        // By stream, the state before.
-        let mut before: Vec<(u32, usize)> = Vec::new();
-        for at in 0..self.ready.len() {
-            let newer = &self.ready[at];
-            let Some(state) = newer.frame.state() else { continue };
-            let Some(known) = before.iter_mut().find(|(stream, _)| *stream == newer.stream) else {
-                before.push((newer.stream, at));
-                continue;
-            };
-            let place = std::mem::replace(&mut known.1, at);
-            let older = &self.ready[place];
-            let merged = older.frame.state().and_then(|older| state.after(older.as_ref()));
-            let Some(merged) = merged.filter(|merged| merged.weight() <= self.max_bytes) else { continue };
-            let (stream, seq, bytes) = (older.stream, older.seq, older.frame.len() + newer.frame.len());
-            let frame = newer.frame.with_state(merged);
-            self.ready_bytes = self.ready_bytes - bytes + frame.len();
-            self.ready[at].frame = frame;
-            self.ready.remove(place);
-            self.ready_states -= 1;
-            self.ledger.coalesce_one(stream);
-            if !self.watched.is_empty()
-                && let Some(receipt) = self.watched.remove(&(stream, seq))
-            {
-                receipt.note_coalesced();
-            }
-            return true;
-        }
-        false
     }
 
     /// Drops an event that is upstream.
@@ -296,8 +265,10 @@ impl Queue {
             }
             return;
         }
-        let waiting = Waiting { stream, seq, frame, position: None };
-        if self.goes_to_spool() {
+        let waiting = Waiting { stream, seq, frame, position: None, tried: false };
+        if self.merges && self.leaves_memory_for_room_alone() {
+            self.push_merging(waiting);
+        } else if self.goes_to_spool() {
             self.spool_ready();
             self.push_to_spool(waiting);
         } else {
@@ -317,7 +288,7 @@ impl Queue {
             if n > 0 && bytes + len > max_bytes {
                 break;
             }
-            let Some(Waiting { stream, seq, frame, position }) = self.ready.pop_front() else { break };
+            let Some(Waiting { stream, seq, frame, position, .. }) = self.ready.pop_front() else { break };
             bytes += len;
             self.left_ready(&frame);
             let stored = self.spool.as_ref().is_none_or(|spool| spool.has(position));
@@ -410,8 +381,8 @@ impl Queue {
             self.came_ready(&frame);
             let Taken { stream, seq, position, .. } = taken;
             match planted::is("what comes back waits at the end") {
-                true => self.ready.push_back(Waiting { stream, seq, frame, position }),
-                false => self.ready.push_front(Waiting { stream, seq, frame, position }),
+                true => self.ready.push_back(Waiting { stream, seq, frame, position, tried: true }),
+                false => self.ready.push_front(Waiting { stream, seq, frame, position, tried: true }),
             }
         }
     }

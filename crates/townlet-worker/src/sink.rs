@@ -64,17 +64,20 @@ impl Sink {
         }
     }
 
-    /// True where the policy is `block` or `spill` and an event of `weight` bytes would
-    /// have to wait now. What waits is due then: ring the driver before waiting.
-    pub fn must_wait(&self, weight: usize) -> bool {
-        matches!(self.main.options().backpressure, Backpressure::Block | Backpressure::Spill)
-            && self.main.is_full(weight)
+    /// True where the policy is `block` or there is a spill to wait for, and an event of
+    /// `weight` bytes would have to wait now. What waits is due then: ring the driver before waiting.
+    pub fn must_wait(&mut self, weight: usize) -> bool {
+        let waits = self.main.options().backpressure == Backpressure::Block || self.main.waits_for_spill();
+        if waits {
+            self.main.merge_for(weight);
+        }
+        waits && self.main.is_full(weight)
     }
 
     /// Ends a wait for room: sheds the oldest for the newcomer, or with `spill`
     /// the newcomer.
     pub fn admit_after_timeout(&mut self, stream: u32, tick: u64, weight: usize) -> Admitted {
-        if self.main.options().backpressure == Backpressure::Spill {
+        if self.main.waits_for_spill() {
             return match self.main.admit(stream, tick, weight) {
                 Admission::Upstream => Admitted::Upstream(Route::Main),
                 Admission::Dropped(reason) => Admitted::Dropped(reason),

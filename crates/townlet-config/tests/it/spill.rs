@@ -72,6 +72,19 @@ fn the_policy_and_the_folder_need_each_other() {
 }
 
 #[test]
+fn states_may_merge_before_they_go_to_disk_unless_the_log_has_each() {
+    let coalescing = |keys: &str| spilling(keys).replace("backpressure: spill", "backpressure: coalesce");
+    let sink = &accept(&coalescing("path: s")).config.sinks[0];
+    assert_eq!(worker_options(sink).backpressure, Backpressure::Coalesce);
+    assert_eq!(spill_settings(sink).unwrap().mode, SpillMode::Overflow);
+    let (error, shown) = only_error(&coalescing("path: s, write_ahead: true"));
+    assert_eq!(error, "conflict telemetry.transport.buffer.spill.write_ahead");
+    assert!(shown.contains("under 'coalesce' nothing could merge"), "{shown}");
+    // Without a folder it merges, and sheds what that does not make room for.
+    accept("telemetry: {transport: {type: file, file_path: x}, worker: {backpressure: coalesce}}");
+}
+
+#[test]
 fn a_sink_that_cannot_catch_up_cannot_spill() {
     for kind in ["type: stdout", "type: prometheus, file_path: m.prom"] {
         let text = format!(

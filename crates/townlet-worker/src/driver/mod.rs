@@ -1,6 +1,7 @@
 //! The thread that carries out what a [`Machine`] decides.
 
 mod bells;
+mod hands;
 mod run;
 mod spool;
 
@@ -12,6 +13,7 @@ use std::time::Duration;
 use townlet_transport::{FrameEncoder, Transport, TransportError};
 
 pub use self::bells::Bells;
+pub use self::hands::Hands;
 use self::run::Driver;
 pub use self::spool::{Depot, spawn_spooler};
 use crate::machine::Machine;

@@ -1,13 +1,12 @@
 //! The loop of a driver's thread: one action after the other, every call guarded.
 
-use std::collections::VecDeque;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::Duration;
 
-use townlet_transport::{ErrorKind, Frame, FrameEncoder, Outcome, SendError, Transport, TransportError};
+use townlet_transport::{ErrorKind, Frame, Outcome, SendError, Transport, TransportError};
 
-use super::{Make, Seat, panic_message};
+use super::{Hands, Make, Seat, panic_message};
 use crate::machine::{Action, Machine};
 use crate::planted;
 
@@ -22,12 +21,7 @@ pub(super) struct Driver<S> {
     seat: Arc<S>,
     make: Make,
     transport: Option<Box<dyn Transport>>,
-    batch: Vec<Frame>,
-    /// The batch as it goes out, where there are states in it; else empty.
-    lines: Vec<Frame>,
-    encoder: Option<Box<dyn FrameEncoder>>,
-    /// Sent and unacknowledged, oldest first.
-    flight: VecDeque<Frame>,
+    hands: Hands,
     /// How long the last send took whose receipts were to follow.
     pending_took: Duration,
     /// When hosts that wait for room were last woken by a batch.
@@ -41,13 +35,10 @@ impl<S: Seat> Driver<S> {
     pub(super) fn new(sink: String, seat: Arc<S>, make: Make) -> Self {
         Self {
             sink,
-            encoder: seat.encoder(),
+            hands: Hands::new(seat.encoder()),
             seat,
             make,
             transport: None,
-            batch: Vec::new(),
-            lines: Vec::new(),
-            flight: VecDeque::new(),
             pending_took: Duration::ZERO,
             rung_at: Duration::ZERO,
         }
@@ -127,7 +118,7 @@ impl<S: Seat> Driver<S> {
         &mut self,
         call: impl FnOnce(&mut dyn Transport, &[Frame]) -> Result<T, SendError>,
     ) -> Guarded<Result<T, SendError>> {
-        let batch = if self.lines.is_empty() { &self.batch } else { &self.lines };
+        let batch = self.hands.lines();
         let (transport, make) = (&mut self.transport, &mut self.make);
         let outcome = catch_unwind(AssertUnwindSafe(|| {
             let transport = match transport {
@@ -149,7 +140,7 @@ impl<S: Seat> Driver<S> {
             Err(message) => return self.report_panic(&message),
         };
         if connected.fresh {
-            self.forget_peer();
+            self.hands.forget_peer();
             if self.lose_flight("the connection was replaced") {
                 return;
             }
@@ -162,48 +153,46 @@ impl<S: Seat> Driver<S> {
                 self.close();
                 return self.report_failure(error);
             }
-            machine.take(&mut self.batch);
+            self.hands.take(machine);
             self.seat.now()
         };
         if connected.fresh {
             tracing::info!(sink = self.sink, peer = connected.peer, tls = connected.tls, level = %connected.level,
                 "telemetry_transport_connected");
         }
-        let Some(newest) = self.batch.last().map(Frame::tick) else { return };
-        self.render();
+        let Some(newest) = self.hands.batch().last().map(Frame::tick) else { return };
+        if self.hands.render() {
+            let mut state = self.seat.lock();
+            self.hands.note_rendered(self.seat.machine(&mut state));
+        }
         let result = self.guarded(|t, batch| t.send(batch));
-        self.lines.clear();
+        self.hands.drop_lines();
         let now = self.seat.now();
         match result {
             Ok(Ok(Outcome::Pending)) => {
-                self.flight.extend(self.batch.drain(..));
+                self.hands.sent();
                 self.pending_took = now.saturating_sub(started);
                 self.with_machine(|m| m.pending(now));
             }
             // The books settle in the order of sending; nothing can overtake what is unacknowledged.
-            Ok(Ok(_)) if !self.flight.is_empty() => {
+            Ok(Ok(_)) if !self.hands.flight().is_empty() => {
                 self.close();
                 self.lose_flight("a batch settled before the unacknowledged ones that were sent earlier");
             }
             Ok(Ok(outcome)) => {
                 let level = if let Outcome::Settled(level) = outcome { level } else { connected.level };
-                let frames = self.batch.len();
-                self.note_settled(frames);
+                let frames = self.hands.batch().len();
                 self.with_machine(|m| m.delivered(now, frames, level, newest, now.saturating_sub(started)));
-                self.batch.clear();
+                self.hands.settled(frames);
             }
             Ok(Err(SendError { settled, refused, error })) => {
-                let settled = if self.flight.is_empty() { settled.min(self.batch.len()) } else { 0 };
-                if let Some(tick) = settled.checked_sub(1).map(|n| self.batch[n].tick()) {
+                let in_order = self.hands.flight().is_empty();
+                let settled = if in_order { settled.min(self.hands.batch().len()) } else { 0 };
+                if let Some(tick) = self.hands.settled(settled) {
                     let took = now.saturating_sub(started);
-                    self.note_settled(settled);
                     self.with_machine(|m| m.delivered(now, settled, connected.level, tick, took));
-                    self.batch.drain(..settled);
                 }
-                if error.kind().is_about_frame() && !self.batch.is_empty() {
-                    if let Some(encoder) = &mut self.encoder {
-                        encoder.withdraw(&self.batch);
-                    }
+                if error.kind().is_about_frame() && !self.hands.batch().is_empty() {
                     self.report_rejection(refused, &error);
                 } else {
                     self.report_failure(error);
@@ -214,64 +203,29 @@ impl<S: Seat> Driver<S> {
         self.ring_when_relieved();
     }
 
-    /// Makes lines of the states in the batch. One look where there are none.
-    fn render(&mut self) {
-        match &mut self.encoder {
-            Some(encoder) => encoder.encode(&self.batch, &mut self.lines),
-            None if self.batch.iter().all(|frame| frame.state().is_none()) => {}
-            None => self.lines.extend(self.batch.iter().map(Frame::whole)),
-        }
-        if !self.lines.is_empty() {
-            debug_assert_eq!(self.lines.len(), self.batch.len(), "a line for each frame");
-            let keyframes = self.encoder.as_ref().map_or(0, |encoder| encoder.keyframes());
-            self.with_machine(|m| m.rendered(&self.lines, keyframes));
-        }
-    }
-
-    /// The first `frames` of the batch will not be rendered again.
-    fn note_settled(&mut self, frames: usize) {
-        if let Some(encoder) = &mut self.encoder {
-            let states = self.batch.iter().take(frames).filter(|frame| frame.state().is_some());
-            states.for_each(|frame| encoder.settled(frame));
-        }
-    }
-
-    /// The next state goes out whole.
-    fn forget_peer(&mut self) {
-        if let Some(encoder) = &mut self.encoder {
-            encoder.connection_lost();
-        }
-    }
-
     fn receipts(&mut self, wait: Duration) {
         let started = self.seat.now();
         let result = self.guarded(|t, _| t.receipts(wait).map_err(SendError::from));
         let now = self.seat.now();
         match result {
             Ok(Ok(n)) => {
-                let n = n.min(self.flight.len());
-                if let Some(tick) = n.checked_sub(1).map(|last| self.flight[last].tick()) {
+                if let Some((n, tick)) = self.hands.acknowledged(n) {
                     let took = self.pending_took;
                     self.with_machine(|m| {
                         let level = m.level();
                         m.delivered(now, n, level, tick, took);
                     });
-                    for frame in self.flight.drain(..n) {
-                        if let (Some(_), Some(encoder)) = (frame.state(), &mut self.encoder) {
-                            encoder.settled(&frame);
-                        }
-                    }
                     self.ring_when_relieved();
                 } else if now.saturating_sub(started) < wait.min(LEAST_WAIT) {
                     // A transport that does not wait must not make this thread spin.
                     drop(self.seat.bells().wait_for_work(self.seat.lock(), LEAST_WAIT));
                 }
             }
-            Ok(Err(e)) if e.error.kind().is_about_frame() && !self.flight.is_empty() => {
+            Ok(Err(e)) if e.error.kind().is_about_frame() && !self.hands.flight().is_empty() => {
                 // The oldest unsettled frame is at fault. Which receipts follow on this
                 // connection is uncertain, so the others are sent again on another.
                 self.close();
-                self.batch = self.unsettled();
+                self.hands.recall();
                 self.report_rejection(1, &e.error);
                 self.seat.room().ring_room();
             }
@@ -280,17 +234,9 @@ impl<S: Seat> Driver<S> {
         }
     }
 
-    /// All frames this driver holds, in the order in which they were taken.
-    fn unsettled(&mut self) -> Vec<Frame> {
-        self.forget_peer();
-        let mut frames: Vec<Frame> = self.flight.drain(..).collect();
-        frames.append(&mut self.batch);
-        frames
-    }
-
     /// Takes back what no receipt will come for. False where there is nothing.
     fn lose_flight(&mut self, why: &str) -> bool {
-        if self.flight.is_empty() {
+        if self.hands.flight().is_empty() {
             return false;
         }
         let message = format!("{why}; frames without an acknowledgement will be sent again");
@@ -319,7 +265,7 @@ impl<S: Seat> Driver<S> {
     }
 
     fn report_failure(&mut self, error: TransportError) {
-        let unsettled = self.unsettled();
+        let unsettled = self.hands.let_go();
         let frames = unsettled.len();
         let now = self.seat.now();
         let (pause, failures) =
@@ -336,18 +282,16 @@ impl<S: Seat> Driver<S> {
 
     /// The peer will never take the `refused` first frames of the batch, at least one.
     fn report_rejection(&mut self, refused: usize, error: &TransportError) {
-        let heads = refused.max(1).min(self.batch.len());
-        let rest = self.batch.split_off(heads);
-        let (Some(head), Some(last)) = (self.batch.first(), self.batch.last()) else { return };
+        let (heads, rest) = self.hands.reject(refused);
+        let (Some(head), Some(last)) = (heads.first(), heads.last()) else { return };
         let (now, newest) = (self.seat.now(), last.tick());
-        tracing::warn!(sink = self.sink, stream = head.label().stream(), seq = head.seq(), frames = heads,
+        tracing::warn!(sink = self.sink, stream = head.label().stream(), seq = head.seq(), frames = heads.len(),
             error = %error, "telemetry_frame_rejected");
-        self.batch.clear();
-        self.with_machine(|m| m.refused(now, heads, newest, rest, error));
+        self.with_machine(|m| m.refused(now, heads.len(), newest, rest, error));
     }
 
     fn report_panic(&mut self, message: &str) {
-        let unsettled = self.unsettled();
+        let unsettled = self.hands.let_go();
         let now = self.seat.now();
         let goes_on = self.with_machine(|m| m.panicked(now, unsettled, message));
         if goes_on {
@@ -362,7 +306,7 @@ impl<S: Seat> Driver<S> {
         self.close();
         self.discard_transport();
         // No failure: it is sent again by the next one.
-        let unsettled = self.unsettled();
+        let unsettled = self.hands.let_go();
         self.with_machine(|m| m.taken_back(unsettled));
     }
 
@@ -378,7 +322,7 @@ impl<S: Seat> Driver<S> {
     }
 
     fn close(&mut self) {
-        self.forget_peer();
+        self.hands.forget_peer();
         if self.transport.is_some() {
             let _ = self.guarded(|t, _| {
                 t.close();
@@ -389,7 +333,7 @@ impl<S: Seat> Driver<S> {
 
     /// Drops the transport, whatever its destructor does.
     fn discard_transport(&mut self) {
-        self.forget_peer();
+        self.hands.forget_peer();
         let transport = self.transport.take();
         let _ = catch_unwind(AssertUnwindSafe(move || drop(transport)));
     }

@@ -28,24 +28,48 @@ impl Machine {
         }
         // Nobody waits for a worker that is parked (W18): then `block` sheds like `drop_oldest`.
         let sheds = match self.options.backpressure {
-            Backpressure::DropOldest | Backpressure::Coalesce => true,
+            Backpressure::DropOldest => true,
+            // With a spill, what cannot become one goes there instead.
+            Backpressure::Coalesce => !self.queue.spools(),
             Backpressure::Block => self.is_parked(),
             Backpressure::FanOut | Backpressure::Spill => false,
         };
-        match self.queue.room_for(weight) {
+        let mut room = self.queue.room_for(weight);
+        if room == Room::Full {
+            self.pressed.set(true);
+            self.merge_for(weight);
+            room = self.queue.room_for(weight);
+        }
+        match room {
             Room::Fits => self.accept(stream, tick, weight),
             Room::Never => {
                 self.queue.refuse(stream, DropReason::Oversize);
                 Admission::Dropped(DropReason::Oversize)
             }
             Room::Full => {
-                self.pressed.set(true);
                 if sheds {
                     self.admit_evicting(stream, tick, weight, DropReason::Backpressure)
                 } else {
                     Admission::Full
                 }
             }
+        }
+    }
+
+    /// Under `coalesce`: makes room for `weight` bytes by making one of states that
+    /// wait, as far as that goes. Where it had to, what waits is due.
+    pub fn merge_for(&mut self, weight: usize) {
+        while self.queue.room_for(weight) == Room::Full && self.queue.could_fit(weight) && self.queue.coalesce() {
+            self.pressed.set(true);
+        }
+    }
+
+    /// True where nothing is shed for room, because a spill takes it: hosts wait for that.
+    pub(crate) fn waits_for_spill(&self) -> bool {
+        match self.options.backpressure {
+            Backpressure::Spill => true,
+            Backpressure::Coalesce => self.queue.spools(),
+            _ => false,
         }
     }
 
@@ -64,7 +88,7 @@ impl Machine {
                     self.queue.refuse(stream, reason);
                     return Admission::Dropped(reason);
                 }
-                Room::Full if self.options.backpressure == Backpressure::Coalesce && self.queue.coalesce() => {}
+                Room::Full if self.queue.coalesce() => {}
                 Room::Full if self.queue.evict_ready(reason) => {}
                 Room::Full => return Admission::EvictUpstream,
             }

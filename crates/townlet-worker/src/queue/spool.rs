@@ -141,6 +141,18 @@ impl Queue {
             || !self.has_room_in_memory()
     }
 
+    /// True where the next frame would go to disk, and for no other reason than that
+    /// memory has as much as the transport soon gets to.
+    pub(super) fn leaves_memory_for_room_alone(&self) -> bool {
+        self.spool.as_ref().is_some_and(|spool| {
+            spool.mode == SpillMode::Overflow
+                && !spool.diverted
+                && spool.end == Ending::Open
+                && spool.spilled == 0
+                && spool.len() == 0
+        }) && !self.has_room_in_memory()
+    }
+
     /// True until what memory holds at the end was stored, or given up.
     pub(crate) fn stores(&self) -> bool {
         self.spool.as_ref().is_some_and(|spool| spool.end != Ending::Over)
@@ -158,6 +170,12 @@ impl Queue {
     fn has_room_in_memory(&self) -> bool {
         self.ready.len() + self.taken.len() < self.max_count.div_ceil(2)
             && self.ready_bytes + self.taken_bytes < self.max_bytes / 2
+    }
+
+    /// The same, of what memory holds already.
+    pub(super) fn is_within_memory(&self) -> bool {
+        self.ready.len() + self.taken.len() <= self.max_count.div_ceil(2)
+            && self.ready_bytes + self.taken_bytes <= self.max_bytes / 2
     }
 
     pub(super) fn push_to_spool(&mut self, waiting: Waiting) {

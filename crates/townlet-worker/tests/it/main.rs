@@ -4,6 +4,7 @@
 
 mod admission;
 mod batching;
+mod coalescing;
 mod delivery;
 mod driver;
 mod ending;

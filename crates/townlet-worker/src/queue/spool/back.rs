@@ -46,7 +46,7 @@ impl Queue {
         }
         let seq = frame.seq();
         self.came_ready(&frame);
-        self.ready.push_back(Waiting { stream, seq, frame, position: Some(position) });
+        self.ready.push_back(Waiting { stream, seq, frame, position: Some(position), tried: false });
         self.peak = self.peak.max(self.len());
         self.bytes_peak = self.bytes_peak.max(self.bytes());
     }
