@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use townlet_registry::{Digest, Role, Time};
 
-use super::board::Approvals;
+use super::board::{Approvals, Demands};
 use super::code::Code;
 use super::judge::Judge;
 use super::verdict::{Condition, Reason, Standing};
@@ -12,8 +12,8 @@ use crate::statement::{Approval, Body, Evidence};
 
 impl Judge<'_> {
     /// A condition for each role that the board names.
-    pub(super) fn approvals(&mut self, demanded: &Approvals, manifest: Digest, author: &str) -> Vec<Condition> {
-        let Approvals::Roles { roles, max_age } = demanded else {
+    pub(super) fn approvals(&mut self, demands: &Demands, manifest: Digest, author: &str) -> Vec<Condition> {
+        let Approvals::Roles { roles, max_age } = &demands.approvals else {
             return vec![Condition::met("approval:automatic", Vec::new())];
         };
         let case = self.case;
@@ -25,7 +25,12 @@ impl Judge<'_> {
             let place = roles.iter().position(|role| *role == approval.role);
             let end = approval.at.as_ms().saturating_add(i64::try_from(max_age.as_millis()).unwrap_or(i64::MAX));
             let end = approval.expires_at.map_or(end, |own| own.as_ms().min(end));
-            match counted(evidence, approval, manifest, author, &case.environment, case.as_of, end) {
+            let counted = counted(evidence, approval, manifest, author, &case.environment, case.as_of, end);
+            let counted = counted.and_then(|person| {
+                let rules = &demands.attestations;
+                self.attested_approver(rules, &approval.role, person, manifest).map(|()| person)
+            });
+            match counted {
                 Ok(person) => {
                     if let Some(place) = place {
                         given[place].entry(person).or_insert(evidence.digest);

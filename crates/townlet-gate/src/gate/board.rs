@@ -7,7 +7,10 @@ use townlet_policy::yaml::{Node, Value};
 use townlet_policy::{Code, Findings};
 use townlet_registry::Role;
 
+use super::attestation::{self, AttestationRule};
+use super::incident::{self, IncidentRules};
 use crate::fields::{Reader, shown, tree};
+use crate::statement::{Body, Severity};
 
 /// What every environment demands.
 ///
@@ -29,10 +32,15 @@ use crate::fields::{Reader, shown, tree};
 ///     rehearsal: { signed_by: [sre-on-call], in: [staging], max_age: 30d, within: 5m }
 ///     waivers: { signed_by: [change-board], policies: [performance_p95_ms], longest: 14d }
 ///     window: required
+///     incidents: { closed_by: [sre-on-call] }
+///     attestations:
+///       - { kind: training, topic: deployment-runbook, of: author, signed_by: [training-lead], max_age: 365d }
+///       - { kind: rota, topic: sre, of: { approver: sre-on-call }, signed_by: [sre-lead] }
 /// ```
 ///
-/// Every key is needed: what an environment does not demand, it says. So a slip of the pen demands too much or is
-/// refused, and never demands nothing.
+/// Every key but the last two is needed: what an environment does not demand, it says. So a slip of the pen demands too
+/// much or is refused, and never demands nothing. `incidents` and `attestations` came later, and boards without them mean
+/// what they always meant; a misspelt one is refused like any other key.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Board {
     /// By name.
@@ -56,6 +64,26 @@ pub struct Demands {
     pub waivers: Option<WaiverRules>,
     /// Whether the manifest needs a window. One that it has counts in any case.
     pub window: bool,
+    /// That critical incidents are counted from statements; `None` where samples say how many there are.
+    pub incidents: Option<IncidentRules>,
+    /// What somebody has to vouch for.
+    pub attestations: Vec<AttestationRule>,
+}
+
+impl Demands {
+    /// Whether a statement that is not about a manifest has to be before the gate of `environment`: an attestation of a
+    /// topic that is asked for, a critical incident there, the end of any.
+    #[must_use]
+    pub fn concerns(&self, environment: &str, body: &Body) -> bool {
+        match body {
+            Body::Attestation(attestation) => self.attestations.iter().any(|rule| rule.is_for(attestation)),
+            Body::IncidentOpened(opened) => {
+                self.incidents.is_some() && opened.severity == Severity::Critical && opened.environment == environment
+            }
+            Body::IncidentClosed(_) => self.incidents.is_some(),
+            _ => false,
+        }
+    }
 }
 
 /// Who approves.
@@ -143,7 +171,8 @@ fn environments(reader: &mut Reader<'_>, root: &Node) -> BTreeMap<String, Demand
     entries.filter_map(|entry| Some((entry.key.clone(), demands(reader, &entry.node, &entry.key)?))).collect()
 }
 
-const KEYS: &[&str] = &["authors", "approvals", "policies", "readiness", "rehearsal", "waivers", "window"];
+const KEYS: &[&str] =
+    &["authors", "approvals", "policies", "readiness", "rehearsal", "waivers", "window", "incidents", "attestations"];
 
 fn demands(reader: &mut Reader<'_>, node: &Node, name: &str) -> Option<Demands> {
     let what = format!("the environment '{}'", shown(name));
@@ -162,6 +191,12 @@ fn demands(reader: &mut Reader<'_>, node: &Node, name: &str) -> Option<Demands> 
             None
         }
     });
+    let approving = match &approvals {
+        Some(Approvals::Roles { roles, .. }) => roles.as_slice(),
+        _ => &[],
+    };
+    let attestations = node.get("attestations").map(|node| attestation::read(reader, node, approving));
+    let incidents = node.get("incidents").map(|node| incident::read(reader, node));
     Some(Demands {
         authors: authors?,
         approvals: approvals?,
@@ -170,6 +205,8 @@ fn demands(reader: &mut Reader<'_>, node: &Node, name: &str) -> Option<Demands> 
         rehearsal: rehearsal?,
         waivers: waivers?,
         window: window?,
+        incidents: incidents.flatten(),
+        attestations: attestations.unwrap_or_default(),
     })
 }
 
@@ -206,11 +243,11 @@ fn roles(reader: &mut Reader<'_>, node: &Node, key: &str) -> Option<Vec<Role>> {
     read.map_err(|error| reader.fault(Code::Value, node.place, error.to_string(), "")).ok()
 }
 
-fn needed_roles(reader: &mut Reader<'_>, node: &Node, key: &str, what: &str) -> Option<Vec<Role>> {
+pub(super) fn needed_roles(reader: &mut Reader<'_>, node: &Node, key: &str, what: &str) -> Option<Vec<Role>> {
     reader.needed(node, key, what).and_then(|node| roles(reader, node, key))
 }
 
-fn span(reader: &mut Reader<'_>, node: &Node, key: &str, what: &str) -> Option<Duration> {
+pub(super) fn span(reader: &mut Reader<'_>, node: &Node, key: &str, what: &str) -> Option<Duration> {
     reader.needed(node, key, what).and_then(|node| reader.duration(node, key))
 }
 

@@ -6,12 +6,16 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 use townlet_registry::{Digest, Role, Time};
 
+use super::attestation::{AttestationRule, Holder};
 use super::board::{Approvals, Demands};
 use super::case::{Case, Given, Submitted};
 use super::rules;
-use super::samples::DERIVED;
+use super::samples::{DERIVED, OPEN_INCIDENTS};
 use crate::manifest::{Artifact, MANIFEST_FORM, Manifest, Pinned, Readiness, RollbackPlan, Window};
-use crate::statement::{Approval, Authorship, Body, Evidence, Ground, Rehearsal, Scorecard, Signer, Step, Waiver};
+use crate::statement::{
+    Approval, Attestation, Authorship, Body, Evidence, Ground, IncidentClosed, IncidentOutcome, Rehearsal, Scorecard,
+    Signer, Step, Waiver,
+};
 
 /// One thing that somebody could do about a case. Each counts as one, however much work it is.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -48,6 +52,13 @@ pub enum Change {
         /// When.
         at: Time,
     },
+    /// Somebody who may vouches for what the board asks for, of everybody of whom it is asked.
+    Attested {
+        /// `training:deployment-runbook`.
+        what: String,
+    },
+    /// Every critical incident that is open is over, and closed by somebody who may.
+    IncidentsClosed,
 }
 
 impl Change {
@@ -64,6 +75,8 @@ impl Change {
             Self::PolicyHolds { policy } => format!("show new samples under which {policy} holds"),
             Self::Waived { policy } => format!("have {policy} waived by somebody who may"),
             Self::AskedLater { at } => format!("ask again at {at}, when the window opens"),
+            Self::Attested { what } => format!("have {what} attested by somebody who may"),
+            Self::IncidentsClosed => "end every open critical incident, and close it".into(),
         }
     }
 }
@@ -81,9 +94,15 @@ impl Case {
             all.extend([Change::SuitesPassed, Change::ScorecardSigned]);
         }
         all.extend(demands.rehearsal.as_ref().map(|_| Change::Rehearsed));
+        let mut asked: Vec<String> = demands.attestations.iter().map(AttestationRule::name).collect();
+        asked.dedup();
+        all.extend(asked.into_iter().map(|what| Change::Attested { what }));
+        let counted = demands.incidents.is_some();
+        all.extend(counted.then_some(Change::IncidentsClosed));
         let rules = rules::demanded(self, &demands.policies);
         // What follows from statements is changed by them.
-        let measured = rules.iter().filter(|rule| !rules::asks_about(self, rule, &DERIVED));
+        let derived: Vec<&str> = DERIVED.into_iter().chain(counted.then_some(OPEN_INCIDENTS)).collect();
+        let measured = rules.iter().filter(|rule| !rules::asks_about(self, rule, &derived));
         all.extend(measured.map(|rule| Change::PolicyHolds { policy: rule.id.clone() }));
         if let Some(waivers) = &demands.waivers {
             all.extend(waivers.policies.iter().map(|policy| Change::Waived { policy: policy.clone() }));
@@ -108,6 +127,9 @@ impl Case {
         }
         for change in changes {
             suppose(&mut case, &demands, change);
+        }
+        if changes.contains(&Change::IncidentsClosed) {
+            close(&mut case, &demands);
         }
         case
     }
@@ -211,7 +233,12 @@ fn suppose(case: &mut Case, demands: &Demands, change: &Change) {
             let actor = format!("somebody new ({role})");
             let reason = "supposed".to_owned();
             let approval = Approval { environment, role: role.clone(), actor, at, expires_at: None, reason };
+            let somebody = approval.actor.clone();
             say(case, &format!("approval {role}"), digest, Some(role), Body::Approval(approval));
+            // Somebody new is somebody who has what is asked of the role.
+            for rule in demands.attestations.iter().filter(|rule| rule.holder == Holder::Approver(role.clone())) {
+                attest(case, rule, Some(&somebody), digest);
+            }
         }
         Change::SuitesPassed | Change::ScorecardSigned => {
             let about =
@@ -268,6 +295,69 @@ fn suppose(case: &mut Case, demands: &Demands, change: &Change) {
                 say(case, &name, digest, rules.signed_by.first(), Body::Waiver(waiver));
             }
         }
-        Change::ManifestRevised | Change::AskedLater { .. } => {}
+        Change::Attested { what } => {
+            for rule in demands.attestations.iter().filter(|rule| rule.name() == *what) {
+                let people: Vec<Option<String>> = match &rule.holder {
+                    Holder::Release => vec![None],
+                    Holder::Author => vec![Some(manifest.author.clone())],
+                    Holder::Approver(role) => approvers(case, role),
+                };
+                for person in people {
+                    attest(case, rule, person.as_deref(), digest);
+                }
+            }
+        }
+        Change::ManifestRevised | Change::AskedLater { .. } | Change::IncidentsClosed => {}
     }
+}
+
+/// Closes what was opened. It needs no manifest.
+fn close(case: &mut Case, demands: &Demands) {
+    let (Some(rules), at) = (&demands.incidents, case.as_of) else { return };
+    // One that opens at this very moment would come after its own end.
+    case.evidence.retain(|one| !matches!(&one.body, Body::IncidentOpened(opened) if opened.at == at));
+    let names = case.evidence.iter().filter_map(|one| match &one.body {
+        Body::IncidentOpened(opened) => Some(opened.incident.clone()),
+        _ => None,
+    });
+    let names: BTreeSet<String> = names.collect();
+    for incident in names {
+        let name = format!("end of {incident}");
+        let closed = IncidentClosed {
+            incident,
+            outcome: IncidentOutcome::Resolved,
+            restored_at: at,
+            summary: "supposed".into(),
+            actor: "somebody who may".into(),
+            at,
+        };
+        say(case, &name, Digest::of(name.as_bytes()), rules.closed_by.first(), Body::IncidentClosed(closed));
+    }
+}
+
+/// Who has approved for a role, as far as statements say.
+fn approvers(case: &Case, role: &Role) -> Vec<Option<String>> {
+    let people = case.evidence.iter().filter_map(|one| match &one.body {
+        Body::Approval(approval) if approval.role == *role => Some(approval.actor.clone()),
+        _ => None,
+    });
+    people.collect::<BTreeSet<String>>().into_iter().map(Some).collect()
+}
+
+fn attest(case: &mut Case, rule: &AttestationRule, person: Option<&str>, manifest: Digest) {
+    let at = case.as_of;
+    let attestation = Attestation {
+        kind: rule.kind,
+        topic: rule.topic.clone(),
+        person: person.map(str::to_owned),
+        valid_from: at,
+        valid_until: later(at, Duration::from_secs(3600)),
+        note: "supposed".into(),
+        evidence: None,
+        actor: "somebody else".into(),
+        at,
+    };
+    let role = rule.signed_by.first().map(Role::as_str).unwrap_or_default();
+    let name = format!("{} {} {role}", rule.name(), person.unwrap_or_default());
+    say(case, &name, manifest, rule.signed_by.first(), Body::Attestation(attestation));
 }

@@ -91,6 +91,20 @@ codes! {
     /// A rehearsal in an environment that the board does not list.
     RollbackRehearsalElsewhere = "ROLLBACK_REHEARSAL_ELSEWHERE", "rehearse where the board says";
 
+    /// Nobody who may has vouched for what the change board asks for.
+    AttestationMissing = "ATTESTATION_MISSING", "townlet attest training, rota or item, by somebody who may";
+    /// What was vouched for holds no more.
+    AttestationExpired = "ATTESTATION_EXPIRED", "have it attested again";
+    /// What was vouched for does not hold yet.
+    AttestationNotYetValid = "ATTESTATION_NOT_YET_VALID", "wait, or have somebody in place for whom it holds";
+    /// Somebody vouched for their own training or duty.
+    AttestationByHolder = "ATTESTATION_BY_HOLDER", "have somebody else attest it";
+    /// Whoever approved has not the training or the duty that the change board asks of that role.
+    ApproverNotAttested = "APPROVER_NOT_ATTESTED", "have somebody approve who has it, or attest that they have";
+
+    /// A critical incident is open there.
+    IncidentOpen = "INCIDENT_OPEN", "end it, and close it with townlet incident close, by somebody who may";
+
     /// A policy is violated.
     PolicyViolated = "POLICY_VIOLATED", "mend the release, or have the policy waived where the board permits it";
     /// A policy that the board demands does not exist.

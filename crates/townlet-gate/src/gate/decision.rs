@@ -27,6 +27,20 @@ pub struct Inputs {
     pub samples: Option<Vec<u8>>,
     /// Envelopes with statements, in any order.
     pub statements: Vec<Vec<u8>>,
+    /// The log that they were gathered from, as it stood.
+    pub log: Option<LogHead>,
+}
+
+/// A log at a moment: whoever has it can see that nothing was left out that was there.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct LogHead {
+    /// The name of the log.
+    pub origin: String,
+    /// How many entries it had.
+    pub size: u64,
+    /// The root of their tree.
+    pub root: Digest,
 }
 
 /// What an input is.
@@ -81,6 +95,9 @@ pub struct Decision {
     pub flip: Option<Flip>,
     /// What it rests on, in order.
     pub inputs: Vec<Input>,
+    /// The log that the statements were gathered from, as it stood; nothing where who asked did not say.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub log: Option<LogHead>,
 }
 
 impl Predicate for Decision {

@@ -80,6 +80,7 @@ impl Desk {
             not_counted,
             flip: case.flip(),
             inputs: inputs.digests(),
+            log: inputs.log.clone(),
         })
     }
 }

@@ -148,6 +148,8 @@ fn mends(judged: &Judgement, change: &Change) -> bool {
         Change::Approved { .. } => any("approval:"),
         Change::SuitesPassed | Change::ScorecardSigned => any(""),
         Change::Rehearsed => blocks("rehearsal"),
+        Change::Attested { .. } => any("attestation:") || any("approval:"),
+        Change::IncidentsClosed => any(""),
         Change::PolicyHolds { policy } | Change::Waived { policy } => blocks(policy),
         Change::ManifestRevised | Change::AskedLater { .. } => true,
     }

@@ -6,6 +6,7 @@ use townlet_registry::Digest;
 use super::board::{Demands, Policies, ReadinessDemand, RehearsalDemand};
 use super::case::{Case, Submitted};
 use super::code::Code;
+use super::incident;
 use super::rules::{self, Derived};
 use super::samples::DERIVED;
 use super::since;
@@ -92,8 +93,9 @@ impl Judge<'_> {
             conditions.push(self.author(manifest, digest, demands));
             conditions.extend(self.shape(manifest, demands));
             conditions.extend(demands.readiness.as_ref().map(|demand| self.readiness(manifest, demand)));
-            conditions.extend(self.approvals(&demands.approvals, digest, &manifest.author));
+            conditions.extend(self.approvals(demands, digest, &manifest.author));
             conditions.extend(demands.rehearsal.as_ref().map(|demand| self.rehearsal(demand)));
+            conditions.extend(self.attestations(&demands.attestations, digest, &manifest.author));
         }
         self.policies(demands, &mut conditions);
         conditions
@@ -285,12 +287,17 @@ impl Judge<'_> {
             Standing::Unmet => Some(false),
             Standing::Unknown | Standing::Waived => None,
         });
-        let derived = Derived { readiness_passed, readiness_waiver_expired: None };
+        let open = demands.incidents.as_ref().map(|rules| self.open_incidents(rules));
+        let open_incidents = open.as_ref().map(Vec::len);
+        let derived = Derived { readiness_passed, readiness_waiver_expired: None, open_incidents };
         conditions.extend(rules::conditions(case, &first, derived));
         let expired = self.waive(demands, conditions);
         let mut judged = rules::conditions(case, &last, Derived { readiness_waiver_expired: Some(expired), ..derived });
         self.waive(demands, &mut judged);
         conditions.extend(judged);
+        if let Some(open) = &open {
+            incident::tell(case, open, conditions);
+        }
         if let Policies::These(ids) = &demands.policies {
             for id in ids.iter().filter(|id| case.policy.rules.iter().all(|rule| rule.id != **id)) {
                 conditions.push(Condition::unmet(

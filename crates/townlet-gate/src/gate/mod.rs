@@ -9,14 +9,17 @@
 //!   signer is who it speaks for, and holds the role. What does not count is listed with the reason.
 //! - Approvals and waivers are about one manifest to the byte. Each role takes a person of its own; the author is none
 //!   of them, and waives nothing.
+//! - Attestations and incidents are believed as of when they were signed: a training does not end, and an incident does not
+//!   open again, because somebody has a new key. What a revoked key signed before its revocation stays, as in every ring.
 //! - Ages are compared to the millisecond. What is dated later than the decision does not count.
 //! - The last rehearsal of the rollback plan decides, and of two at one moment the one that failed.
 //!
 //! # What speaks against a release
-//! A failed or slow rehearsal and a failed run do. Who leaves them out gets another answer, so whoever gathers the
+//! A failed or slow rehearsal, a failed run and an open incident do. Who leaves them out gets another answer, so whoever gathers the
 //! statements takes them from a log from which nothing can be left out. To leave out anything else never helps.
 
 mod approvals;
+mod attestation;
 mod board;
 mod case;
 mod change;
@@ -26,6 +29,7 @@ mod desk;
 mod diff;
 mod explain;
 mod flip;
+mod incident;
 mod judge;
 mod policy;
 mod replay;
@@ -38,15 +42,17 @@ use std::time::Duration;
 
 use townlet_registry::Time;
 
+pub use attestation::{AttestationRule, Holder};
 pub use board::{Approvals, Board, Demands, Policies, ReadinessDemand, RehearsalDemand, WaiverRules};
 pub use case::{Case, Given, Measured, Submitted};
 pub use change::Change;
 pub use code::Code;
-pub use decision::{DECISION_FORM, Decision, Input, Inputs, Part, Unusable};
+pub use decision::{DECISION_FORM, Decision, Input, Inputs, LogHead, Part, Unusable};
 pub use desk::Desk;
 pub use diff::{Difference, diff};
 pub use explain::{explain, explain_code};
 pub use flip::Flip;
+pub use incident::IncidentRules;
 pub use judge::Judgement;
 pub use policy::read_policy;
 pub use replay::{Replay, ReplayError, replay};

@@ -70,7 +70,9 @@ fn refuse_open_doors(policy: &Policy, reader: &mut Reader<'_>) {
             let message = format!("'{}' is excused where data are missing, and a gate excuses nobody", shown(&rule.id));
             reader.fault(Code::Value, rule.place, message, "take unless no-data out");
         }
-        if RESERVED.contains(&rule.id.as_str()) || rule.id.starts_with("approval:") {
+        if RESERVED.contains(&rule.id.as_str())
+            || ["approval:", "attestation:"].iter().any(|start| rule.id.starts_with(start))
+        {
             let message = format!("'{}' names another condition of the gate", shown(&rule.id));
             reader.fault(Code::Value, rule.place, message, "give the rule another id");
         }

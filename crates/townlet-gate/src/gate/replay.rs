@@ -37,7 +37,8 @@ pub struct Replay {
     pub same: bool,
 }
 
-/// Decides again from the stored inputs: `fetch` gives the bytes of a digest. One [`Desk`] serves many decisions.
+/// Decides again from the stored inputs: `fetch` gives the bytes of a digest. One [`Desk`] serves many decisions. That
+/// the log had the root that the decision says is for who has the log to look at.
 ///
 /// # Errors
 /// Where an input is missing or altered, or this is no decision.
@@ -47,7 +48,7 @@ pub fn replay(
     mut fetch: impl FnMut(Digest) -> Option<Vec<u8>>,
 ) -> Result<Replay, ReplayError> {
     let decision = Decision::from_bytes(stored).map_err(ReplayError::NotADecision)?;
-    let mut inputs = Inputs::default();
+    let mut inputs = Inputs { log: decision.log.clone(), ..Inputs::default() };
     let mut seen = Vec::new();
     for input in &decision.inputs {
         let bytes = fetch(input.digest).ok_or(ReplayError::Missing(input.part, input.digest))?;

@@ -7,7 +7,7 @@ use townlet_registry::Time;
 use super::board::Policies;
 use super::case::{Case, Measured};
 use super::code::Code;
-use super::samples::{DERIVED, Samples};
+use super::samples::{DERIVED, OPEN_INCIDENTS, Samples};
 use super::verdict::{Condition, Observed, Standing};
 
 /// What follows from statements instead of samples: whether the suites passed, and whether a waiver that would be
@@ -16,6 +16,8 @@ use super::verdict::{Condition, Observed, Standing};
 pub(super) struct Derived {
     pub(super) readiness_passed: Option<bool>,
     pub(super) readiness_waiver_expired: Option<bool>,
+    /// How many critical incidents are open, where that is counted from statements.
+    pub(super) open_incidents: Option<usize>,
 }
 
 /// The rules that an environment demands: those that act, and those that state what is acceptable.
@@ -107,6 +109,11 @@ fn statuses(case: &Case, rules: &[&Rule], derived: Derived) -> Result<Vec<Status
     if let Some(late) = late {
         return Err((Code::SamplesInvalid, format!("one is of {}, and this is {}", late.at, case.as_of)));
     }
+    let counted = derived.open_incidents.is_some();
+    if counted && samples.series.iter().any(|series| series.metric == OPEN_INCIDENTS) {
+        let text = format!("the board has {OPEN_INCIDENTS} counted from statements; take it out of the samples");
+        return Err((Code::SamplesInvalid, text));
+    }
     evaluate(case, rules, samples, derived).map_err(|why| (Code::EvidenceUnavailable, why))
 }
 
@@ -123,6 +130,10 @@ fn evaluate(case: &Case, rules: &[&Rule], samples: &Samples, derived: Derived) -
         if let (Some(id), Some(value)) = (id(name), value) {
             fed.push((case.as_of, id, f64::from(u8::from(value)), 1));
         }
+    }
+    if let (Some(id), Some(open)) = (id(OPEN_INCIDENTS), derived.open_incidents) {
+        #[expect(clippy::cast_precision_loss, reason = "nobody has 2^53 incidents")]
+        fed.push((case.as_of, id, open as f64, 1));
     }
     fed.sort_by_key(|(at, id, ..)| (*at, *id));
     let started = fed.first().map_or(case.as_of, |first| first.0);

@@ -61,6 +61,9 @@ pub struct Sample {
 /// Metrics that a gate makes itself; no document may.
 pub(super) const DERIVED: [&str; 2] = ["readiness_passed", "readiness_waiver_expired"];
 
+/// A metric that a gate counts from statements where the board says so.
+pub(super) const OPEN_INCIDENTS: &str = "open_critical_incidents";
+
 impl Samples {
     /// Reads the document.
     ///

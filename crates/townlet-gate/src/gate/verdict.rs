@@ -56,7 +56,7 @@ impl Standing {
 #[serde(deny_unknown_fields)]
 pub struct Condition {
     /// Its name: `manifest`, `author`, `environment`, `window`, `artifacts`, `rollback_plan`, `readiness`, `rehearsal`,
-    /// `approval:ROLE`, or the id of a policy.
+    /// `approval:ROLE`, `attestation:KIND:TOPIC`, or the id of a policy.
     pub id: String,
     /// How it stands.
     pub standing: Standing,

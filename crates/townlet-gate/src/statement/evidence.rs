@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use serde::de::DeserializeOwned;
 use townlet_registry::{Digest, Envelope, Error, ErrorKind, KeyRing, Predicate, Role, Statement, Time};
 
-use super::{Approval, Authorship, Rehearsal, Scorecard, Waiver};
+use super::{Approval, Attestation, Authorship, IncidentClosed, IncidentOpened, Rehearsal, Scorecard, Waiver};
 use crate::gate::Code;
 
 /// A statement that could be read, and what is known of its signatures.
@@ -34,6 +34,12 @@ pub enum Body {
     Scorecard(Scorecard),
     /// The rollback works, or does not.
     Rehearsal(Rehearsal),
+    /// This was learnt, is on duty, or was looked at.
+    Attestation(Attestation),
+    /// Something is wrong.
+    IncidentOpened(IncidentOpened),
+    /// It is over.
+    IncidentClosed(IncidentClosed),
 }
 
 /// Whose signature stands under a statement.
@@ -67,15 +73,10 @@ impl Evidence {
         let unread = |why: Error| Unread { digest, why: why.to_string() };
         let envelope = Envelope::from_slice(bytes).map_err(unread)?;
         let head = envelope.head().map_err(unread)?;
-        let body = match head.predicate_type.as_str() {
-            Authorship::TYPE => predicate(&envelope).map(Body::Authorship),
-            Approval::TYPE => predicate(&envelope).map(Body::Approval),
-            Waiver::TYPE => predicate(&envelope).map(Body::Waiver),
-            Scorecard::TYPE => predicate(&envelope).map(Body::Scorecard),
-            Rehearsal::TYPE => predicate(&envelope).map(Body::Rehearsal),
-            other => return Err(Unread { digest, why: format!("a statement of type {other} says nothing here") }),
-        };
-        let body = body.map_err(unread)?;
+        let body = Body::read(&envelope).map_err(unread)?.ok_or_else(|| Unread {
+            digest,
+            why: format!("a statement of type {} says nothing here", head.predicate_type),
+        })?;
         let signers = signers(&envelope, ring, body.at());
         let subjects = head.subjects.iter().map(|subject| subject.digest).collect();
         Ok(Self { digest, subjects, body, signers })
@@ -87,11 +88,12 @@ impl Evidence {
         self.subjects.contains(&what)
     }
 
-    /// Who is said to say it, if a signature bears that out now.
+    /// Who is said to say it, if a signature bore that out when it was said. What was said before the key was believed
+    /// no more stays said: an incident does not open again because somebody has a new key.
     ///
     /// # Errors
     /// A named refusal.
-    pub fn signer(&self, as_of: Time) -> Result<&Signer, (Code, String)> {
+    pub fn signer_then(&self, as_of: Time) -> Result<&Signer, (Code, String)> {
         let actor = self.body.actor();
         if actor.trim().is_empty() {
             return Err((Code::ActorEmpty, "it names nobody".into()));
@@ -106,9 +108,19 @@ impl Evidence {
             let text = format!("it is of {}, and this is {as_of}", self.body.at());
             return Err((Code::StatementInFuture, text));
         }
+        Ok(signer)
+    }
+
+    /// The same, if the key is believed now as well.
+    ///
+    /// # Errors
+    /// A named refusal.
+    pub fn signer(&self, as_of: Time) -> Result<&Signer, (Code, String)> {
+        let signer = self.signer_then(as_of)?;
         match signer.until {
             Some(until) if until <= as_of => {
-                Err((Code::SignatureNotBelieved, format!("the key of {actor} is not believed since {until}")))
+                let text = format!("the key of {} is not believed since {until}", signer.person);
+                Err((Code::SignatureNotBelieved, text))
             }
             _ => Ok(signer),
         }
@@ -119,16 +131,46 @@ impl Evidence {
     /// # Errors
     /// A named refusal.
     pub fn signer_as(&self, roles: &[Role], as_of: Time) -> Result<&Signer, (Code, String)> {
-        let signer = self.signer(as_of)?;
-        if roles.iter().any(|role| signer.roles.contains(role)) {
-            return Ok(signer);
-        }
-        let wanted: Vec<&str> = roles.iter().map(Role::as_str).collect();
-        Err((Code::RoleNotHeld, format!("{} does not sign as {}", signer.person, wanted.join(" or "))))
+        in_role(self.signer(as_of)?, roles)
+    }
+
+    /// As [`signer_then`](Self::signer_then), if they hold one of these roles.
+    ///
+    /// # Errors
+    /// A named refusal.
+    pub fn signer_then_as(&self, roles: &[Role], as_of: Time) -> Result<&Signer, (Code, String)> {
+        in_role(self.signer_then(as_of)?, roles)
     }
 }
 
+fn in_role<'s>(signer: &'s Signer, roles: &[Role]) -> Result<&'s Signer, (Code, String)> {
+    if roles.iter().any(|role| signer.roles.contains(role)) {
+        return Ok(signer);
+    }
+    let wanted: Vec<&str> = roles.iter().map(Role::as_str).collect();
+    Err((Code::RoleNotHeld, format!("{} does not sign as {}", signer.person, wanted.join(" or "))))
+}
+
 impl Body {
+    /// What an envelope says, unverified; nothing, where it has none of the predicates of this crate.
+    ///
+    /// # Errors
+    /// For what is no statement, and for a predicate that is not what its type says.
+    pub fn read(envelope: &Envelope) -> Result<Option<Self>, Error> {
+        let body = match envelope.head()?.predicate_type.as_str() {
+            Authorship::TYPE => predicate(envelope).map(Self::Authorship),
+            Approval::TYPE => predicate(envelope).map(Self::Approval),
+            Waiver::TYPE => predicate(envelope).map(Self::Waiver),
+            Scorecard::TYPE => predicate(envelope).map(Self::Scorecard),
+            Rehearsal::TYPE => predicate(envelope).map(Self::Rehearsal),
+            Attestation::TYPE => predicate(envelope).map(Self::Attestation),
+            IncidentOpened::TYPE => predicate(envelope).map(Self::IncidentOpened),
+            IncidentClosed::TYPE => predicate(envelope).map(Self::IncidentClosed),
+            _ => return Ok(None),
+        };
+        body.map(Some)
+    }
+
     /// Who is said to say it.
     #[must_use]
     pub fn actor(&self) -> &str {
@@ -137,7 +179,10 @@ impl Body {
             | Self::Approval(Approval { actor, .. })
             | Self::Waiver(Waiver { actor, .. })
             | Self::Scorecard(Scorecard { actor, .. })
-            | Self::Rehearsal(Rehearsal { actor, .. }) => actor,
+            | Self::Rehearsal(Rehearsal { actor, .. })
+            | Self::Attestation(Attestation { actor, .. })
+            | Self::IncidentOpened(IncidentOpened { actor, .. })
+            | Self::IncidentClosed(IncidentClosed { actor, .. }) => actor,
         }
     }
 
@@ -147,7 +192,10 @@ impl Body {
         match self {
             Self::Authorship(Authorship { at, .. })
             | Self::Approval(Approval { at, .. })
-            | Self::Waiver(Waiver { at, .. }) => *at,
+            | Self::Waiver(Waiver { at, .. })
+            | Self::Attestation(Attestation { at, .. })
+            | Self::IncidentOpened(IncidentOpened { at, .. })
+            | Self::IncidentClosed(IncidentClosed { at, .. }) => *at,
             Self::Scorecard(Scorecard { finished_at, .. }) | Self::Rehearsal(Rehearsal { finished_at, .. }) => {
                 *finished_at
             }
@@ -163,6 +211,9 @@ impl Body {
             Self::Waiver(_) => "waiver",
             Self::Scorecard(_) => "scorecard",
             Self::Rehearsal(_) => "rehearsal",
+            Self::Attestation(_) => "attestation",
+            Self::IncidentOpened(_) => "incident",
+            Self::IncidentClosed(_) => "end of an incident",
         }
     }
 }

@@ -7,16 +7,22 @@
 //! | [`Waiver`] | the manifest | it may go there although these policies fail, until then |
 //! | [`Scorecard`] | the file of a scorecard | this run of the suites passed, or did not |
 //! | [`Rehearsal`] | the rollback plan | its steps were run, took so long, and worked or not |
+//! | [`Attestation`] | a person, or the manifest | trained, on duty, or looked at, from then until then |
+//! | [`IncidentOpened`], [`IncidentClosed`] | an incident | something is wrong there; it is over |
 //!
 //! A statement never changes what it is about, and nobody's signature depends on another's. What a gate makes of them
 //! stands in [`gate`](crate::gate).
 
+mod attestation;
 mod evidence;
+mod incident;
 
 use serde::{Deserialize, Serialize};
 use townlet_registry::{Predicate, Role, Time};
 
+pub use attestation::{Attestation, AttestationKind};
 pub use evidence::{Body, Evidence, Signer, Unread};
+pub use incident::{IncidentClosed, IncidentOpened, IncidentOutcome, Severity, incident_subject, person_subject};
 
 macro_rules! predicates {
     ($($name:ident = $last:literal,)+) => {
@@ -32,6 +38,9 @@ predicates! {
     Waiver = "release-waiver:1",
     Scorecard = "readiness-scorecard:1",
     Rehearsal = "rollback-rehearsal:1",
+    Attestation = "attestation:1",
+    IncidentOpened = "incident-opened:1",
+    IncidentClosed = "incident-closed:1",
 }
 
 /// I made this manifest.

@@ -6,11 +6,13 @@ use std::sync::LazyLock;
 
 use proptest::prelude::*;
 use townlet_gate::gate::{Case, Change, Decision, Desk, Inputs, ReplayError, Verdict, replay};
-use townlet_gate::statement::{Authorship, Body, Evidence, Ground};
+use townlet_gate::statement::{AttestationKind, Authorship, Body, Evidence, Ground};
 use townlet_registry::Digest;
 
 use crate::sample::{at, manifest};
-use crate::world::{ROLES, World, approval, asked, rehearsal, scorecard, signed, waiver};
+use crate::world::{
+    ROLES, World, approval, asked, attestation, closed, opened, rehearsal, scorecard, signed, waiver, without_incidents,
+};
 
 /// Statements of every kind, good and bad.
 static STATEMENTS: LazyLock<Vec<Vec<u8>>> = LazyLock::new(|| {
@@ -44,9 +46,28 @@ static STATEMENTS: LazyLock<Vec<Vec<u8>>> = LazyLock::new(|| {
     let mut expired = waiver("performance_p95_ms", Ground::AcceptedRisk);
     expired.expires_at = at("2026-11-21T13:30:00Z");
     all.push(signed("ana", digest, expired));
+    let trained = |by: &str| attestation(AttestationKind::Training, "runbook", Some("rosa"), by);
+    all.push(signed("tess", digest, trained("tess")));
+    all.push(signed("ana", digest, trained("ana")));
+    for person in ["bo", "dora"] {
+        all.push(signed("tess", digest, attestation(AttestationKind::Rota, "sre", Some(person), "tess")));
+    }
+    all.push(signed("bo", digest, attestation(AttestationKind::Item, "dashboards", None, "bo")));
+    for when in ["2026-11-21T12:00:00Z", "2026-11-21T13:30:00Z", "2026-11-21T15:00:00Z"] {
+        all.push(signed("ana", digest, opened("INC-7", "ana", when)));
+        all.push(signed("bo", digest, closed("INC-7", when)));
+    }
     all.push(b"not an envelope".to_vec());
     all
 });
+
+/// What a board may ask for beside the rest.
+const MORE: &str = "    incidents: { closed_by: [sre-on-call] }
+    attestations:
+      - { kind: training, topic: runbook, of: author, signed_by: [training-lead], max_age: 365d }
+      - { kind: rota, topic: sre, of: { approver: sre-on-call }, signed_by: [sre-lead] }
+      - { kind: item, topic: dashboards, signed_by: [sre-on-call], max_age: 24h }
+";
 
 static SOUND: LazyLock<World> = LazyLock::new(World::sound);
 
@@ -54,12 +75,14 @@ static SOUND: LazyLock<World> = LazyLock::new(World::sound);
 fn worlds() -> impl Strategy<Value = World> {
     let manifests = prop_oneof![8 => Just(0), 1 => Just(1), 1 => Just(2), 1 => Just(3), 1 => Just(4)];
     let samples = prop_oneof![6 => Just(0), 2 => Just(1), 1 => Just(2), 1 => Just(3), 1 => Just(4)];
-    let boards = prop_oneof![4 => Just(0), 1 => Just(1), 1 => Just(2), 1 => Just(3)];
+    let boards = prop_oneof![4 => Just(0), 1 => Just(1), 1 => Just(2), 1 => Just(3), 3 => Just(4)];
     let hours = prop_oneof![6 => Just(14), 1 => Just(13), 1 => Just(16), 1 => Just(7), 1 => Just(23)];
     // What a release needs is there in most worlds, and everything else in few.
     let needed = prop_oneof![Just(0.97), Just(0.7)];
     let chosen = (needed, proptest::collection::vec(0.0..1.0, STATEMENTS.len())).prop_map(|(needed, draws)| {
-        let share = |bytes: &Vec<u8>| if SOUND.statements.iter().any(|(_, one)| one == bytes) { needed } else { 0.2 };
+        let is_needed =
+            |bytes: &Vec<u8>| SOUND.statements.iter().any(|(_, one)| one == bytes) || ATTESTED.contains(bytes);
+        let share = |bytes: &Vec<u8>| if is_needed(bytes) { needed } else { 0.2 };
         STATEMENTS.iter().zip(draws).map(|(bytes, draw): (_, f64)| draw < share(bytes)).collect::<Vec<bool>>()
     });
     let speaks_against = proptest::bool::weighted(0.2);
@@ -85,6 +108,10 @@ fn worlds() -> impl Strategy<Value = World> {
             world.board = match board {
                 0 => world.board.replace("[performance_p95_ms]", "[performance_p95_ms, readiness, error_rate]"),
                 1 => world.board,
+                4 => {
+                    world.samples = world.samples.map(|text| without_incidents(&text));
+                    world.board + MORE
+                }
                 2 => world.board.replace(
                     "rehearsal: { signed_by: [sre-on-call], in: [staging], max_age: 30d, within: 5m }",
                     "rehearsal: not required",
@@ -103,12 +130,21 @@ fn worlds() -> impl Strategy<Value = World> {
     )
 }
 
-/// What speaks against a release: runs and rehearsals that failed.
+/// What vouches for people and the release: what a board that asks for it needs.
+static ATTESTED: LazyLock<BTreeSet<Vec<u8>>> = LazyLock::new(|| {
+    let ring = World::sound().ring;
+    let vouches =
+        |bytes: &&Vec<u8>| Evidence::read(bytes, &ring).is_ok_and(|one| matches!(one.body, Body::Attestation(_)));
+    STATEMENTS.iter().filter(vouches).cloned().collect()
+});
+
+/// What speaks against a release: runs and rehearsals that failed, and incidents.
 static AGAINST: LazyLock<BTreeSet<Vec<u8>>> = LazyLock::new(|| {
     let ring = World::sound().ring;
     let failed = |bytes: &&Vec<u8>| match Evidence::read(bytes, &ring).map(|evidence| evidence.body) {
         Ok(Body::Scorecard(card)) => !card.passed,
         Ok(Body::Rehearsal(rehearsal)) => !rehearsal.passed,
+        Ok(Body::IncidentOpened(_)) => true,
         _ => false,
     };
     STATEMENTS.iter().filter(failed).cloned().collect()

@@ -2,8 +2,10 @@
 
 mod gate;
 mod import;
+mod incidents;
 mod laws;
 mod manifest;
+mod people;
 mod policies;
 mod readers;
 mod sample;

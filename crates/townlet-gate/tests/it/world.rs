@@ -6,7 +6,10 @@ use std::sync::LazyLock;
 
 use townlet_gate::gate::{Decision, Inputs};
 use townlet_gate::manifest::Manifest;
-use townlet_gate::statement::{Approval, Authorship, Ground, Rehearsal, Scorecard, Step, Waiver};
+use townlet_gate::statement::{
+    Approval, Attestation, AttestationKind, Authorship, Ground, IncidentClosed, IncidentOpened, IncidentOutcome,
+    Rehearsal, Scorecard, Severity, Step, Waiver,
+};
 use townlet_registry::{Digest, Envelope, KeyRing, Predicate, Role, Signer, Statement, Subject, Time, TrustedKey};
 
 use crate::readers::BOARD;
@@ -20,6 +23,7 @@ const PEOPLE: &[(&str, &[&str])] = &[
     ("cy", &["product-owner"]),
     ("dora", &["change-board", "sre-on-call", "product-owner"]),
     ("ci", &["ci"]),
+    ("tess", &["training-lead", "sre-lead"]),
 ];
 
 /// As long as the policy of the predecessor, and with one more rule.
@@ -128,6 +132,53 @@ pub(crate) fn rehearsal(finished_at: &str) -> Rehearsal {
     }
 }
 
+/// Signed at one o'clock by `actor`, and good from then for a month.
+pub(crate) fn attestation(kind: AttestationKind, topic: &str, person: Option<&str>, actor: &str) -> Attestation {
+    let at_one = at("2026-11-21T13:00:00Z");
+    Attestation {
+        kind,
+        topic: topic.into(),
+        person: person.map(str::to_owned),
+        valid_from: at_one,
+        valid_until: at("2026-12-21T13:00:00Z"),
+        note: "a test".into(),
+        evidence: None,
+        actor: actor.into(),
+        at: at_one,
+    }
+}
+
+pub(crate) fn opened(incident: &str, actor: &str, when: &str) -> IncidentOpened {
+    IncidentOpened {
+        incident: incident.into(),
+        environment: "production".into(),
+        severity: Severity::Critical,
+        summary: "nobody can log in".into(),
+        began_at: at(when),
+        deployment: None,
+        actor: actor.into(),
+        at: at(when),
+    }
+}
+
+pub(crate) fn closed(incident: &str, when: &str) -> IncidentClosed {
+    IncidentClosed {
+        incident: incident.into(),
+        outcome: IncidentOutcome::Resolved,
+        restored_at: at(when),
+        summary: "the flag is off".into(),
+        actor: "bo".into(),
+        at: at(when),
+    }
+}
+
+/// The samples without what a board has counted.
+pub(crate) fn without_incidents(samples: &str) -> String {
+    let (before, rest) = samples.split_once(",\n    { \"metric\": \"open_critical_incidents\"").unwrap();
+    assert!(!rest.contains("metric"), "it was the last one");
+    format!("{before}\n  ]\n}}")
+}
+
 pub(crate) const ROLES: [(&str, &str); 3] = [("change-board", "ana"), ("sre-on-call", "bo"), ("product-owner", "cy")];
 
 impl World {
@@ -167,6 +218,12 @@ impl World {
         self.manifest.as_ref().unwrap().rollback_plan.digest().unwrap()
     }
 
+    /// With more lines in the board, of production.
+    pub(crate) fn demanding(mut self, lines: &str) -> Self {
+        self.board.push_str(lines);
+        self
+    }
+
     /// Without the statement of that name.
     pub(crate) fn without(mut self, name: &str) -> Self {
         let before = self.statements.len();
@@ -188,6 +245,7 @@ impl World {
             keys: self.ring.to_json().unwrap(),
             samples: self.samples.clone().map(String::into_bytes),
             statements: self.statements.iter().map(|(_, bytes)| bytes.clone()).collect(),
+            log: None,
         }
     }
 
