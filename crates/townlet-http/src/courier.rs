@@ -52,6 +52,8 @@ pub struct Request {
 
 /// A request on its way to the thread.
 pub(crate) struct Parcel {
+    /// Without it a `GET`, which leaves out body, type and encoding.
+    pub(crate) is_post: bool,
     pub(crate) request: Request,
     pub(crate) pass: Option<Pass>,
     pub(crate) deadline: Instant,
@@ -164,12 +166,17 @@ fn nobody() -> Result<ClientConfig, String> {
 }
 
 fn send(client: &Client, parcel: Parcel) -> Result<Response, TransportError> {
-    let Parcel { request, pass, deadline } = parcel;
+    let Parcel { is_post, request, pass, deadline } = parcel;
     let left = deadline.saturating_duration_since(Instant::now());
     if left.is_zero() {
         return Err(failure::overdue(&request.target));
     }
-    let mut post = client.post(request.target.url().clone()).timeout(left).header(CONTENT_TYPE, request.content_type);
+    let url = request.target.url().clone();
+    let mut post = match is_post {
+        true => client.post(url).header(CONTENT_TYPE, request.content_type),
+        false => client.get(url),
+    };
+    post = post.timeout(left);
     if let Some(key) = &request.key {
         // A string of RFC 8941, as the draft of the header asks.
         post = post.header(HeaderName::from_static("idempotency-key"), format!("\"{key}\""));
@@ -185,7 +192,10 @@ fn send(client: &Client, parcel: Parcel) -> Result<Response, TransportError> {
         Some(Pass::Basic(user, password)) => post.basic_auth(user, Some(password.reveal())),
         None => post,
     };
-    post.body(request.body).send().map_err(|error| failure::of(error, &request.target))
+    if is_post {
+        post = post.body(request.body);
+    }
+    post.send().map_err(|error| failure::of(error, &request.target))
 }
 
 fn read(response: &mut Response, limit: u64) -> Answer {

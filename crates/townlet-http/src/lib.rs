@@ -5,6 +5,8 @@
 //! their file, and returns an [`Answer`] by a deadline. Beside it [`Portions`],
 //! which learns how much a peer takes at once.
 //!
+//! A poster also asks its target with a `GET`, for probes of readiness.
+//!
 //! **What it is not.** No transport: it knows nothing of frames, decides nothing
 //! about what an answer means, and tries nothing twice. It speaks HTTP/1.1 only
 //! and follows no redirect. It is on a floor of its own between the contract and

@@ -4,6 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
+use bytes::Bytes;
 use townlet_tls::{ClientTls, Reload, ReloadCheck};
 use townlet_transport::{ErrorKind, TransportError};
 
@@ -104,9 +105,30 @@ impl Poster {
     /// [`Disconnected`](ErrorKind::Disconnected) or [`Tls`](ErrorKind::Tls) where
     /// there was no answer.
     pub fn post(&mut self, request: Request, deadline: Instant) -> Result<Answer, TransportError> {
+        self.send(true, request, deadline)
+    }
+
+    /// Asks the target with a `GET`, as a probe of readiness does, and keeps at most `answer_limit` bytes of the answer.
+    ///
+    /// # Errors
+    /// As for [`post`](Self::post).
+    pub fn get(&mut self, answer_limit: u64, deadline: Instant) -> Result<Answer, TransportError> {
+        let request = Request {
+            target: Arc::clone(&self.target),
+            body: Bytes::new(),
+            content_type: "",
+            encoding: None,
+            key: None,
+            accept: None,
+            answer_limit,
+        };
+        self.send(false, request, deadline)
+    }
+
+    fn send(&mut self, is_post: bool, request: Request, deadline: Instant) -> Result<Answer, TransportError> {
         let pass = self.credentials.as_ref().map(Credentials::pass);
         let target = Arc::clone(&request.target);
-        let reply = self.start()?.post(Parcel { request, pass, deadline }, &target);
+        let reply = self.start()?.post(Parcel { is_post, request, pass, deadline }, &target);
         self.warm = reply.is_ok();
         if let Err(error) = &reply {
             self.doubted |= error.kind() == ErrorKind::Tls;
