@@ -87,6 +87,6 @@ pub use envelope::{Envelope, STATEMENT_PAYLOAD, Signature, pae};
 pub use error::{Error, ErrorKind};
 pub use keys::{KeyId, KeyRing, PublicKey, Revocation, Role, Signatory, Signer, TrustedKey};
 pub use record::Record;
-pub use registry::{Finding, Query, Receipt, Registry, Report};
+pub use registry::{Finding, Query, Receipt, Registry, Report, Vetted};
 pub use statement::{Head, Predicate, STATEMENT_TYPE, Statement, Subject};
 pub use time::Time;

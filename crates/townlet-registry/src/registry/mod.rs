@@ -4,6 +4,7 @@ mod append;
 mod read;
 mod schema;
 mod verify;
+mod vetted;
 
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -16,6 +17,7 @@ use crate::error::{Error, ErrorKind};
 pub use append::Receipt;
 pub use read::Query;
 pub use verify::{Finding, Report};
+pub use vetted::Vetted;
 
 /// How long a writer waits for another one.
 const PATIENCE: Duration = Duration::from_secs(10);

@@ -8,7 +8,7 @@ use std::thread;
 
 use rusqlite::params;
 
-use super::{Registry, sql};
+use super::{Registry, Vetted, sql};
 use crate::checkpoint::SignedCheckpoint;
 use crate::digest::Digest;
 use crate::error::{Error, ErrorKind};
@@ -47,6 +47,8 @@ pub struct Report {
     pub root: Digest,
     /// How many signatures of entries were verified.
     pub signatures: u64,
+    /// How many entries were [`Vetted`] before, so that their signatures were not verified again.
+    pub vetted: u64,
     /// How many signed checkpoints were verified and compared.
     pub checkpoints: u64,
     /// How many contents were hashed.
@@ -59,7 +61,29 @@ pub struct Report {
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Depth {
     Tree,
-    Everything,
+    /// Everything, and signatures from this entry on.
+    Signatures(u64),
+}
+
+impl Depth {
+    fn verifies(self, index: u64) -> bool {
+        matches!(self, Self::Signatures(from) if from <= index)
+    }
+}
+
+impl Report {
+    /// What a verifier may keep so that [`Registry::verify_since`] has less to do; nothing, where something is wrong, or
+    /// signatures were not looked at.
+    ///
+    /// # Errors
+    /// Those of [`KeyRing::digest`].
+    pub fn to_keep(&self, ring: &KeyRing) -> Result<Option<Vetted>, Error> {
+        if !self.findings.is_empty() || (self.vetted == 0 && self.signatures == 0) {
+            return Ok(None);
+        }
+        let (origin, size, root) = (self.origin.clone(), self.size, self.root);
+        Ok(Some(Vetted { origin, size, root, keys: ring.digest()? }))
+    }
 }
 
 /// A row of `entry`.
@@ -90,7 +114,31 @@ impl Registry {
     /// [`ErrorKind::Damaged`] where the file cannot be read to the end, [`ErrorKind::Io`], [`ErrorKind::Busy`]. What
     /// can be read and is wrong is a [`Finding`].
     pub fn verify(&self, ring: &KeyRing, held: Option<&SignedCheckpoint>) -> Result<Report, Error> {
-        self.verify_to(Depth::Everything, ring, held)
+        self.verify_to(Depth::Signatures(0), ring, held)
+    }
+
+    /// As [`Registry::verify`], but signatures of entries that were [`Vetted`] with this ring are not verified again.
+    /// Everything else of them is. Where the log does not begin with those entries, all are verified.
+    ///
+    /// # Errors
+    /// Those of [`Registry::verify`].
+    pub fn verify_since(
+        &self,
+        ring: &KeyRing,
+        held: Option<&SignedCheckpoint>,
+        vetted: &Vetted,
+    ) -> Result<Report, Error> {
+        if vetted.holds_for(&self.origin, ring)?
+            && vetted.size <= self.size()?
+            && self.root_at(vetted.size).is_ok_and(|root| root == vetted.root)
+        {
+            // The stored hashes say so; that the entries have them is seen on the way.
+            let report = self.verify_to(Depth::Signatures(vetted.size), ring, held)?;
+            if report.vetted == vetted.size && report.findings.is_empty() {
+                return Ok(report);
+            }
+        }
+        self.verify(ring, held)
     }
 
     /// The quick half of [`Registry::verify`]: every entry is hashed into the tree, the stored hashes are compared, and
@@ -146,7 +194,7 @@ impl Registry {
                 subjects.extend(seen.subjects.into_iter().map(|(digest, name)| (row.index, digest, name)));
                 frontier.push(seen.leaf, |level, place, hash| nodes.push((level, place, hash)));
             }
-            if depth == Depth::Everything {
+            if depth != Depth::Tree {
                 findings.extend(self.compare_subjects(subjects, rows[0].index..frontier.size())?);
             }
             findings.extend(self.compare_nodes(nodes)?);
@@ -161,14 +209,18 @@ impl Registry {
         if let Some(held) = held {
             findings.extend(self.compare(held, ring, &wanted, ErrorKind::Forked));
         }
-        let contents = if depth == Depth::Everything { self.contents(&mut findings)? } else { 0 };
+        let contents = if depth == Depth::Tree { 0 } else { self.contents(&mut findings)? };
         let checkpoints = checkpoints.len() as u64;
-        Ok(Report { checkpoints, contents, ..self.report(&frontier, signatures, findings) })
+        let vetted = match depth {
+            Depth::Tree => 0,
+            Depth::Signatures(from) => from.min(frontier.size()),
+        };
+        Ok(Report { checkpoints, contents, vetted, ..self.report(&frontier, signatures, findings) })
     }
 
     fn report(&self, frontier: &merkle::Frontier, signatures: u64, findings: Vec<Finding>) -> Report {
         let (origin, size, root) = (self.origin.clone(), frontier.size(), frontier.root());
-        Report { origin, size, root, signatures, checkpoints: 0, contents: 0, findings }
+        Report { origin, size, root, signatures, vetted: 0, checkpoints: 0, contents: 0, findings }
     }
 
     fn rows(&self, from: u64) -> Result<Vec<Row>, Error> {
@@ -306,20 +358,22 @@ fn look(row: &Row, ring: &KeyRing, depth: Depth) -> Seen {
     if depth == Depth::Tree {
         return seen;
     }
-    seen.finding = look_closer(row, ring, &mut seen)
+    seen.finding = look_closer(row, ring, depth, &mut seen)
         .err()
         .map(|error| Finding { kind: error.kind(), what: error.at(format!("entry {}", row.index)).to_string() });
     seen
 }
 
-fn look_closer(row: &Row, ring: &KeyRing, seen: &mut Seen) -> Result<(), Error> {
+fn look_closer(row: &Row, ring: &KeyRing, depth: Depth, seen: &mut Seen) -> Result<(), Error> {
     // The place is in front of every finding already.
     let record = Record::from_body(row.index, &row.body)?;
     seen.at = Some(record.at);
     let Head { subjects, predicate_type } = record.envelope.head()?;
     seen.subjects = subjects.into_iter().map(|subject| (subject.digest, subject.name)).collect();
-    let signed_by = ring.verify(&record.envelope, record.at)?;
-    seen.signatures = signed_by.len() as u64;
+    if depth.verifies(row.index) {
+        let signed_by = ring.verify(&record.envelope, record.at)?;
+        seen.signatures = signed_by.len() as u64;
+    }
     if *record.digest.as_bytes() != row.digest || record.at.as_ms() != row.at || predicate_type != row.predicate_type {
         return Err(Error::new(ErrorKind::Damaged, "its row gives another digest, time or type than it has"));
     }

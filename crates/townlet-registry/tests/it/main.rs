@@ -11,3 +11,4 @@ mod log;
 mod merkle;
 mod support;
 mod tampering;
+mod vetted;
