@@ -18,6 +18,7 @@ pub(crate) fn read(ctx: &mut Context<'_>, outer: &mut Block<'_>) -> Option<Given
     let bearer = secret(ctx, &mut block, "bearer_file", "bearer_env");
     let user = block.opt_text(ctx, "user", "a user name");
     let password = secret(ctx, &mut block, "password_file", "password_env");
+    let headers = secret(ctx, &mut block, "headers_file", "headers_env");
     let key = block.path().to_owned();
     block.close(ctx);
     if ctx.found.errors().count() > before || !written {
@@ -27,7 +28,12 @@ pub(crate) fn read(ctx: &mut Context<'_>, outer: &mut Block<'_>) -> Option<Given
         ctx.error(code, &place, &key, format!("{key} {what}")).help(help);
         None
     };
+    if headers.is_some() && (bearer.is_some() || user.is_some() || password.is_some()) {
+        let what = "has headers beside a token or password";
+        return refuse(Code::Conflict, what, "put it among the headers: authorization=Bearer%20…");
+    }
     let value = match (bearer, user, password) {
+        (None, None, None) if headers.is_some() => Auth::Headers(headers?),
         (Some(token), None, None) => Auth::Bearer(token),
         (None, Some(user), Some(_)) if user.value.trim().is_empty() || user.value.contains(':') => {
             return refuse(Code::BadChoice, "has a user that is blank or has a colon in it", "Basic cannot carry that");

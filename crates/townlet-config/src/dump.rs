@@ -230,6 +230,7 @@ fn auth(map: &mut Map, settings: &Settings) {
             auth.text("user", user);
             Some(("password", source))
         }
+        Some(Auth::Headers(source)) => Some(("headers", source)),
         _ => None,
     };
     match source {

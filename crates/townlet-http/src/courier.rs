@@ -13,13 +13,13 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use reqwest::blocking::{Client, Response};
-use reqwest::header::{ACCEPT, CONTENT_ENCODING, CONTENT_TYPE, DATE, HeaderName, LOCATION, RETRY_AFTER};
+use reqwest::header::{ACCEPT, CONTENT_ENCODING, CONTENT_TYPE, DATE, HeaderName, HeaderValue, LOCATION, RETRY_AFTER};
 use reqwest::redirect::Policy;
 use rustls::{ClientConfig, RootCertStore};
 use townlet_transport::{ErrorKind, TransportError};
 
 use crate::credentials::Pass;
-use crate::{Answer, Target, failure};
+use crate::{Answer, Target, failure, headers};
 
 /// An unused connection is closed before most servers do (60 s and more), so that
 /// a request rarely meets one that is just being closed.
@@ -190,12 +190,26 @@ fn send(client: &Client, parcel: Parcel) -> Result<Response, TransportError> {
     post = match &pass {
         Some(Pass::Bearer(token)) => post.bearer_auth(token.reveal()),
         Some(Pass::Basic(user, password)) => post.basic_auth(user, Some(password.reveal())),
+        // Read from the text each time, so that no copy of it stays.
+        Some(Pass::Headers(text)) => {
+            let all = headers::pairs(text.reveal()).unwrap_or_default();
+            all.into_iter().try_fold(post, |post, (name, secret)| {
+                let mut value = HeaderValue::from_str(secret.reveal()).map_err(|_| unsendable(&request.target))?;
+                value.set_sensitive(true);
+                Ok(post.header(name, value))
+            })?
+        }
         None => post,
     };
     if is_post {
         post = post.body(request.body);
     }
     post.send().map_err(|error| failure::of(error, &request.target))
+}
+
+fn unsendable(target: &Target) -> TransportError {
+    let message = format!("a header for {} has what no header can carry", target.shown());
+    TransportError::new(ErrorKind::Misconfigured, message)
 }
 
 fn read(response: &mut Response, limit: u64) -> Answer {

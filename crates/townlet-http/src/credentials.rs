@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use townlet_transport::{Auth, ErrorKind, SecretSource, TransportError};
 
+use crate::headers;
 use crate::secret::{Place, Secret};
 
 /// At most one look at the file in this time.
@@ -15,6 +16,8 @@ const LOOK_EVERY: Duration = Duration::from_secs(1);
 pub(crate) enum Pass {
     Bearer(Arc<Secret>),
     Basic(Arc<str>, Arc<Secret>),
+    /// As one text, which has been read once without a fault.
+    Headers(Arc<Secret>),
 }
 
 /// Credentials that follow their file, as tokens of a platform are renewed.
@@ -34,6 +37,7 @@ impl Credentials {
         let (key, source) = match auth {
             Auth::Bearer(source) => ("auth.bearer", source),
             Auth::Basic(_, source) => ("auth.password", source),
+            Auth::Headers(source) => ("auth.headers", source),
             _ => return Err(wrong("auth is of a kind that is not supported here")),
         };
         let secret = Arc::new(Secret::read(source, key)?);
@@ -42,6 +46,10 @@ impl Credentials {
                 return Err(wrong("auth.user must not be empty nor contain a colon: Basic cannot carry that"));
             }
             Auth::Basic(user, _) => Pass::Basic(user.as_str().into(), secret),
+            Auth::Headers(_) => {
+                headers::pairs(secret.reveal()).map_err(|what| wrong(&format!("{key}: {}: {what}", Place(source))))?;
+                Pass::Headers(secret)
+            }
             _ => Pass::Bearer(secret),
         };
         Ok(Self { key, source: source.clone(), pass, looked_at: None, stuck: false })
@@ -65,7 +73,14 @@ impl Credentials {
         if !matches!(self.source, SecretSource::File(_)) {
             return false;
         }
-        let new = match Secret::read(&self.source, self.key) {
+        let read = Secret::read(&self.source, self.key).and_then(|new| match &self.pass {
+            Pass::Headers(_) => match headers::pairs(new.reveal()) {
+                Ok(_) => Ok(new),
+                Err(what) => Err(TransportError::new(ErrorKind::Misconfigured, what)),
+            },
+            _ => Ok(new),
+        });
+        let new = match read {
             Ok(new) => new,
             Err(error) => {
                 if !std::mem::replace(&mut self.stuck, true) {
@@ -75,7 +90,7 @@ impl Credentials {
             }
         };
         self.stuck = false;
-        let (Pass::Bearer(current) | Pass::Basic(_, current)) = &mut self.pass;
+        let (Pass::Bearer(current) | Pass::Basic(_, current) | Pass::Headers(current)) = &mut self.pass;
         if **current == new {
             return false;
         }

@@ -47,6 +47,7 @@ mod courier;
 mod credentials;
 mod failure;
 mod gzip;
+mod headers;
 mod options;
 mod portions;
 mod poster;

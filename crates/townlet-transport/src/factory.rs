@@ -128,6 +128,9 @@ pub enum Auth {
     Bearer(SecretSource),
     /// A user's name, without a colon, and password (RFC 7617).
     Basic(String, SecretSource),
+    /// Headers of any name, as `name=value,name=value` with values in percent
+    /// encoding: the form of `OTEL_EXPORTER_OTLP_HEADERS`.
+    Headers(SecretSource),
 }
 
 /// Where a secret is.

@@ -63,6 +63,7 @@ const FOUNDATION: &[(&str, &[&str])] = &[
     ("reqwest", &["townlet-http"]),
     ("flate2", &["townlet-http", "townlet-transport-tcp", "townlet-transport-file", "townlet-testkit"]),
     ("httpdate", &["townlet-http"]),
+    ("percent-encoding", &["townlet-http"]),
     ("zeroize", &["townlet-http", "townlet-registry"]),
     ("prometheus", &["townlet-transport-prometheus"]),
     ("opentelemetry-proto", &["townlet-transport-otlp"]),

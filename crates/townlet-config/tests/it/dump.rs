@@ -72,6 +72,7 @@ prop_compose! {
             "type: websocket, websocket_url: 'WSS://c.example/x?y', acks: false, ca_file: @, auth: {bearer_file: @}",
             "type: websocket, websocket_url: 'ws://[::1]', allow_plaintext: true, dev_allow_plaintext: true, settle_at: durable",
             "type: prometheus, file_path: @",
+            "type: otlp, endpoint: 'https://c.example', auth: {headers_env: OTEL_EXPORTER_OTLP_HEADERS}",
             "type: otlp, endpoint: 'https://c.example:4318', publish_traces: false, publish_interval_seconds: 2.5",
             "type: otlp, endpoint: 'http://[::1]:4318/x', allow_plaintext: true, dev_allow_plaintext: true, format: json, \
                 compression: gzip, labels: {service.name: town}, export_fields: [a.*], settle_at: peer_acked",

@@ -322,12 +322,15 @@ fn credentials_name_the_place_of_a_secret_and_only_one() {
     let http = |keys: &str| transport(&format!("type: http, endpoint: 'https://c', {keys}"));
     let auth = |keys: &str| main_of(&http(&format!("auth: {{{keys}}}"))).settings.auth.unwrap();
     assert_eq!(auth("bearer_env: TOKEN"), Auth::Bearer(SecretSource::Env("TOKEN".into())));
+    assert_eq!(auth("headers_env: HEADERS"), Auth::Headers(SecretSource::Env("HEADERS".into())));
     assert_eq!(auth("user: ann, password_env: PW"), Auth::Basic("ann".into(), SecretSource::Env("PW".into())));
     for (keys, error) in [
         ("", "missing telemetry.transport.auth"),
         ("user: ann", "missing telemetry.transport.auth"),
         ("password_env: PW", "missing telemetry.transport.auth"),
         ("bearer_env: T, user: ann, password_env: PW", "conflict telemetry.transport.auth"),
+        ("bearer_env: T, headers_env: H", "conflict telemetry.transport.auth"),
+        ("user: ann, headers_env: H", "conflict telemetry.transport.auth"),
         ("bearer_env: T, bearer_file: t", "conflict telemetry.transport.auth.bearer_env"),
         ("bearer_env: ''", "missing telemetry.transport.auth.bearer_env"),
         ("user: 'a:b', password_env: PW", "bad_choice telemetry.transport.auth"),

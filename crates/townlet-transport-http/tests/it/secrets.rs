@@ -51,6 +51,27 @@ fn a_password_comes_from_the_environment() {
 }
 
 #[test]
+fn headers_of_any_name_come_from_one_text_in_percent_encoding_and_follow_their_file() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("headers");
+    std::fs::write(&path, "Authorization=Api-Token%20hunter2,x-tenant=a%2Cb\n").unwrap();
+    let server = Server::start(status(401)).then(status(200));
+    let options = with_auth(&server, Auth::Headers(SecretSource::File(path.clone())));
+    let mut sink = transport(options.clone());
+    send(&mut sink, &frames(1..=1)).unwrap();
+    let request = &server.requests()[0];
+    assert_eq!(
+        (request.headers["authorization"].as_str(), request.headers["x-tenant"].as_str()),
+        ("Api-Token hunter2", "a,b")
+    );
+    // One that cannot be used leaves in use what was, until there is another.
+    std::fs::write(&path, "hunter3\n").unwrap();
+    assert_eq!(send(&mut sink, &frames(2..=2)).unwrap_err().error.kind(), ErrorKind::Rejected);
+    assert_eq!(authorizations(&server).last().unwrap(), "Api-Token hunter2");
+    assert!(!format!("{options:?} {sink:?}").contains("hunter"));
+}
+
+#[test]
 fn a_secret_that_cannot_be_used_is_refused_by_the_name_of_its_place() {
     let folder = tempfile::tempdir().unwrap();
     let file = |name: &str, content: &[u8]| {
@@ -67,6 +88,8 @@ fn a_secret_that_cannot_be_used_is_refused_by_the_name_of_its_place() {
         (bearer(file("bytes", b"hunter\xff")), "not text"),
         (bearer(file("large", &[b'x'; 20_000])), "too large"),
         (Auth::Basic("ann:2".into(), file("good", b"hunter2")), "auth.user"),
+        (Auth::Headers(file("no-pair", b"x=1,hunter2")), "header 2 has no `=`"),
+        (Auth::Headers(file("ours", b"host=hunter2")), "header 1, host, is set by the client"),
     ] {
         let settings = settings("https://collector.example/in", |s| s.auth = Some(auth.clone()));
         let Err(error) = HttpFactory.build(&settings) else { panic!("{auth:?} was accepted") };
