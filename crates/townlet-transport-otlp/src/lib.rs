@@ -7,8 +7,8 @@
 //! | signal | of what | path |
 //! |---|---|---|
 //! | logs | every line, one record each | `v1/logs` below the endpoint |
-//! | metrics | the [`Figures`](townlet_transport::Figures) of the pipeline (the ledger by reason, queues, flush durations of all sinks), and the numeric payload fields that [`FieldPath`]s choose | `v1/metrics` |
-//! | traces | a span for each tick of which a `health` or `failure` line tells, and one for each request that carried records | `v1/traces` |
+//! | metrics | the [`Figures`](townlet_transport::Figures) of the pipeline (the ledger by reason, queues, flush durations of all sinks), the numeric payload fields that [`FieldPath`]s choose, and what events measured | `v1/metrics` |
+//! | traces | a span for each tick of which a `health` or `failure` line tells, one for each request that carried records, and those that events tell of | `v1/traces` |
 //!
 //! **What it is not.** It does not retry, queue or reorder; that is the worker's.
 //! It samples nothing (tail sampling belongs into a collector), writes no
@@ -23,6 +23,23 @@
 //! attributes, `service.instance.id` of the resource is the run. Lines carry no
 //! wall time, so `observed_time_unix_nano` alone is set: when the line was sent.
 //! With traces on, a record points to the span of its tick.
+//!
+//! # Events that say more
+//! A host has spans and measurements of its own by naming them in the payload of an event; the event's name is theirs:
+//! ```json
+//! {"event": "deployment.gate", "payload": {
+//!   "trace_id": "0af7651916cd43dd8448eb211c80319c", "span_id": "b7ad6b7169203331",
+//!   "span": {"start_unix_nano": "1795276800000000000", "end_unix_nano": "1795276801500000000",
+//!            "parent_span_id": "00f067aa0ba902b7", "status": "ok", "message": ""},
+//!   "metric": {"unit": "s", "value": 1.5, "instrument": "histogram"},
+//!   "attributes": {"cicd.pipeline.name": "release"}}}
+//! ```
+//! With `trace_id` and `span_id` the record points there and not to a tick. With `span` there is a span too; `status` is
+//! `ok`, `error` or absent, `parent_span_id` and `message` may be absent. With `metric` there is a data point: a `gauge` has
+//! the last value, a `histogram` all of this run, in buckets meant for seconds. `attributes` are those of record, span
+//! and point. What does not fit is a record like any other. It is read from the line as it leaves, so what was redacted
+//! is nowhere. At most [`OtlpOptions::max_series`] points are held; what is beyond is counted as lost. A peer that refuses
+//! records gets the spans and points all the same.
 //!
 //! # What an answer means
 //! The table of the OTLP specification, which differs from that of plain HTTP:
@@ -88,7 +105,9 @@ mod metrics;
 mod options;
 mod publisher;
 mod resource;
+mod series;
 mod spans;
+mod told;
 mod transport;
 mod value;
 mod verdict;

@@ -8,16 +8,19 @@ use townlet_transport::Frame;
 
 use crate::ids::Ids;
 use crate::resource::{resource, scope};
+use crate::told::Told;
 use crate::value::{attribute, body, integer, string};
 
-/// One record for each frame, in order within each run. `now` is in nanoseconds
-/// since the epoch; `traced` says whether ticks have spans.
+/// One record for each frame, in order within each run, and what events say beyond
+/// that, each with its run. `now` is in nanoseconds since the epoch; `traced` says
+/// whether ticks have spans.
 pub(crate) fn request(
     part: &[Frame],
     attributes: &[(String, String)],
     now: u64,
     traced: bool,
-) -> ExportLogsServiceRequest {
+) -> (ExportLogsServiceRequest, Vec<(String, Told)>) {
+    let mut all_told = Vec::new();
     // What an earlier run left in the spill keeps its name; mostly there is one run.
     let mut runs: Vec<(&str, Vec<LogRecord>)> = Vec::new();
     for frame in part {
@@ -26,7 +29,9 @@ pub(crate) fn request(
             runs.push((run_id, Vec::with_capacity(part.len())));
             runs.len() - 1
         });
-        runs[at].1.push(record(frame, now, traced));
+        let (record, told) = record(frame, now, traced);
+        runs[at].1.push(record);
+        all_told.extend(told.map(|told| (run_id.to_owned(), told)));
     }
     let resource_logs = runs
         .into_iter()
@@ -36,35 +41,43 @@ pub(crate) fn request(
             schema_url: String::new(),
         })
         .collect();
-    ExportLogsServiceRequest { resource_logs }
+    (ExportLogsServiceRequest { resource_logs }, all_told)
 }
 
-fn record(frame: &Frame, now: u64, traced: bool) -> LogRecord {
+fn record(frame: &Frame, now: u64, traced: bool) -> (LogRecord, Option<Told>) {
     let body = body(frame.line());
+    let told = (frame.kind() == "event").then(|| Told::read(&body)).flatten();
     let event_name = match named(&body) {
         Some(name) if frame.kind() == "event" => name.to_owned(),
         _ => format!("townlet.{}", frame.kind()),
     };
-    let severity = if frame.kind() == "failure" { SeverityNumber::Error } else { SeverityNumber::Info };
-    let ids = traced.then(|| Ids::tick(frame.label().run_id(), frame.tick()));
+    let failed = frame.kind() == "failure" || told.as_ref().is_some_and(Told::failed);
+    let severity = if failed { SeverityNumber::Error } else { SeverityNumber::Info };
+    let ids = match told.as_ref().and_then(|told| told.place) {
+        Some((trace, span)) => Some(Ids { trace, span }),
+        None => traced.then(|| Ids::tick(frame.label().run_id(), frame.tick())),
+    };
     let (trace_id, span_id) = ids.map(|ids| (ids.trace.to_vec(), ids.span.to_vec())).unwrap_or_default();
-    LogRecord {
+    let mut attributes = vec![
+        attribute("townlet.stream", string(frame.label().stream())),
+        attribute("townlet.seq", integer(frame.seq())),
+        attribute("townlet.tick", integer(frame.tick())),
+        attribute("townlet.kind", string(frame.kind())),
+    ];
+    attributes.extend(told.iter().flat_map(|told| told.attributes.iter().cloned()));
+    let record = LogRecord {
         time_unix_nano: 0,
         observed_time_unix_nano: now,
         severity_number: severity.into(),
         severity_text: if severity == SeverityNumber::Error { "ERROR" } else { "INFO" }.to_owned(),
         body: Some(body),
-        attributes: vec![
-            attribute("townlet.stream", string(frame.label().stream())),
-            attribute("townlet.seq", integer(frame.seq())),
-            attribute("townlet.tick", integer(frame.tick())),
-            attribute("townlet.kind", string(frame.kind())),
-        ],
+        attributes,
         trace_id,
         span_id,
         event_name,
         ..LogRecord::default()
-    }
+    };
+    (record, told)
 }
 
 /// The name of an event, as its line says it.

@@ -1,4 +1,4 @@
-//! Figures and payload fields as metrics.
+//! Figures, payload fields and measurements of events as metrics.
 
 use opentelemetry_proto::tonic::collector::metrics::v1::ExportMetricsServiceRequest;
 use opentelemetry_proto::tonic::common::v1::KeyValue;
@@ -13,6 +13,7 @@ use townlet_transport::{Durations, Figures, Reading};
 
 use crate::losses::Losses;
 use crate::resource::{resource, scope};
+use crate::series::{BOUNDS, Held, One, Series};
 use crate::value::{attribute, string};
 
 /// What stands in front of every name.
@@ -29,6 +30,7 @@ pub(crate) struct Span {
 pub(crate) fn request(
     figures: Option<&dyn Figures>,
     fields: &Fields,
+    series: &Series,
     losses: &Losses,
     attributes: &[(String, String)],
     run_id: &str,
@@ -51,6 +53,7 @@ pub(crate) fn request(
         let labels = vec![attribute("path", string(path)), attribute("stream", string(stream))];
         metrics.gauge("field", "Newest value of a numeric payload field.", labels, value);
     }
+    series.iter().for_each(|one| metrics.one(one));
     for (signal, loss, count) in losses.iter() {
         let labels = vec![attribute("reason", string(loss.as_str())), attribute("signal", string(signal.as_str()))];
         metrics.counter("otlp.lost_total", "Data points and spans that did not arrive.", labels, count);
@@ -119,6 +122,42 @@ impl Metrics {
         };
         if let Data::Histogram(histogram) = self.family(name, help, empty) {
             histogram.data_points.push(point);
+        }
+    }
+
+    /// What events measured goes under its own name.
+    fn one(&mut self, one: &One) {
+        let attributes = one.attributes.clone();
+        let data = match &one.held {
+            Held::Last(value) => {
+                let point = self.point(attributes, Value::AsDouble(*value));
+                Data::Gauge(Gauge { data_points: vec![point] })
+            }
+            Held::All(values) => {
+                self.points += 1;
+                let point = HistogramDataPoint {
+                    attributes,
+                    start_time_unix_nano: self.span.start,
+                    time_unix_nano: self.span.now,
+                    count: values.count,
+                    sum: Some(values.sum),
+                    min: Some(values.least),
+                    max: Some(values.most),
+                    bucket_counts: values.buckets.to_vec(),
+                    explicit_bounds: BOUNDS.to_vec(),
+                    ..HistogramDataPoint::default()
+                };
+                let aggregation_temporality = AggregationTemporality::Cumulative.into();
+                Data::Histogram(Histogram { data_points: vec![point], aggregation_temporality })
+            }
+        };
+        match (self.all.last_mut().filter(|last| last.name == one.name).and_then(|last| last.data.as_mut()), data) {
+            (Some(Data::Gauge(last)), Data::Gauge(more)) => last.data_points.extend(more.data_points),
+            (Some(Data::Histogram(last)), Data::Histogram(more)) => last.data_points.extend(more.data_points),
+            (_, data) => {
+                let (name, unit) = (one.name.clone(), one.unit.clone());
+                self.all.push(Metric { name, unit, data: Some(data), ..Metric::default() });
+            }
         }
     }
 

@@ -10,7 +10,9 @@ use crate::delivery::{Delivery, Sent};
 use crate::losses::{Loss, Losses, Signal};
 use crate::metrics::{self, Span};
 use crate::options::OtlpOptions;
+use crate::series::Series;
 use crate::spans::{Flush, PER_REQUEST, Spans};
+use crate::told::Told;
 use crate::verdict::Verdict;
 
 /// A peer that fails is not left alone for longer, unless the interval is.
@@ -29,6 +31,7 @@ pub(crate) struct Publisher {
     /// Since when counters count, in nanoseconds since the epoch.
     since: u64,
     fields: Fields,
+    series: Series,
     spans: Spans,
     losses: Losses,
     /// The newest run that was met: run ids sort by time (UUIDv7). What an earlier
@@ -52,6 +55,7 @@ impl Publisher {
             figures: None,
             since: nanos(SystemTime::now()),
             fields: Fields::new(options.fields.clone(), options.max_series),
+            series: Series::new(options.max_series),
             spans: Spans::default(),
             losses: Losses::default(),
             run_id: String::new(),
@@ -94,6 +98,24 @@ impl Publisher {
         }
     }
 
+    /// Takes over what events say beyond their records; true where there was something.
+    pub(crate) fn told(&mut self, all: &[(String, Told)]) -> bool {
+        for (run_id, told) in all {
+            if run_id.as_str() > self.run_id.as_str() {
+                self.run_id.clone_from(run_id);
+            }
+            if self.traces {
+                let lost = self.spans.told(run_id, told);
+                self.losses.add(Signal::Traces, Loss::Overflow, lost);
+            }
+            if self.metrics {
+                let lost = self.series.take(told);
+                self.losses.add(Signal::Metrics, Loss::Overflow, lost);
+            }
+        }
+        !all.is_empty()
+    }
+
     pub(crate) fn flushed(&mut self, run_id: &str, flush: &Flush) {
         if self.traces {
             let lost = self.spans.flush(run_id, flush);
@@ -118,7 +140,7 @@ impl Publisher {
             let span = Span { start: self.since, now: nanos(SystemTime::now()) };
             let figures = self.figures.as_deref();
             let (request, points) =
-                metrics::request(figures, &self.fields, &self.losses, &self.resource, &self.run_id, span);
+                metrics::request(figures, &self.fields, &self.series, &self.losses, &self.resource, &self.run_id, span);
             if points > 0 {
                 let sent = delivery.send(Signal::Metrics, &request, deadline);
                 // The next publication has newer ones, so these are not kept.

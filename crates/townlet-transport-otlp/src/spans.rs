@@ -1,4 +1,4 @@
-//! Ticks and requests as spans, waiting to be published.
+//! Ticks, requests and what events tell of as spans, waiting to be published.
 
 use std::collections::VecDeque;
 
@@ -11,6 +11,7 @@ use townlet_transport::{ErrorKind, Frame};
 
 use crate::ids::Ids;
 use crate::resource::{resource, scope};
+use crate::told::Told;
 use crate::value::{attribute, integer, string};
 
 /// No more wait.
@@ -113,6 +114,28 @@ impl Spans {
             end_time_unix_nano: flush.end.max(flush.start),
             attributes,
             status: flush.failed.map(|_| Status { message: String::new(), code: StatusCode::Error.into() }),
+            ..Span::default()
+        };
+        self.push(run_id, span)
+    }
+
+    /// Remembers what an event tells of; 1 where an older span had to make room.
+    pub(crate) fn told(&mut self, run_id: &str, told: &Told) -> u64 {
+        let (Some((trace, span)), Some(stretch)) = (told.place, &told.span) else { return 0 };
+        let status = stretch.ok.map(|ok| Status {
+            message: stretch.message.clone(),
+            code: if ok { StatusCode::Ok } else { StatusCode::Error }.into(),
+        });
+        let span = Span {
+            trace_id: trace.to_vec(),
+            span_id: span.to_vec(),
+            parent_span_id: stretch.parent.map(|id| id.to_vec()).unwrap_or_default(),
+            name: told.name.clone(),
+            kind: SpanKind::Internal.into(),
+            start_time_unix_nano: stretch.start,
+            end_time_unix_nano: stretch.end,
+            attributes: told.attributes.clone(),
+            status,
             ..Span::default()
         };
         self.push(run_id, span)

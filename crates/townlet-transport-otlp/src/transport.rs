@@ -13,6 +13,7 @@ use crate::losses::{Loss, Signal};
 use crate::options::OtlpOptions;
 use crate::publisher::{Publisher, nanos};
 use crate::spans::Flush;
+use crate::told::Told;
 use crate::verdict::Verdict;
 use crate::wire::Partial;
 
@@ -73,11 +74,13 @@ impl OtlpTransport {
             }
             let count = self.portions.next(rest.iter().map(Frame::len)).min(rest.len());
             let part = &rest[..count];
-            match self.post(part, deadline).map_err(|error| SendError::after(settled, error))? {
+            let (verdict, told) = self.post(part, deadline).map_err(|error| SendError::after(settled, error))?;
+            match verdict {
                 Verdict::Taken(partial) => {
                     self.portions.taken();
                     self.stale = true;
                     self.publisher.settled(part, nanos(SystemTime::now()));
+                    self.publisher.told(&told);
                     let rejected = rejected(&partial, count);
                     settled += count - rejected;
                     if rejected > 0 {
@@ -89,20 +92,24 @@ impl OtlpTransport {
                         return Err(SendError::after(settled, error));
                     }
                 }
-                Verdict::Refused(error) => return Err(SendError::refusing(settled, count, error)),
+                Verdict::Refused(error) => {
+                    // A peer without records, such as one for traces alone, may take what stands in them.
+                    self.stale |= self.publisher.told(&told);
+                    return Err(SendError::refusing(settled, count, error));
+                }
                 Verdict::Later(error) => return Err(SendError::after(settled, error)),
             }
         }
         Ok(())
     }
 
-    fn post(&mut self, part: &[Frame], deadline: Instant) -> Result<Verdict, TransportError> {
+    fn post(&mut self, part: &[Frame], deadline: Instant) -> Result<(Verdict, Vec<(String, Told)>), TransportError> {
         let start = nanos(SystemTime::now());
-        let request = logs::request(part, &self.resource, start, self.traces);
+        let (request, told) = logs::request(part, &self.resource, start, self.traces);
         let sent = self.delivery.send(Signal::Logs, &request, deadline);
         let (bytes, status, failed) = match &sent {
             // It never left.
-            Ok(Sent { status: None, .. }) => return sent.map(|sent| sent.verdict),
+            Ok(Sent { status: None, .. }) => return sent.map(|sent| (sent.verdict, told)),
             Ok(Sent { verdict, bytes, status }) => (*bytes, *status, error(verdict)),
             Err(error) => (0, None, Some(error.kind())),
         };
@@ -119,7 +126,7 @@ impl OtlpTransport {
         };
         let run_id = part.last().map_or("", |frame| frame.label().run_id());
         self.publisher.flushed(run_id, &flush);
-        sent.map(|sent| sent.verdict)
+        sent.map(|sent| (sent.verdict, told))
     }
 
     /// The reason of a partial success.

@@ -3,6 +3,7 @@
 
 mod answers;
 mod conformance;
+mod events;
 mod factory;
 mod publishing;
 mod receiver;
