@@ -2,7 +2,8 @@
 //!
 //! **What it is.** The other side of every test: transports that fail on
 //! command ([`Script`]), TCP and TLS peers that misbehave in the ways real ones
-//! do ([`peer`]), an HTTP server that answers as it is told ([`http`]), certificates that are expired, not yet valid or for somebody
+//! do ([`peer`]), an HTTP server that answers as it is told ([`http`]), the real `nats-server`, alone and as a cluster
+//! ([`nats`]), certificates that are expired, not yet valid or for somebody
 //! else ([`certs`]), a clock that a test moves ([`SimClock`]), a disk that
 //! forgets and tears ([`disk`]), and the [`conformance`](fn@conformance) suite
 //! that every transport has to pass.
@@ -44,6 +45,7 @@ pub mod disk;
 mod frames;
 pub mod http;
 mod logs;
+pub mod nats;
 pub mod peer;
 mod script;
 mod scripted;

@@ -72,6 +72,8 @@ pub struct Settings {
     pub publish_traces: bool,
     /// `publish_interval_seconds`: the least time between two publications of them.
     pub publish_interval: Duration,
+    /// `nats`: where a broker keeps what it is sent.
+    pub broker: BrokerSettings,
     /// A line that opens each file, so that runs stay apart; made by the pipeline.
     pub run_marker: Option<Bytes>,
 }
@@ -176,8 +178,48 @@ impl Default for Settings {
             publish_metrics: true,
             publish_traces: true,
             publish_interval: Duration::from_secs(10),
+            broker: BrokerSettings::default(),
             run_marker: None,
         }
+    }
+}
+
+/// Where a broker keeps what it is sent.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct BrokerSettings {
+    /// `stream`: the broker's own name for it.
+    pub stream: String,
+    /// `subject`: that of each stream of telemetry, with placeholders in it.
+    pub subject: String,
+    /// `partitions`: into how many parts streams are shared out.
+    pub partitions: u32,
+    /// `create: true`: make the broker's stream where it is not there.
+    pub create: Option<BrokerStream>,
+}
+
+impl Default for BrokerSettings {
+    fn default() -> Self {
+        Self { stream: "TOWNLET".into(), subject: "townlet.{partition}.{stream}".into(), partitions: 16, create: None }
+    }
+}
+
+/// A stream that a broker is to make.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct BrokerStream {
+    /// `replicas`: servers that have a copy.
+    pub replicas: usize,
+    /// `max_bytes`: what it keeps; the oldest goes for the newest.
+    pub max_bytes: Option<u64>,
+    /// `duplicate_window_seconds`: for how long a message is known that comes again.
+    pub duplicate_window: Duration,
+}
+
+impl Default for BrokerStream {
+    /// One copy, no limit, two minutes.
+    fn default() -> Self {
+        Self { replicas: 1, max_bytes: None, duplicate_window: Duration::from_secs(120) }
     }
 }
 

@@ -59,7 +59,7 @@ mod state;
 
 pub use contract::{Connected, Level, Outcome, Transport};
 pub use error::{ErrorKind, SendError, TransportError};
-pub use factory::{Auth, Compression, Factory, Format, Fsync, SecretSource, Settings};
+pub use factory::{Auth, BrokerSettings, BrokerStream, Compression, Factory, Format, Fsync, SecretSource, Settings};
 pub use figures::{Durations, Figure, Figures, Reading};
 pub use frame::{Frame, Label, runs};
 pub use state::{FrameEncoder, StateBody};

@@ -11,10 +11,11 @@ const MAX_HEIGHT: usize = 5;
 const CLOSED: &[(&str, &[&str], &[&str])] = &[
     (
         "townlet-transport-*",
-        &["townlet-transport", "townlet-tls", "townlet-http", "townlet-fields"],
+        &["townlet-transport", "townlet-tls", "townlet-http", "townlet-nats", "townlet-fields"],
         &["townlet-testkit"],
     ),
     ("townlet-http", &["townlet-transport", "townlet-tls"], &["townlet-testkit"]),
+    ("townlet-nats", &["townlet-transport", "townlet-tls"], &["townlet-testkit"]),
     ("townlet-worker", &["townlet-transport", "townlet-spill"], &["townlet-testkit"]),
     ("xtask", &[], &[]),
 ];
@@ -59,12 +60,18 @@ const FOUNDATION: &[(&str, &[&str])] = &[
     ("socket2", &["townlet-transport-tcp", "townlet-transport-websocket", "townlet-testkit"]),
     ("httparse", &["townlet-transport-websocket"]),
     ("tungstenite", &["townlet-transport-websocket"]),
-    ("rustls", &["townlet-tls", "townlet-transport-tcp", "townlet-http", "townlet-testkit"]),
+    ("rustls", &["townlet-tls", "townlet-transport-tcp", "townlet-http", "townlet-nats", "townlet-testkit"]),
     ("reqwest", &["townlet-http"]),
     ("flate2", &["townlet-http", "townlet-transport-tcp", "townlet-transport-file", "townlet-testkit"]),
     ("httpdate", &["townlet-http"]),
     ("percent-encoding", &["townlet-http"]),
     ("zeroize", &["townlet-http", "townlet-registry"]),
+    ("async-nats", &["townlet-nats"]),
+    ("futures-util", &["townlet-nats"]),
+    ("tokio", &["townlet-nats"]),
+    ("flate2", &["townlet-http", "townlet-transport-tcp", "townlet-testkit"]),
+    ("httpdate", &["townlet-http"]),
+    ("zeroize", &["townlet-http", "townlet-nats", "townlet-registry"]),
     ("prometheus", &["townlet-transport-prometheus"]),
     ("opentelemetry-proto", &["townlet-transport-otlp"]),
     ("prost", &["townlet-transport-otlp"]),
@@ -99,6 +106,8 @@ const HIDES_RUNTIME: &[(&str, &str)] = &[
     ("townlet-http", "reqwest, on the thread of its courier"),
     ("townlet-transport-http", "that of townlet-http"),
     ("townlet-transport-otlp", "that of townlet-http"),
+    ("townlet-nats", "the client of NATS, on the thread of its engine"),
+    ("townlet-transport-nats", "that of townlet-nats"),
 ];
 
 pub(super) fn dependencies_go_strictly_down(workspace: &Workspace) -> Vec<String> {
