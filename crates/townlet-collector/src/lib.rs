@@ -5,13 +5,16 @@
 //! `(run_id, stream, seq)` what is missing and what came twice, stores each line
 //! once, and acknowledges to clients that ask for it. Its second listener, the
 //! [`web`] one, takes the same lines over HTTP and WebSocket, shows states to
-//! subscribers and figures to operators. Beside it, without any network: the [`sequence`] tracking on its own, and [`inspect`], which says
-//! what a file of such lines holds, of any schema version, and compares two.
+//! subscribers and figures to operators; its third, the [`grpc`] one, takes what SDKs
+//! of OpenTelemetry send. Beside it, without any network: the [`sequence`] tracking on
+//! its own, and [`inspect`], which says what a file of such lines holds, of any schema
+//! version, and compares two.
 //!
 //! **What it is not.** It answers no queries over what it stored, and interprets
 //! no bodies, but for the states that subscribers may watch. It is no async
 //! server: one thread serves one connection, and the number of connections has a
-//! limit.
+//! limit. Where a library knows no other way, for gRPC, a runtime is hidden on one
+//! thread.
 //!
 //! # Guarantees
 //! - Every whole line taken has one outcome: after a stop,
@@ -64,6 +67,7 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
+pub mod grpc;
 pub mod inspect;
 mod lines;
 pub mod otlp;

@@ -105,6 +105,8 @@ pub enum Via {
     Websocket,
     /// A WebSocket on which somebody watches.
     Subscriber,
+    /// Calls on the gRPC listener.
+    Grpc,
 }
 
 impl Via {
@@ -115,6 +117,7 @@ impl Via {
             Self::Http => "http",
             Self::Websocket => "websocket",
             Self::Subscriber => "subscriber",
+            Self::Grpc => "grpc",
         }
     }
 }

@@ -62,7 +62,7 @@ impl DecodeError {
     }
 
     /// True where others take up the room at the moment.
-    pub(super) fn is_for_later(&self) -> bool {
+    pub(crate) fn is_for_later(&self) -> bool {
         self.kind == Kind::NoRoom
     }
 }
@@ -87,7 +87,7 @@ pub(crate) enum Room {
 }
 
 /// Asked for room before memory is used.
-pub(super) type Rooms<'a> = &'a mut dyn FnMut(usize) -> Room;
+pub(crate) type Rooms<'a> = &'a mut dyn FnMut(usize) -> Room;
 
 /// Reads the body of a request, inflated where it came compressed. No line is
 /// longer than `max_line_bytes`, its end not included. There are at most
@@ -107,7 +107,7 @@ pub fn receive(
 }
 
 /// As [`receive`], where the room has to be asked for.
-pub(super) fn receive_within(
+pub(crate) fn receive_within(
     signal: Signal,
     encoding: Encoding,
     body: &[u8],

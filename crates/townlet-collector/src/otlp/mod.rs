@@ -5,11 +5,12 @@
 //! the answer ([`Encoding::taken`], [`Encoding::failed`]), by OTLP/HTTP 1.x, in
 //! protobuf and JSON.
 //!
+//! Any OpenTelemetry SDK can send here:
 //! [`WebOptions::with_otlp`](crate::web::WebOptions::with_otlp) puts them on the
-//! paths of OTLP, so that any OpenTelemetry SDK can send here.
+//! paths of OTLP, and [`grpc`](crate::grpc) takes the same messages as calls.
 //!
-//! **What it is not.** It speaks no gRPC. It samples, joins and converts nothing:
-//! tail sampling belongs elsewhere.
+//! **What it is not.** It samples, joins and converts nothing: tail sampling belongs
+//! elsewhere.
 //!
 //! # What a line holds
 //! ```text
@@ -58,8 +59,8 @@ mod route;
 
 use std::fmt;
 
-pub(crate) use lines::Room;
 pub use lines::{DecodeError, Received, receive};
+pub(crate) use lines::{Room, receive_within};
 
 /// The longest `service.instance.id` that names a run, in bytes.
 pub const MAX_RUN_ID: usize = 64;
@@ -93,6 +94,15 @@ impl Signal {
             Self::Logs => "/v1/logs",
             Self::Metrics => "/v1/metrics",
             Self::Traces => "/v1/traces",
+        }
+    }
+
+    /// The call that brings it, as gRPC names it on the wire.
+    pub fn method(self) -> &'static str {
+        match self {
+            Self::Logs => "/opentelemetry.proto.collector.logs.v1.LogsService/Export",
+            Self::Metrics => "/opentelemetry.proto.collector.metrics.v1.MetricsService/Export",
+            Self::Traces => "/opentelemetry.proto.collector.trace.v1.TraceService/Export",
         }
     }
 

@@ -1,13 +1,15 @@
 //! Lines that come as a whole and are answered for as a whole: the body of a
 //! request.
 
+use std::sync::Arc;
 use std::time::Instant;
 
 use serde::Serialize;
 use townlet_schema::LineHead;
 
 use super::foreign;
-use super::intake::{Refusal, Session, check_names, check_seq, refusal_of};
+use super::intake::{Intake, Refusal, Session, check_names, check_seq, refusal_of};
+use super::slots::Slot;
 use crate::report::{EndKind, Ending};
 
 /// Lines of one request, at most; their envelopes are held while it is checked.
@@ -40,6 +42,28 @@ pub(super) enum NotTaken {
     TooMany(String),
     /// The directory or the store cannot take them now. Of the store, some may be there.
     NotNow(Ending),
+}
+
+/// Takes the lines of one request on the connection of this slot; `taken` as in
+/// [`Session::take_all`].
+pub(super) fn take_request(intake: &Arc<Intake>, slot: &Slot, lines: &[u8], taken: &mut Taken) -> Result<(), NotTaken> {
+    // One for each request: a connection may be a proxy's, with everybody's streams.
+    let mut session = Session::new(Arc::clone(intake), slot.id, slot.peer);
+    let outcome = session.take_all(lines, taken);
+    // Where the store promises nothing for an answer, it writes all the same.
+    let written = session.write_out();
+    slot.update(|report| {
+        let (sum, part) = (&mut report.counts, session.counts);
+        sum.lines += part.lines;
+        sum.bytes += part.bytes;
+        sum.stored += part.stored;
+        sum.duplicates += part.duplicates;
+        sum.invalid += part.invalid;
+    });
+    match (outcome, written) {
+        (Ok(()), Err(ending)) => Err(NotTaken::NotNow(ending)),
+        (outcome, _) => outcome,
+    }
 }
 
 impl Session {

@@ -2,11 +2,14 @@
 
 mod backlog;
 mod batch;
+mod budget;
 mod certificates;
+mod coding;
 mod connection;
 mod directory;
 mod figures;
 mod foreign;
+pub(crate) mod grpc;
 mod inflate;
 mod intake;
 mod live;
@@ -29,6 +32,7 @@ use crate::report::{CollectorReport, EndKind, Ending, ShardReport};
 use crate::sequence;
 use crate::store::StoreError;
 use certificates::{Certificates, Watcher};
+use grpc::Grpc;
 use intake::Intake;
 pub use intake::LineView;
 pub(crate) use intake::reason_key;
@@ -62,7 +66,7 @@ pub enum CollectorError {
     },
     /// Plaintext was asked for on an address that others can reach.
     PlaintextExposed(SocketAddr),
-    /// The web listener can be reached by others, and no token was given.
+    /// The web or the gRPC listener can be reached by others, and no token was given.
     TokenMissing(SocketAddr),
     /// The store cannot be used.
     Store(StoreError),
@@ -81,7 +85,7 @@ impl fmt::Display for CollectorError {
                 write!(f, "plaintext is allowed on loopback only, not on {listen}; use TLS or listen on 127.0.0.1")
             }
             Self::TokenMissing(listen) => {
-                write!(f, "the web listener on {listen} needs a token: without one only loopback is allowed")
+                write!(f, "the listener on {listen} needs a token: without one only loopback is allowed")
             }
             Self::Store(error) => write!(f, "the store cannot be used: {error}"),
             Self::Thread(source) => write!(f, "cannot start a thread: {source}"),
@@ -104,6 +108,7 @@ impl Error for CollectorError {
 pub struct Collector {
     address: SocketAddr,
     web_address: Option<SocketAddr>,
+    grpc_address: Option<SocketAddr>,
     shared: Arc<Shared>,
     _watchers: Vec<Watcher>,
 }
@@ -117,6 +122,7 @@ struct Shared {
     slots: Slots,
     stop: Stop,
     web: Option<Web>,
+    grpc: Option<Arc<Grpc>>,
 }
 
 /// The wish to stop, and until when connections may read what has arrived.
@@ -150,10 +156,10 @@ impl Collector {
     pub fn bind(options: CollectorOptions) -> Result<Self, CollectorError> {
         admissible(options.listen, &options.security)?;
         if let Some(web) = &options.web {
-            admissible(web.listen, &web.security)?;
-            if web.token.is_none() && !web.listen.ip().is_loopback() {
-                return Err(CollectorError::TokenMissing(web.listen));
-            }
+            guarded(web.listen, &web.security, web.token.is_some())?;
+        }
+        if let Some(grpc) = &options.grpc {
+            guarded(grpc.listen, &grpc.security, grpc.token.is_some())?;
         }
         let intake = Arc::new(Intake::new(&options).map_err(CollectorError::Store)?);
         let (listener, address) = listen(options.listen)?;
@@ -167,14 +173,27 @@ impl Collector {
             }
             None => (None, None),
         };
+        let (grpc_listener, grpc) = match &options.grpc {
+            Some(grpc) => {
+                let (bound, address) = listen(grpc.listen)?;
+                let certificates = follow(&grpc.security, &mut watchers)?;
+                let grpc = Arc::new(Grpc::new(grpc.clone(), certificates));
+                (Some((grpc::Listening::new(bound)?, address)), Some(grpc))
+            }
+            None => (None, None),
+        };
         let (slots, stop) = (Slots::default(), Stop::default());
-        let shared = Arc::new(Shared { options, certificates, intake, slots, stop, web });
+        let shared = Arc::new(Shared { options, certificates, intake, slots, stop, web, grpc });
         let web_address = web_listener.as_ref().map(|(_, address)| *address);
+        let grpc_address = grpc_listener.as_ref().map(|(_, address)| *address);
         // From here on, dropping it stops what was started.
-        let collector = Self { address, web_address, shared, _watchers: watchers };
+        let collector = Self { address, web_address, grpc_address, shared, _watchers: watchers };
         collector.start("townlet-accept", listener, Door::Lines)?;
         if let Some((listener, _)) = web_listener {
             collector.start("townlet-web", listener, Door::Web)?;
+        }
+        if let Some(((listening, _), grpc)) = grpc_listener.zip(collector.shared.grpc.as_ref()) {
+            grpc::start(&collector.shared, grpc, listening)?;
         }
         Ok(collector)
     }
@@ -193,6 +212,11 @@ impl Collector {
     /// Where the web listener listens, if there is one.
     pub fn web_addr(&self) -> Option<SocketAddr> {
         self.web_address
+    }
+
+    /// Where the gRPC listener listens, if there is one.
+    pub fn grpc_addr(&self) -> Option<SocketAddr> {
+        self.grpc_address
     }
 
     /// The streams in memory in short: gaps, losses, and since when nothing came.
@@ -226,7 +250,7 @@ impl Collector {
     fn stop(&self, drain_until: Instant) {
         self.shared.stop.ask(drain_until);
         self.shared.slots.end_handshakes();
-        for address in [Some(self.address), self.web_address].into_iter().flatten() {
+        for address in [Some(self.address), self.web_address, self.grpc_address].into_iter().flatten() {
             // A connection to ourselves wakes the accepting thread.
             let ip = match address.ip() {
                 IpAddr::V4(ip) if ip.is_unspecified() => IpAddr::V4(Ipv4Addr::LOCALHOST),
@@ -287,6 +311,12 @@ fn admissible(listen: SocketAddr, security: &Security) -> Result<(), CollectorEr
     }
 }
 
+/// As [`admissible`], and with a token wherever others than this machine connect.
+fn guarded(listen: SocketAddr, security: &Security, has_token: bool) -> Result<(), CollectorError> {
+    admissible(listen, security)?;
+    if has_token || listen.ip().is_loopback() { Ok(()) } else { Err(CollectorError::TokenMissing(listen)) }
+}
+
 fn listen(listen: SocketAddr) -> Result<(TcpListener, SocketAddr), CollectorError> {
     let bind = |source| CollectorError::Bind { listen, source };
     let listener = TcpListener::bind(listen).map_err(bind)?;
@@ -317,6 +347,23 @@ fn accept(shared: &Arc<Shared>, listener: &TcpListener, door: Door) {
     }
 }
 
+/// Without these a connection works all the same.
+fn tune<'s, S>(socket: &'s S)
+where
+    socket2::SockRef<'s>: From<&'s S>,
+{
+    let options = socket2::SockRef::from(socket);
+    let _ = options.set_tcp_keepalive(&socket2::TcpKeepalive::new().with_time(KEEPALIVE));
+    let _ = options.set_send_buffer_size(SEND_BUFFER);
+    let _ = options.set_tcp_nodelay(true);
+}
+
+fn note_cut(peer: SocketAddr, ending: &Ending) {
+    if ending.kind.is_cut() {
+        tracing::warn!(%peer, reason = ending.kind.as_str(), detail = %ending.detail, "collector_connection_cut");
+    }
+}
+
 fn welcome(shared: &Arc<Shared>, socket: TcpStream, peer: SocketAddr, door: Door) {
     let limit = match (door, &shared.web) {
         (Door::Web, Some(web)) => web.options.max_connections,
@@ -326,12 +373,7 @@ fn welcome(shared: &Arc<Shared>, socket: TcpStream, peer: SocketAddr, door: Door
         tracing::warn!(%peer, limit, "collector_connection_refused");
         return;
     };
-    // Without these a connection works all the same.
-    let keepalive = socket2::TcpKeepalive::new().with_time(KEEPALIVE);
-    let options = socket2::SockRef::from(&socket);
-    let _ = options.set_tcp_keepalive(&keepalive);
-    let _ = options.set_send_buffer_size(SEND_BUFFER);
-    let _ = socket.set_nodelay(true);
+    tune(&socket);
     let worker = Arc::clone(shared);
     let id = slot.id;
     let thread = thread::Builder::new().name(format!("townlet-peer-{id}")).stack_size(STACK);
@@ -342,9 +384,7 @@ fn welcome(shared: &Arc<Shared>, socket: TcpStream, peer: SocketAddr, door: Door
             (Door::Web, Some(web)) => web::serve(&worker, web, &slot, socket),
             _ => connection::serve(&worker, &slot, socket),
         };
-        if ending.kind.is_cut() {
-            tracing::warn!(%peer, reason = ending.kind.as_str(), detail = %ending.detail, "collector_connection_cut");
-        }
+        note_cut(peer, &ending);
         leaving.ending = ending;
     });
     if let Err(error) = spawned {

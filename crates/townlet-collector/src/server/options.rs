@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use townlet_tls::ServerTls;
 
+use super::grpc::GrpcOptions;
 use super::intake::LineView;
 use super::web::WebOptions;
 use crate::store::StoreOptions;
@@ -71,6 +72,8 @@ pub struct CollectorOptions {
     pub subscriber: Option<Subscriber>,
     /// A second listener, for HTTP and WebSocket; none by default.
     pub web: Option<WebOptions>,
+    /// A listener for OTLP over gRPC; none by default.
+    pub grpc: Option<GrpcOptions>,
 }
 
 impl CollectorOptions {
@@ -93,6 +96,7 @@ impl CollectorOptions {
             keep_rejected_bytes: 0,
             subscriber: None,
             web: None,
+            grpc: None,
         }
     }
 
@@ -105,6 +109,12 @@ impl CollectorOptions {
     /// The same with a web listener.
     pub fn with_web(mut self, web: WebOptions) -> Self {
         self.web = Some(web);
+        self
+    }
+
+    /// The same with a gRPC listener.
+    pub fn with_grpc(mut self, grpc: GrpcOptions) -> Self {
+        self.grpc = Some(grpc);
         self
     }
 }

@@ -15,6 +15,18 @@ const REMEMBERED: usize = 256;
 pub(super) enum Door {
     Lines,
     Web,
+    Grpc,
+}
+
+impl Door {
+    /// How those who come in by it are called at first.
+    fn via(self) -> Via {
+        match self {
+            Self::Lines => Via::Lines,
+            Self::Web => Via::Http,
+            Self::Grpc => Via::Grpc,
+        }
+    }
 }
 
 /// One connection's place.
@@ -95,7 +107,7 @@ impl Slots {
         let report = ConnectionReport {
             id,
             peer,
-            via: if door == Door::Lines { Via::Lines } else { Via::Http },
+            via: door.via(),
             tls: false,
             acks: false,
             counts: LineCounts::default(),
@@ -148,6 +160,11 @@ impl Slots {
             *open.entry(slot.via()).or_default() += 1;
         }
         open
+    }
+
+    /// True where a connection is open that came in by this door.
+    pub(super) fn are_open(&self, door: Door) -> bool {
+        self.table().open.values().any(|slot| slot.door == door)
     }
 
     /// Ends the handshakes that are going on.

@@ -161,7 +161,7 @@ fn depth_is_bounded_in_both_encodings() {
 }
 
 /// A field of a message: its number, and what it holds.
-fn field(number: u8, bytes: &[u8]) -> Vec<u8> {
+pub(crate) fn field(number: u8, bytes: &[u8]) -> Vec<u8> {
     let mut out = vec![number << 3 | 2];
     let mut left = bytes.len();
     while left >= 128 {

@@ -43,7 +43,8 @@ fn is_allowed(origin: &str, host: Option<&str>, options: &WebOptions) -> bool {
         || options.allowed_origins.iter().any(|allowed| allowed.eq_ignore_ascii_case(origin))
 }
 
-fn names_this_machine(host: &str) -> bool {
+/// True for the names of this machine, with or without a port.
+pub(in crate::server) fn names_this_machine(host: &str) -> bool {
     let name = match host.strip_prefix('[') {
         Some(rest) => rest.split_once(']').map_or("", |(address, _)| address),
         None => host.rsplit_once(':').map_or(host, |(name, _)| name),

@@ -5,10 +5,11 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::{Instant, SystemTime};
 
+use super::super::coding::Coding;
 use super::super::connection::open;
 use super::super::{Shared, Slot};
 use super::Web;
-use super::encoding::{inflate, is_gzip};
+use super::encoding::{coding, undo};
 use super::head::{Framing, Head};
 use super::inbound::{Bounds, Fault, Inbound};
 use super::ingest::Inbox;
@@ -91,8 +92,8 @@ impl Talk<'_> {
             }
         };
         let answer = match compressed {
-            false => self.answer(endpoint, &head, &body, share.held()),
-            true => match inflate(&body, options.max_body_bytes, &mut share) {
+            None => self.answer(endpoint, &head, &body, share.held()),
+            Some(coding) => match undo(coding, &body, options.max_body_bytes, &mut share) {
                 Ok(inflated) => self.answer(endpoint, &head, &inflated, share.held()),
                 Err(answer) => answer,
             },
@@ -151,13 +152,13 @@ impl Talk<'_> {
     }
 }
 
-/// What the head says of the body, before a byte of it is read: true where it is
-/// compressed. Who may ask without a token asks by GET, and brings nothing.
-fn admit(head: &Head) -> Result<bool, Response> {
+/// What the head says of the body, before a byte of it is read: how it is compressed.
+/// Who may ask without a token asks by GET, and brings nothing.
+fn admit(head: &Head) -> Result<Option<Coding>, Response> {
     if matches!(head.method.as_str(), "GET" | "HEAD") && head.framing()? != Framing::Length(0) {
         return Err(Response::error(400, "a request with GET or HEAD brings no body"));
     }
-    is_gzip(head)
+    coding(head)
 }
 
 /// How a connection ends after this answer to what was not read to its end.

@@ -3,10 +3,10 @@
 use std::io::{self, Read};
 use std::time::{Duration, Instant};
 
+use super::super::budget::Share;
 use super::super::connection::stopped;
 use super::super::wire::{Wire, is_pause};
 use super::super::{LOOK_AROUND, Stop};
-use super::budget::Share;
 use super::encoding::{no_room, too_large};
 use super::head::{BARE_LF, Framing, Head, has_bare_lf};
 use super::response::Response;
@@ -110,7 +110,7 @@ impl<'a> Inbound<'a> {
     }
 
     /// The body of the request with this head.
-    pub(super) fn body(&mut self, head: &Head, share: &mut Share<'_>, bounds: &Bounds) -> Result<Vec<u8>, Fault> {
+    pub(super) fn body(&mut self, head: &Head, share: &mut Share, bounds: &Bounds) -> Result<Vec<u8>, Fault> {
         let deadline = Instant::now() + bounds.time;
         match head.framing()? {
             Framing::Length(0) => Ok(Vec::new()),
@@ -145,7 +145,7 @@ impl<'a> Inbound<'a> {
     }
 
     /// RFC 9112, section 7.1. Extensions and trailers are read over.
-    fn chunks(&mut self, share: &mut Share<'_>, limit: usize, deadline: Instant) -> Result<Vec<u8>, Fault> {
+    fn chunks(&mut self, share: &mut Share, limit: usize, deadline: Instant) -> Result<Vec<u8>, Fault> {
         let mut body = Vec::new();
         loop {
             let line = self.line(MAX_CHUNK_LINE, deadline)?;

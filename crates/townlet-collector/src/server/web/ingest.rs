@@ -3,11 +3,9 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use super::super::batch::{NotTaken, Taken};
-use super::super::intake::Session;
+use super::super::batch::{NotTaken, Taken, take_request};
 use super::super::{Shared, Slot};
 use super::Web;
-use super::budget::Budget;
 use super::idempotency::Seen;
 use super::response::Response;
 use super::route::Request;
@@ -40,20 +38,9 @@ impl<'a> Inbox<'a> {
     }
 
     /// See [`Request::rooms`]. `held`: what the request has of the budget already.
-    pub(super) fn rooms(self, held: usize) -> impl FnMut(usize) -> Room + use<'a> {
-        let budget = self.shared.web.as_ref().map(|web| &web.budget);
-        let mut share = budget.map(Budget::share);
-        move |bytes| match &mut share {
-            None => Room::Never,
-            Some(share) if !share.could_have(bytes, held) => Room::Never,
-            Some(share) => {
-                if share.grow(bytes) {
-                    Room::Taken
-                } else {
-                    Room::Later
-                }
-            }
-        }
+    pub(super) fn rooms(self, held: usize) -> impl FnMut(usize) -> Room + use<> {
+        let mut rooms = self.shared.web.as_ref().map(|web| web.budget.rooms(held));
+        move |bytes| rooms.as_mut().map_or(Room::Never, |rooms| rooms(bytes))
     }
 
     /// Takes the lines; an error is the answer to give.
@@ -64,24 +51,7 @@ impl<'a> Inbox<'a> {
 
     /// As [`take`](Self::take), where an earlier try may have `taken` some already.
     fn take_rest(self, lines: &[u8], taken: &mut Taken) -> Result<(), Response> {
-        // One for each request: a connection may be a proxy's, with everybody's streams.
-        let mut session = Session::new(Arc::clone(&self.shared.intake), self.slot.id, self.slot.peer);
-        let outcome = session.take_all(lines, taken);
-        // Where the store promises nothing for an answer, it writes all the same.
-        let written = session.write_out();
-        self.slot.update(|report| {
-            let (sum, part) = (&mut report.counts, session.counts);
-            sum.lines += part.lines;
-            sum.bytes += part.bytes;
-            sum.stored += part.stored;
-            sum.duplicates += part.duplicates;
-            sum.invalid += part.invalid;
-        });
-        let outcome = match (outcome, written) {
-            (Ok(()), Err(ending)) => Err(NotTaken::NotNow(ending)),
-            (outcome, _) => outcome,
-        };
-        outcome.map_err(|why| refusal(&why))
+        take_request(&self.shared.intake, self.slot, lines, taken).map_err(|why| refusal(&why))
     }
 }
 

@@ -39,6 +39,7 @@ pub(super) fn answer(shared: &Shared, web: &Web) -> Response {
     certificates(shared, web, &mut families);
     streams(shared, &mut families);
     requests(web, &mut families);
+    calls(shared, &mut families);
     watching(shared, &mut families);
     parsing(shared, &mut families);
     families.0.extend(shared.intake.figures.families());
@@ -90,9 +91,10 @@ fn totals(shared: &Shared, families: &mut Families) {
 /// How long certificates hold, in steps of a day, negative once they do not.
 fn certificates(shared: &Shared, web: &Web, families: &mut Families) {
     let now = SystemTime::now();
-    let both = [("lines", &shared.certificates), ("web", &web.certificates)];
-    let days = both.into_iter().filter_map(|(listener, certificates)| {
-        let days = certificates.as_ref()?.report(now).days_to_expiry?;
+    let grpc = shared.grpc.as_ref().and_then(|grpc| grpc.certificates.as_ref());
+    let all = [("lines", shared.certificates.as_ref()), ("web", web.certificates.as_ref()), ("grpc", grpc)];
+    let days = all.into_iter().filter_map(|(listener, certificates)| {
+        let days = certificates?.report(now).days_to_expiry?;
         #[expect(clippy::cast_precision_loss, reason = "days are few")]
         Some(([listener], days as f64 * 86_400.0))
     });
@@ -178,6 +180,18 @@ fn requests(web: &Web, families: &mut Families) {
         web.keys.repeated(),
     );
     families.gauge("townlet_web_body_bytes", "Bytes of the bodies that are held.", web.budget.used() as u64);
+}
+
+fn calls(shared: &Shared, families: &mut Families) {
+    let Some(grpc) = &shared.grpc else { return };
+    let answers = grpc.answers();
+    families.counters(
+        "townlet_grpc_calls_total",
+        "Calls answered.",
+        ["method", "code"],
+        answers.iter().map(|((method, code), count)| ([*method, *code], *count)),
+    );
+    families.gauge("townlet_grpc_message_bytes", "Bytes of the messages that are held.", grpc.bytes_held() as u64);
 }
 
 fn watching(shared: &Shared, families: &mut Families) {

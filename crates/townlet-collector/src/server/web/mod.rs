@@ -1,7 +1,6 @@
 //! The web listener, see [`crate::web`].
 
 mod access;
-mod budget;
 mod connection;
 mod encoding;
 mod head;
@@ -20,8 +19,9 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
 pub use super::batch::Taken;
+use super::budget::Budget;
 use super::certificates::Certificates;
-use budget::Budget;
+pub(super) use access::names_this_machine;
 pub(super) use connection::serve;
 use idempotency::Keys;
 pub use options::WebOptions;
@@ -34,7 +34,7 @@ pub(super) struct Web {
     pub(super) options: WebOptions,
     certificates: Option<Arc<Certificates>>,
     /// Bytes of bodies at a time.
-    budget: Budget,
+    budget: Arc<Budget>,
     keys: Keys,
     /// Answers by endpoint and status: few, since both are.
     answers: Mutex<BTreeMap<(&'static str, u16), u64>>,

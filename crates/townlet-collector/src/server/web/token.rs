@@ -52,7 +52,7 @@ impl BearerToken {
             .map_err(|error| TokenError(format!("the token file {}: {error}", path.display())))
     }
 
-    pub(super) fn matches(&self, given: &[u8]) -> bool {
+    pub(in crate::server) fn matches(&self, given: &[u8]) -> bool {
         // Two slices are compared in constant time only where they are of one length.
         self.0.ct_eq(&digest(given)).into()
     }

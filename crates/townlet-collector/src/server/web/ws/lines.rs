@@ -24,7 +24,7 @@ const LEAST_MESSAGE: usize = 64 * 1024;
 pub(super) fn serve(
     shared: &Shared,
     slot: &Slot,
-    mut timed: Timed<'_>,
+    mut timed: Timed,
     ahead: Vec<u8>,
     session: Session,
     acks: bool,
@@ -54,7 +54,7 @@ pub(super) fn serve(
 struct Producer<'a> {
     shared: &'a Shared,
     slot: &'a Slot,
-    socket: WebSocket<Timed<'a>>,
+    socket: WebSocket<Timed>,
     session: Session,
     acks: bool,
     acknowledged: u64,

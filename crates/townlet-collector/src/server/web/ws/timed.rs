@@ -4,19 +4,19 @@
 use std::io::{self, Read, Write};
 use std::time::{Duration, Instant};
 
+use super::super::super::budget::Share;
 use super::super::super::wire::Wire;
-use super::super::budget::Share;
 use super::frames::Frames;
 
 /// So much of a message takes nothing of the budget, so that a producer of few
 /// lines at a time is never turned away by those who bring much.
 const FREE: usize = 64 * 1024;
 
-pub(super) struct Timed<'a> {
+pub(super) struct Timed {
     wire: Wire,
     limit: Duration,
     frames: Frames,
-    share: Share<'a>,
+    share: Share,
     /// Since when a message has been coming in.
     begun: Option<Instant>,
     stuck: Option<Stuck>,
@@ -31,10 +31,10 @@ pub(super) enum Stuck {
     NoRoom,
 }
 
-impl<'a> Timed<'a> {
+impl Timed {
     /// `limit`: from the first byte of a message to its last, whatever comes between.
     /// `ahead`: what was read before.
-    pub(super) fn new(wire: Wire, limit: Duration, share: Share<'a>, ahead: &[u8]) -> Self {
+    pub(super) fn new(wire: Wire, limit: Duration, share: Share, ahead: &[u8]) -> Self {
         let mut timed = Self { wire, limit, frames: Frames::default(), share, begun: None, stuck: None };
         timed.took(ahead);
         timed
@@ -69,7 +69,7 @@ impl<'a> Timed<'a> {
     }
 }
 
-impl Read for Timed<'_> {
+impl Read for Timed {
     fn read(&mut self, out: &mut [u8]) -> io::Result<usize> {
         if self.begun.is_some_and(|begun| begun.elapsed() >= self.limit) {
             self.stuck.get_or_insert(Stuck::Overdue);
@@ -83,7 +83,7 @@ impl Read for Timed<'_> {
     }
 }
 
-impl Write for Timed<'_> {
+impl Write for Timed {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         self.wire.write(bytes)
     }

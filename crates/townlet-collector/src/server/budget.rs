@@ -1,6 +1,9 @@
-//! How many bytes of bodies there may be at a time, over all connections.
+//! How many bytes of bodies there may be at a time, over all connections of a listener.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+
+use crate::otlp::Room;
 
 pub(super) struct Budget {
     limit: usize,
@@ -8,18 +11,33 @@ pub(super) struct Budget {
 }
 
 /// A share of the budget, given back when it is dropped.
-pub(super) struct Share<'a> {
-    budget: &'a Budget,
+pub(super) struct Share {
+    budget: Arc<Budget>,
     bytes: usize,
 }
 
 impl Budget {
-    pub(super) fn new(limit: usize) -> Self {
-        Self { limit, used: AtomicUsize::new(0) }
+    pub(super) fn new(limit: usize) -> Arc<Self> {
+        Arc::new(Self { limit, used: AtomicUsize::new(0) })
     }
 
-    pub(super) fn share(&self) -> Share<'_> {
-        Share { budget: self, bytes: 0 }
+    pub(super) fn share(self: &Arc<Self>) -> Share {
+        Share { budget: Arc::clone(self), bytes: 0 }
+    }
+
+    /// Room for what a body becomes that has `held` of the budget already; given back
+    /// when this is dropped.
+    pub(super) fn rooms(self: &Arc<Self>, held: usize) -> impl FnMut(usize) -> Room + use<> {
+        let mut share = self.share();
+        move |bytes| {
+            if !share.could_have(bytes, held) {
+                Room::Never
+            } else if share.grow(bytes) {
+                Room::Taken
+            } else {
+                Room::Later
+            }
+        }
     }
 
     pub(super) fn used(&self) -> usize {
@@ -27,7 +45,7 @@ impl Budget {
     }
 }
 
-impl Share<'_> {
+impl Share {
     /// True where `more` bytes would fit at the moment. None is taken.
     pub(super) fn has_room_for(&self, more: usize) -> bool {
         self.budget.used().checked_add(more).is_some_and(|sum| sum <= self.budget.limit)
@@ -64,7 +82,7 @@ impl Share<'_> {
     }
 }
 
-impl Drop for Share<'_> {
+impl Drop for Share {
     fn drop(&mut self) {
         self.budget.used.fetch_sub(self.bytes, Ordering::Relaxed);
     }
