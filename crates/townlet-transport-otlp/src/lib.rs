@@ -61,7 +61,7 @@
 //!   (the last of the request).
 //! - Receivers of OTLP do not know duplicates. A request whose answer was lost is
 //!   sent again, so a record may arrive twice; `service.instance.id`, stream and
-//!   seq tell.
+//!   seq tell. The collector of this workspace stores it once for that.
 //! - Metrics and spans are published with a batch, at most every
 //!   [`OtlpOptions::interval`], on `flush` and on `close`: an idle pipeline
 //!   publishes nothing. What fails there holds up no record. What is lost there is

@@ -6,8 +6,9 @@ use std::fmt;
 use opentelemetry_proto::tonic::collector::logs::v1::ExportLogsServiceRequest;
 use opentelemetry_proto::tonic::collector::metrics::v1::ExportMetricsServiceRequest;
 use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
-use opentelemetry_proto::tonic::common::v1::InstrumentationScope;
 use opentelemetry_proto::tonic::common::v1::any_value::Value;
+use opentelemetry_proto::tonic::common::v1::{InstrumentationScope, KeyValue};
+use opentelemetry_proto::tonic::logs::v1::LogRecord;
 use opentelemetry_proto::tonic::metrics::v1::Metric;
 use opentelemetry_proto::tonic::metrics::v1::metric::Data;
 use opentelemetry_proto::tonic::resource::v1::Resource;
@@ -18,6 +19,7 @@ use townlet_schema::Json;
 
 use super::measure::measure;
 use super::{Encoding, MAX_BYTES, MAX_RECORDS, MAX_RUN_ID, Signal};
+use crate::store::name::component;
 
 /// What a request held.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -128,7 +130,8 @@ pub(crate) fn receive_within(
             for of in decode::<ExportLogsServiceRequest>(encoding, body)?.resource_logs {
                 for scoped in of.scope_logs {
                     let about = About::new(&of.resource, &of.schema_url, &scoped.scope, &scoped.schema_url);
-                    scoped.log_records.iter().try_for_each(|record| out.write(&about, record, 1))?;
+                    let mut write = |record| out.write(&about, Numbered::of(record).as_ref(), record, 1);
+                    scoped.log_records.iter().try_for_each(&mut write)?;
                 }
             }
         }
@@ -136,7 +139,7 @@ pub(crate) fn receive_within(
             for of in decode::<ExportMetricsServiceRequest>(encoding, body)?.resource_metrics {
                 for scoped in of.scope_metrics {
                     let about = About::new(&of.resource, &of.schema_url, &scoped.scope, &scoped.schema_url);
-                    scoped.metrics.iter().try_for_each(|metric| out.write(&about, metric, points(metric)))?;
+                    scoped.metrics.iter().try_for_each(|metric| out.write(&about, None, metric, points(metric)))?;
                 }
             }
         }
@@ -144,7 +147,7 @@ pub(crate) fn receive_within(
             for of in decode::<ExportTraceServiceRequest>(encoding, body)?.resource_spans {
                 for scoped in of.scope_spans {
                     let about = About::new(&of.resource, &of.schema_url, &scoped.scope, &scoped.schema_url);
-                    scoped.spans.iter().try_for_each(|span| out.write(&about, span, 1))?;
+                    scoped.spans.iter().try_for_each(|span| out.write(&about, None, span, 1))?;
                 }
             }
         }
@@ -214,9 +217,45 @@ impl<'a> About<'a> {
 }
 
 fn instance(resource: &Resource) -> Option<&str> {
-    let id = resource.attributes.iter().find(|attribute| attribute.key == "service.instance.id")?;
-    match id.value.as_ref()?.value.as_ref()? {
+    match value_of(&resource.attributes, "service.instance.id")? {
         Value::StringValue(id) if !id.is_empty() && id.len() <= MAX_RUN_ID => Some(id),
+        _ => None,
+    }
+}
+
+/// What a record of our own sender says of its place, so that one that is sent twice
+/// is stored once.
+struct Numbered {
+    stream: String,
+    seq: i64,
+    tick: Option<i64>,
+    rendering: Option<i64>,
+}
+
+impl Numbered {
+    fn of(record: &LogRecord) -> Option<Self> {
+        let attribute = |name| value_of(&record.attributes, name);
+        let Some(Value::StringValue(stream)) = attribute("townlet.stream") else { return None };
+        let seq = attribute("townlet.seq").and_then(number).filter(|seq| *seq > 0)?;
+        let stream = format!("{}.{stream}", Signal::Logs.stream());
+        // One that makes no name of a file is stored with the others.
+        component(&stream)?;
+        let line = match record.body.as_ref().and_then(|body| body.value.as_ref()) {
+            Some(Value::KvlistValue(line)) => line.values.as_slice(),
+            _ => &[],
+        };
+        let rendering = value_of(line, "rendering").and_then(number);
+        Some(Self { stream, seq, tick: attribute("townlet.tick").and_then(number), rendering })
+    }
+}
+
+fn value_of<'a>(pairs: &'a [KeyValue], name: &str) -> Option<&'a Value> {
+    pairs.iter().find(|pair| pair.key == name)?.value.as_ref()?.value.as_ref()
+}
+
+fn number(value: &Value) -> Option<i64> {
+    match value {
+        Value::IntValue(number) => Some(*number).filter(|number| *number >= 0),
         _ => None,
     }
 }
@@ -226,7 +265,13 @@ struct Line<'a, R> {
     payload_type: &'static str,
     #[serde(skip_serializing_if = "Option::is_none")]
     run_id: Option<&'a str>,
-    stream: &'static str,
+    stream: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    seq: Option<i64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    tick: Option<i64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    rendering: Option<i64>,
     #[serde(skip_serializing_if = "Option::is_none")]
     resource: Option<&'a Resource>,
     #[serde(skip_serializing_if = "str::is_empty")]
@@ -247,7 +292,13 @@ struct Writer<'a> {
 }
 
 impl Writer<'_> {
-    fn write<R: Serialize>(&mut self, about: &About<'_>, record: &R, count: u64) -> Result<(), DecodeError> {
+    fn write<R: Serialize>(
+        &mut self,
+        about: &About<'_>,
+        numbered: Option<&Numbered>,
+        record: &R,
+        count: u64,
+    ) -> Result<(), DecodeError> {
         self.records += 1;
         if self.records > MAX_RECORDS {
             return Err(too_many());
@@ -259,7 +310,10 @@ impl Writer<'_> {
                 Signal::Traces => "otlp.span",
             },
             run_id: about.run_id,
-            stream: self.signal.stream(),
+            stream: numbered.map_or(self.signal.stream(), |numbered| &numbered.stream),
+            seq: numbered.map(|numbered| numbered.seq),
+            tick: numbered.and_then(|numbered| numbered.tick),
+            rendering: numbered.and_then(|numbered| numbered.rendering),
             resource: about.resource,
             resource_schema_url: about.resource_schema_url,
             scope: about.scope,

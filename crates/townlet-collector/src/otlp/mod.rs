@@ -23,7 +23,11 @@
 //! them. The rest is the envelope of our lines: `run_id` is the
 //! `service.instance.id` of the resource and is not there without one, or with
 //! one that is longer than [`MAX_RUN_ID`] bytes. There is no `seq`, because OTLP
-//! numbers nothing: gaps cannot be seen, and what is sent twice is stored twice.
+//! numbers nothing: gaps cannot be seen, and what is sent twice is stored twice. But a
+//! log record with the attributes `townlet.stream` and `townlet.seq`, as
+//! `townlet-transport-otlp` gives each, is a line of the stream `otlp.logs.<stream>`
+//! with that `seq` (and with `townlet.tick`): its gaps are seen, and it is stored once,
+//! however often a request whose answer was lost is sent.
 //!
 //! # Limits
 //! - What no line can hold is rejected alone and reported as OTLP wants it, as a

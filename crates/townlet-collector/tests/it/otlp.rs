@@ -89,6 +89,35 @@ fn the_instance_of_a_service_is_the_run() {
 }
 
 #[test]
+fn a_record_that_says_its_stream_and_number_is_a_numbered_line_and_others_are_none() {
+    let of = |attributes: Value, body: Value| {
+        let record = json!({"attributes": attributes, "body": body});
+        lines(&json(Signal::Logs, &json!({"resourceLogs": [{"scopeLogs": [{"logRecords": [record]}]}]}).to_string()))
+            .remove(0)
+    };
+    let int = |key: &str, n: &str| json!({"key": key, "value": {"intValue": n}});
+    let text = |key: &str, text: &str| json!({"key": key, "value": {"stringValue": text}});
+    let keyframe = json!({"kvlistValue": {"values": [int("rendering", "1")]}});
+    let line = of(json!([text("townlet.stream", "town"), int("townlet.seq", "7"), int("townlet.tick", "9")]), keyframe);
+    assert_eq!((&line["stream"], &line["seq"]), (&json!("otlp.logs.town"), &json!(7)));
+    assert_eq!((&line["tick"], &line["rendering"]), (&json!(9), &json!(1)));
+    let stream = text("townlet.stream", "town");
+    for attributes in [
+        json!([]),
+        json!([stream]),
+        json!([int("townlet.seq", "7")]),
+        json!([stream, int("townlet.seq", "0")]),
+        json!([stream, int("townlet.seq", "-7")]),
+        json!([stream, text("townlet.seq", "7")]),
+        json!([int("townlet.stream", "7"), int("townlet.seq", "7")]),
+        json!([text("townlet.stream", &"x".repeat(300)), int("townlet.seq", "7")]),
+    ] {
+        let line = of(attributes, json!({"stringValue": "hello"}));
+        assert!(line["stream"] == "otlp.logs" && line.get("seq").is_none() && line.get("tick").is_none(), "{line}");
+    }
+}
+
+#[test]
 fn what_no_line_can_hold_is_rejected_alone_and_reported_as_a_partial_success() {
     use opentelemetry_proto::tonic::collector::logs::v1::{ExportLogsServiceRequest, ExportLogsServiceResponse};
     use opentelemetry_proto::tonic::common::v1::AnyValue;
