@@ -3,6 +3,9 @@
 //! **What it is.** [`setup`] reads what `cargo metadata` says of a workspace and writes the files that a first release
 //! needs: suites, change board, policies and the draft of a manifest, at most [`setup::MOST_LINES`] lines in all.
 //!
+//! [`telemetry`] tells what happens to a release: decisions, approvals, deployments, runs of the suites, rehearsals, as
+//! records, spans and measurements with the names of the OpenTelemetry conventions, through our own pipeline.
+//!
 //! **What it is not.** It runs no suite and decides nothing: `townlet-readiness` and `townlet-gate` do. It reads no file
 //! and starts no process.
 //!
@@ -23,3 +26,4 @@
 //! ```
 
 pub mod setup;
+pub mod telemetry;
