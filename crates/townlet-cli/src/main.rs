@@ -22,6 +22,7 @@ mod simulate;
 mod smoke;
 mod spill;
 mod tap;
+mod telling;
 mod test;
 mod validate;
 

@@ -14,10 +14,12 @@ use townlet_readiness::rehearsal::StepStatus;
 use townlet_readiness::report::{Revision, Status, open, render};
 use townlet_readiness::suite::{Config, Event, Finished, Observer, Run};
 use townlet_readiness::{Digest, FileDigest, SystemClock, UnixProcesses};
+use townlet_release::telemetry::{Recorder, Watching};
 use uuid::Uuid;
 
 use crate::exit::{Exit, Failure};
 use crate::out::{remark, say};
+use crate::telling::{Telling, caller};
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Readiness {
@@ -38,6 +40,8 @@ pub(crate) struct ReadinessRun {
     /// What is tested; without it, git is asked in the folder of the suites.
     #[arg(long)]
     revision: Option<String>,
+    #[command(flatten)]
+    telling: Telling,
 }
 
 #[derive(Debug, Args)]
@@ -62,12 +66,21 @@ fn suites(args: &ReadinessRun) -> anyhow::Result<Exit> {
         Some(id) => given(id)?,
         None => ask_git(&file.root)?,
     };
-    execute(&file, &args.out, &Uuid::now_v7().to_string(), revision)?;
-    verdict(&args.out, false)
+    let teller = args.telling.start(Some(&args.config));
+    let ran = execute(&file, &args.out, &Uuid::now_v7().to_string(), revision, &teller);
+    let verdict = ran.and_then(|_| verdict(&args.out, false));
+    teller.end();
+    verdict
 }
 
 /// Runs the suites of a file, and leaves their evidence in a folder.
-pub(crate) fn execute(file: &ConfigFile, out: &Path, run_id: &str, revision: Revision) -> anyhow::Result<Finished> {
+pub(crate) fn execute(
+    file: &ConfigFile,
+    out: &Path,
+    run_id: &str,
+    revision: Revision,
+    recorder: &Recorder,
+) -> anyhow::Result<Finished> {
     let config = file.parse(Config::read)?;
     std::fs::create_dir_all(out).with_context(|| format!("making {}", out.display()))?;
     let run = Run {
@@ -81,7 +94,7 @@ pub(crate) fn execute(file: &ConfigFile, out: &Path, run_id: &str, revision: Rev
         clock: &SystemClock::start(),
         processes: &processes()?,
     };
-    Ok(run.go(&mut Progress)?)
+    Ok(run.go(&mut Watching::readiness(recorder, run_id, &caller(), &mut Progress))?)
 }
 
 fn show(args: &ReadinessShow) -> anyhow::Result<Exit> {

@@ -1,16 +1,18 @@
 //! `townlet rehearse`: the steps of a rollback, really run.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::Context;
 use clap::Args;
 use townlet_readiness::SystemClock;
-use townlet_readiness::rehearsal::{Config, Outcome, Rehearsal, record_file, render};
+use townlet_readiness::rehearsal::{Config, Outcome, Record, Rehearsal, record_file, render};
+use townlet_release::telemetry::Watching;
 use uuid::Uuid;
 
 use crate::exit::Exit;
 use crate::out::say;
 use crate::readiness::{ConfigFile, Progress, caller_env, given, processes};
+use crate::telling::{Telling, caller};
 
 #[derive(Debug, Args)]
 pub(crate) struct Rehearse {
@@ -29,6 +31,8 @@ pub(crate) struct Rehearse {
     /// Something to keep with the record. May be repeated.
     #[arg(long = "note", value_name = "TEXT")]
     notes: Vec<String>,
+    #[command(flatten)]
+    telling: Telling,
 }
 
 pub(crate) fn run(args: &Rehearse) -> anyhow::Result<Exit> {
@@ -36,12 +40,13 @@ pub(crate) fn run(args: &Rehearse) -> anyhow::Result<Exit> {
     let config = file.parse(Config::read)?;
     let revision = args.revision.as_deref().map(given).transpose()?;
     std::fs::create_dir_all(&args.out).with_context(|| format!("making {}", args.out.display()))?;
+    let run_id = Uuid::now_v7().to_string();
     let rehearsal = Rehearsal {
         config: &config,
         config_file: file.digest,
         root: &file.root,
         out: &args.out,
-        run_id: &Uuid::now_v7().to_string(),
+        run_id: &run_id,
         revision,
         participants: args.participants.clone(),
         notes: args.notes.clone(),
@@ -49,8 +54,15 @@ pub(crate) fn run(args: &Rehearse) -> anyhow::Result<Exit> {
         clock: &SystemClock::start(),
         processes: &processes()?,
     };
-    let record = rehearsal.go(&mut Progress)?;
-    say!("{}", render(&record))?;
-    say!("{}", args.out.join(record_file(&record.run_id)).display())?;
+    let teller = args.telling.start(Some(&args.config));
+    let record = rehearsal.go(&mut Watching::rehearsal(&teller, &run_id, &caller(), &mut Progress));
+    let answer = record.map_err(anyhow::Error::from).and_then(|record| answer(&record, &args.out));
+    teller.end();
+    answer
+}
+
+fn answer(record: &Record, out: &Path) -> anyhow::Result<Exit> {
+    say!("{}", render(record))?;
+    say!("{}", out.join(record_file(&record.run_id)).display())?;
     Ok(if record.outcome == Outcome::Passed { Exit::Yes } else { Exit::No })
 }

@@ -1,15 +1,18 @@
 //! `townlet gate`: may this release go there?
 
 use std::path::PathBuf;
+use std::time::SystemTime;
 
 use clap::Args;
 use townlet_gate::gate::{Decision, Inputs, Verdict, explain};
 use townlet_gate::manifest as release;
 use townlet_registry::{Digest, Query, Registry, Subject, Time};
+use townlet_release::telemetry::{Decided, Nanos, Recorder};
 
 use super::{Signing, bytes, failure, now};
 use crate::exit::{Exit, Failure};
 use crate::out::say;
+use crate::telling::Telling;
 
 #[derive(Debug, Args)]
 pub(crate) struct Gate {
@@ -35,10 +38,20 @@ pub(crate) struct Gate {
     pub(super) json: bool,
     #[command(flatten)]
     pub(super) signing: Signing,
+    #[command(flatten)]
+    pub(super) telling: Telling,
 }
 
 pub(crate) fn gate(args: &Gate) -> anyhow::Result<Exit> {
-    let (decision, digest) = decide(args)?;
+    let teller = args.telling.start(None);
+    let answer = answer(args, &teller);
+    // Whoever waits for the answer has it by now.
+    teller.end();
+    answer
+}
+
+fn answer(args: &Gate, recorder: &Recorder) -> anyhow::Result<Exit> {
+    let (decision, digest) = decide(args, recorder)?;
     if args.json {
         say!("{}", String::from_utf8_lossy(&decision.to_bytes().map_err(failure)?))?;
     } else {
@@ -48,8 +61,8 @@ pub(crate) fn gate(args: &Gate) -> anyhow::Result<Exit> {
 }
 
 /// Decides, and keeps the decision with all that it rests on; returns it with its digest.
-pub(super) fn decide(args: &Gate) -> anyhow::Result<(Decision, Digest)> {
-    let at = now();
+pub(super) fn decide(args: &Gate, recorder: &Recorder) -> anyhow::Result<(Decision, Digest)> {
+    let (at, start) = (now(), Nanos::from(SystemTime::now()));
     let hand = args.signing.hand(at)?;
     let mut registry = args.signing.registry()?;
     // A manifest that is not there is a reason, not a slip: the pipeline before this one made none.
@@ -70,8 +83,18 @@ pub(super) fn decide(args: &Gate) -> anyhow::Result<(Decision, Digest)> {
     let digest = registry.store(&decision.to_bytes().map_err(failure)?).map_err(failure)?;
     let subject =
         Subject::new(decision.release.as_deref().unwrap_or("no manifest"), decision.manifest.unwrap_or(digest));
+    let before = if recorder.is_on() { last(&registry, &args.env)? } else { None };
     // On disk before anybody hears of it.
     hand.say(&mut registry, subject, decision.clone())?;
+    recorder.gate(&Decided {
+        decision: &decision,
+        digest,
+        manifest: inputs.manifest.as_deref().and_then(readable).as_ref(),
+        before: before.as_ref(),
+        actor: &hand.person,
+        start,
+        end: SystemTime::now().into(),
+    });
     Ok((decision, digest))
 }
 
@@ -85,10 +108,21 @@ pub(super) fn exit(decision: &Decision) -> Exit {
     }
 }
 
+/// The last decision about an environment. One that cannot be read is none: this is for telemetry alone.
+fn last(registry: &Registry, environment: &str) -> anyhow::Result<Option<Decision>> {
+    let query = Query::new().of_type(<Decision as townlet_registry::Predicate>::TYPE);
+    let records = registry.find(&query).map_err(failure)?;
+    let mut decisions = records.iter().rev().filter_map(|record| Some(record.envelope.statement().ok()?.predicate));
+    Ok(decisions.find(|decision: &Decision| decision.environment == environment))
+}
+
+fn readable(manifest: &[u8]) -> Option<release::Manifest> {
+    release::read(std::str::from_utf8(manifest).ok()?, "manifest").ok()
+}
+
 /// Everything that the log has about the manifest, its scorecard and its rollback plan: what speaks against it too.
 fn statements(registry: &Registry, manifest: Option<&[u8]>) -> anyhow::Result<Vec<Vec<u8>>> {
-    let text = manifest.and_then(|bytes| std::str::from_utf8(bytes).ok());
-    let Some(read) = text.and_then(|text| release::read(text, "manifest").ok()) else { return Ok(Vec::new()) };
+    let Some(read) = manifest.and_then(readable) else { return Ok(Vec::new()) };
     let plan = read.rollback_plan.digest().map_err(failure)?;
     let subjects: [Digest; 3] = [read.digest().map_err(failure)?, read.readiness.scorecard.digest, plan];
     let mut all = Vec::new();

@@ -11,6 +11,7 @@ use townlet_readiness::Ended;
 use townlet_readiness::report::{Revision, scorecard_file};
 use townlet_readiness::suite::Finished;
 use townlet_registry::{Bundle, Digest, Signer};
+use townlet_release::telemetry::Recorder;
 use uuid::Uuid;
 
 use super::place::Place;
@@ -18,6 +19,10 @@ use super::{Gate, attest, failure, gate, manifest, now, ring};
 use crate::exit::{Exit, Failure};
 use crate::out::{remark, say};
 use crate::readiness::{ConfigFile, ask_git, execute, given};
+use crate::telling::Telling;
+
+/// The suites, in the folder with the configuration.
+const SUITES: &str = "readiness.yaml";
 
 #[derive(Debug, Args)]
 pub(crate) struct Release {
@@ -43,10 +48,19 @@ pub(crate) struct Release {
     /// proves nothing to others.
     #[arg(long, requires = "out")]
     trial_keys: bool,
+    #[command(flatten)]
+    telling: Telling,
 }
 
 pub(crate) fn release(args: &Release) -> anyhow::Result<Exit> {
     let place = Place::new(&args.config, args.out.as_deref(), args.trial_keys)?;
+    let teller = args.telling.start(Some(&place.config.join(SUITES)));
+    let answer = go(args, &place, &teller);
+    teller.end();
+    answer
+}
+
+fn go(args: &Release, place: &Place, recorder: &Recorder) -> anyhow::Result<Exit> {
     let evidence = place.out.join("evidence");
     place.inside(&evidence)?;
     let run_id = Uuid::now_v7().to_string();
@@ -63,8 +77,8 @@ pub(crate) fn release(args: &Release) -> anyhow::Result<Exit> {
     let author = place.author().hand(now()).map_err(|error| without_key(&error, &args.config))?.person;
     place.machine().hand(now()).map_err(|error| without_key(&error, &args.config))?;
 
-    let suites = ConfigFile::read(&place.config.join("readiness.yaml"))?;
-    let finished = execute(&suites, &evidence, &run_id, revision.clone())?;
+    let suites = ConfigFile::read(&place.config.join(SUITES))?;
+    let finished = execute(&suites, &evidence, &run_id, revision.clone(), recorder)?;
     if called_off(&finished) {
         bail!("called off; nothing is signed");
     }
@@ -93,7 +107,7 @@ pub(crate) fn release(args: &Release) -> anyhow::Result<Exit> {
         made => made?,
     };
     manifest::sign(&file("manifest.json"), &place.author())?;
-    let (decision, digest) = gate::decide(&Gate {
+    let question = Gate {
         manifest: file("manifest.json"),
         env: args.env.clone(),
         as_of: None,
@@ -102,13 +116,15 @@ pub(crate) fn release(args: &Release) -> anyhow::Result<Exit> {
         samples: args.samples.clone(),
         json: false,
         signing: place.machine(),
-    })?;
+        telling: Telling::default(),
+    };
+    let (decision, digest) = gate::decide(&question, recorder)?;
     let report = format!("{}decision {digest}\n", explain(&decision));
     write(&file("report.txt"), report.as_bytes())?;
     say!("{}", report.trim_end())?;
     say!("manifest {}", file("manifest.json").display())?;
     say!("report   {}", file("report.txt").display())?;
-    let proved = bundle(&place, &made.digest().map_err(failure)?, &decision, &file("bundle"))?;
+    let proved = bundle(place, &made.digest().map_err(failure)?, &decision, &file("bundle"))?;
     say!("bundle   {}: {proved}", file("bundle").display())?;
     Ok(gate::exit(&decision))
 }

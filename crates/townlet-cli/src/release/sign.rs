@@ -7,10 +7,12 @@ use clap::Args;
 use townlet_gate::statement::{Approval, Ground, Waiver};
 use townlet_policy::parse_duration;
 use townlet_registry::{Role, Subject, Time};
+use townlet_release::telemetry::Signed;
 
 use super::{Signing, failure, now, read_manifest};
 use crate::exit::{Exit, Failure};
 use crate::out::{remark, say};
+use crate::telling::Telling;
 
 #[derive(Debug, Args)]
 pub(crate) struct Approve {
@@ -30,6 +32,8 @@ pub(crate) struct Approve {
     expires: Option<Duration>,
     #[command(flatten)]
     signing: Signing,
+    #[command(flatten)]
+    telling: Telling,
 }
 
 #[derive(Debug, Args)]
@@ -56,6 +60,8 @@ pub(crate) struct Waive {
     expires: Duration,
     #[command(flatten)]
     signing: Signing,
+    #[command(flatten)]
+    telling: Telling,
 }
 
 fn ground(text: &str) -> Result<Ground, String> {
@@ -80,10 +86,23 @@ pub(crate) fn approve(args: &Approve) -> anyhow::Result<Exit> {
         expires_at: args.expires.map(|span| after(at, span)),
         reason: args.reason.clone(),
     };
-    let subject = Subject::new(&manifest.release, manifest.digest().map_err(failure)?);
-    let name = hand.say(&mut args.signing.registry()?, subject, approval)?;
+    let artifact = manifest.digest().map_err(failure)?;
+    let name = hand.say(&mut args.signing.registry()?, Subject::new(&manifest.release, artifact), approval)?;
+    let teller = args.telling.start(None);
+    teller.signed(&Signed {
+        manifest: &manifest,
+        artifact,
+        actor: &hand.person,
+        change_type: "approval",
+        environment: &args.env,
+        role: Some(args.role.as_str()),
+        policies: &[],
+        statement: &name,
+    });
     remark!("{} approved {} for {} as {}", hand.person, manifest.release, args.env, args.role);
-    say!("{name}")?;
+    let said = say!("{name}");
+    teller.end();
+    said?;
     Ok(Exit::Yes)
 }
 
@@ -107,9 +126,22 @@ pub(crate) fn waive(args: &Waive) -> anyhow::Result<Exit> {
         expires_at: after(at, args.expires),
     };
     let until = waiver.expires_at;
-    let subject = Subject::new(&manifest.release, manifest.digest().map_err(failure)?);
-    let name = hand.say(&mut args.signing.registry()?, subject, waiver)?;
+    let artifact = manifest.digest().map_err(failure)?;
+    let name = hand.say(&mut args.signing.registry()?, Subject::new(&manifest.release, artifact), waiver)?;
+    let teller = args.telling.start(None);
+    teller.signed(&Signed {
+        manifest: &manifest,
+        artifact,
+        actor: &hand.person,
+        change_type: "waiver",
+        environment: &args.env,
+        role: None,
+        policies: &args.policies,
+        statement: &name,
+    });
     remark!("{} waived {} for {} until {until}", hand.person, args.policies.join(", "), manifest.release);
-    say!("{name}")?;
+    let said = say!("{name}");
+    teller.end();
+    said?;
     Ok(Exit::Yes)
 }

@@ -24,6 +24,7 @@ mod simulate;
 mod spill;
 mod support;
 mod tap;
+mod telling;
 mod tls_matrix;
 mod validate;
 mod websocket;

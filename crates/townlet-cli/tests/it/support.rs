@@ -31,7 +31,8 @@ pub(crate) fn command(words: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_townlet"));
     // Nothing of the developer's environment may decide a test.
     command.args(words).env_remove("RUST_LOG").env("NO_COLOR", "1").stdin(Stdio::null());
-    for (name, _) in std::env::vars().filter(|(name, _)| name.starts_with("TOWNLET_")) {
+    let telling = ["TOWNLET_", "OTEL_", "READINESS_", "TRACEPARENT"];
+    for (name, _) in std::env::vars().filter(|(name, _)| telling.iter().any(|start| name.starts_with(start))) {
         command.env_remove(name);
     }
     command
@@ -47,7 +48,7 @@ pub(crate) fn townlet_in(folder: &Path, words: &[&str]) -> Ran {
     ran(command(words).current_dir(folder).output().expect("the binary was built with the tests"))
 }
 
-fn ran(output: Output) -> Ran {
+pub(crate) fn ran(output: Output) -> Ran {
     Ran {
         code: output.status.code().unwrap_or(-1),
         stdout: String::from_utf8_lossy(&output.stdout).into_owned(),

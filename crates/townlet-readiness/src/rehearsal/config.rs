@@ -77,7 +77,9 @@ impl Config {
 
 fn file(reader: &mut Reader<'_>, root: &Node) -> Option<Config> {
     let what = "a rehearsal";
-    reader.keys(root, what, &["name", "environment", "deadline", "pass_env", "log_bytes", "steps", "checks"]);
+    // What stands in `telemetry` is read by townlet-config.
+    let known = ["name", "environment", "deadline", "pass_env", "log_bytes", "steps", "checks", "telemetry"];
+    reader.keys(root, what, &known);
     let name = reader.needed(root, "name", what).and_then(|node| reader.name(node, "name"));
     let environment = reader.needed(root, "environment", what).and_then(|node| reader.name(node, "environment"));
     let deadline = reader.needed(root, "deadline", what).and_then(|node| reader.duration(node, "deadline"));

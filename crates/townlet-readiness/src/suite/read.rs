@@ -22,7 +22,8 @@ pub(super) fn config(text: &str, found: &mut Findings) -> Option<Config> {
 }
 
 fn file(reader: &mut Reader<'_>, root: &Node) -> Config {
-    let known = ["suites", "tools", "pass_env", "require_kinds", "history", "log_bytes"];
+    // What stands in `telemetry` is read by townlet-config.
+    let known = ["suites", "tools", "pass_env", "require_kinds", "history", "log_bytes", "telemetry"];
     reader.keys(root, "a suites file", &known);
     let shared = reader.passed(root);
     let history_runs = root.get("history").and_then(|node| {
