@@ -58,12 +58,29 @@ pub(crate) enum Command {
     Approve(crate::release::Approve),
     /// Sign that a release may go to an environment although policies fail.
     Waive(crate::release::Waive),
-    /// Sign what a run of the suites or a rehearsal came to.
+    /// Sign what a run of the suites or a rehearsal came to, a training, a duty, or what was looked at.
     #[command(subcommand)]
     Attest(crate::release::Attest),
     /// Decide whether a release may go to an environment: 0 approve, 10 reject, 11 waiver required,
     /// 3 evidence unavailable.
     Gate(crate::release::Gate),
+    /// What went out: run a deployment under a decision, record one, list them.
+    #[command(subcommand)]
+    Deploy(crate::history::Deploy),
+    /// What went wrong: open an incident, add to its timeline, close it, show it.
+    #[command(subcommand)]
+    Incident(crate::history::Incident),
+    /// Ask a service for a while whether it is ready, and keep that as evidence; exit 1 if it was not at some time,
+    /// 3 if it never answered.
+    Readyz(crate::history::Readyz),
+    /// The configuration of a release, configs/<env>/<release>.toml, recorded by digest. (`validate` checks that of
+    /// telemetry.)
+    #[command(subcommand)]
+    ReleaseConfig(crate::history::ReleaseConfig),
+    /// The four DORA figures of an environment, from the log.
+    Dora(crate::history::Dora),
+    /// Which evidence about a release there is, and which is missing or too old (exit 1).
+    Checklist(crate::history::Checklist),
     /// A decision, or a reason, in words.
     Explain(crate::release::Explain),
     /// Two manifests or decisions, field by field; exit 1 where they differ.

@@ -7,6 +7,7 @@ mod certs;
 mod collect;
 mod demo;
 mod exit;
+mod history;
 mod inspect;
 mod keys;
 mod lint;
@@ -58,6 +59,12 @@ fn main() -> ExitCode {
         Command::Waive(args) => release::waive(args),
         Command::Attest(what) => release::attest(what),
         Command::Gate(args) => release::gate(args),
+        Command::Deploy(what) => history::deploy(what),
+        Command::Incident(what) => history::incident(what),
+        Command::Readyz(args) => history::readyz(args),
+        Command::ReleaseConfig(what) => history::release_config(what),
+        Command::Dora(args) => history::dora(args),
+        Command::Checklist(args) => history::checklist(args),
         Command::Explain(args) => release::explain(args),
         Command::Diff(args) => release::diff(args),
         Command::ReplayDecision(args) => release::replay(args),

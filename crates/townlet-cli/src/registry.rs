@@ -8,7 +8,7 @@ use anyhow::Context;
 use clap::{Args, Subcommand};
 use serde_json::{Value, json};
 use townlet_registry::{
-    Bundle, Digest, Error, ErrorKind, KeyRing, Query, Record, Registry, Role, SignedCheckpoint, Signer,
+    Bundle, Digest, Error, ErrorKind, KeyRing, Query, Record, Registry, Role, SignedCheckpoint, Signer, Vetted,
 };
 
 use crate::exit::{Exit, Failure};
@@ -41,6 +41,10 @@ pub(crate) struct LogVerify {
     /// A checkpoint that was kept elsewhere: the log must still have what it covers.
     #[arg(long, value_name = "FILE")]
     checkpoint: Option<PathBuf>,
+    /// What this verified before: signatures up to there are not verified again, if root and keys are the same. Written
+    /// anew where the log is sound. Keep it where only you write.
+    #[arg(long, value_name = "FILE", conflicts_with = "tree_only")]
+    vetted: Option<PathBuf>,
     /// Only hashes and checkpoints: that the entries are those that the log signed, not who signed each of them.
     #[arg(long)]
     tree_only: bool,
@@ -135,14 +139,32 @@ fn read_checkpoint(path: &Path) -> anyhow::Result<SignedCheckpoint> {
     SignedCheckpoint::parse(&text).map_err(|error| Failure::usage(format!("{}: {error}", path.display())))
 }
 
+fn read_vetted(path: &Path) -> anyhow::Result<Vetted> {
+    let bytes = fs::read(path).with_context(|| path.display().to_string())?;
+    Vetted::from_bytes(&bytes).map_err(|error| Failure::usage(format!("{}: {error}", path.display())))
+}
+
+/// Whole or not at all: a torn one would be refused the next time.
+fn keep(path: &Path, bytes: &[u8]) -> anyhow::Result<()> {
+    let beside = path.with_extension("new");
+    fs::write(&beside, bytes).and_then(|()| fs::rename(&beside, path)).with_context(|| path.display().to_string())
+}
+
 fn verify_log(args: &LogVerify) -> anyhow::Result<Exit> {
     let ring = read_ring(&args.ring.keys)?;
     let held = args.checkpoint.as_deref().map(read_checkpoint).transpose()?;
     let registry = Registry::open_read_only(&args.file.registry).map_err(refused)?;
-    let report =
-        if args.tree_only { registry.verify_tree(&ring, held.as_ref()) } else { registry.verify(&ring, held.as_ref()) };
+    let before = args.vetted.as_deref().filter(|path| path.exists()).map(read_vetted).transpose()?;
+    let report = match &before {
+        _ if args.tree_only => registry.verify_tree(&ring, held.as_ref()),
+        Some(before) => registry.verify_since(&ring, held.as_ref(), before),
+        None => registry.verify(&ring, held.as_ref()),
+    };
     let report = report.map_err(refused)?;
     let sound = report.findings.is_empty();
+    if let (Some(path), Some(now)) = (&args.vetted, report.to_keep(&ring).map_err(failure)?) {
+        keep(path, &now.to_bytes().map_err(failure)?)?;
+    }
     if args.json {
         let findings: Value = report
             .findings
@@ -151,7 +173,7 @@ fn verify_log(args: &LogVerify) -> anyhow::Result<Exit> {
             .collect();
         let report = json!({
             "origin": report.origin, "sound": sound, "entries": report.size, "root": report.root,
-            "signatures": report.signatures, "checkpoints": report.checkpoints, "contents": report.contents,
+            "signatures": report.signatures, "vetted": report.vetted, "checkpoints": report.checkpoints, "contents": report.contents,
             "findings": findings,
         });
         say!("{}", serde_json::to_string_pretty(&report)?)?;
@@ -160,6 +182,9 @@ fn verify_log(args: &LogVerify) -> anyhow::Result<Exit> {
             say!("{finding}")?;
         }
         let word = if sound { "sound" } else { "NOT sound" };
+        if report.vetted > 0 {
+            remark!("the signatures of the first {} entries were verified before", report.vetted);
+        }
         say!(
             "{}: {word}; {} entries with {} signatures, {} checkpoints, {} contents; root {}",
             report.origin,

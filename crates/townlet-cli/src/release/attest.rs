@@ -1,15 +1,16 @@
-//! `townlet attest`: what machines sign about a release, after a look at the evidence itself.
+//! `townlet attest`: what machines sign about a release, after a look at the evidence itself, and what people vouch for.
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use clap::{Args, Subcommand};
 use serde::de::DeserializeOwned;
-use townlet_gate::statement::{Rehearsal, Scorecard, Step};
+use townlet_gate::statement::{AttestationKind, Rehearsal, Scorecard, Step};
 use townlet_readiness::rehearsal::{self, Outcome, Record, StepResult, StepStatus};
 use townlet_readiness::{Moment, report};
 use townlet_registry::{Digest, Subject, Time};
 
+use super::vouch::{self, VouchFor, VouchItem, VouchShow};
 use super::{Signing, bytes, failure, read_manifest};
 use crate::exit::{Exit, Failure};
 use crate::out::{remark, say};
@@ -20,6 +21,14 @@ pub(crate) enum Attest {
     Scorecard(AttestScorecard),
     /// Sign what a rehearsal came to, about the rollback plan of a manifest: rehearsal_RUN.json.
     Rehearsal(AttestRehearsal),
+    /// Sign that a person has completed a training.
+    Training(VouchFor),
+    /// Sign that a person is on duty, from then until then.
+    Rota(VouchFor),
+    /// Sign that something about a release was looked at.
+    Item(VouchItem),
+    /// Who is trained for what and who is on duty, as the log has it.
+    Show(VouchShow),
 }
 
 #[derive(Debug, Args)]
@@ -48,6 +57,10 @@ pub(crate) fn attest(what: &Attest) -> anyhow::Result<Exit> {
             Ok(Exit::Yes)
         }
         Attest::Rehearsal(args) => rehearsal(args),
+        Attest::Training(args) => vouch::person(AttestationKind::Training, args),
+        Attest::Rota(args) => vouch::person(AttestationKind::Rota, args),
+        Attest::Item(args) => vouch::item(args),
+        Attest::Show(args) => vouch::show(args),
     }
 }
 

@@ -6,7 +6,7 @@ use std::path::Path;
 use anyhow::Context;
 use clap::Args;
 use serde_json::Value;
-use townlet_gate::gate::{self, Code, Decision, Desk, Difference, ReplayError};
+use townlet_gate::gate::{self, Code, Decision, Desk, Difference, LogHead, ReplayError};
 use townlet_registry::{Digest, Predicate, Query, Registry};
 
 use super::{Kept, failure};
@@ -99,6 +99,10 @@ pub(crate) fn replay(args: &ReplayDecision) -> anyhow::Result<Exit> {
             return Err(failure(error));
         }
         match replayed {
+            Ok(one) if one.same && !had(&registry, one.again.log.as_ref())? => {
+                differ += 1;
+                say!("{}: the log is not the one that it was made from: NOT THE SAME", Digest::of(bytes))?;
+            }
             Ok(one) if one.same => {
                 remark!("{} {}: the same", one.again.verdict.as_str(), Digest::of(bytes));
             }
@@ -113,6 +117,15 @@ pub(crate) fn replay(args: &ReplayDecision) -> anyhow::Result<Exit> {
     }
     say!("{} decided again, {differ} not the same", decisions.len())?;
     Ok(if differ == 0 { Exit::Yes } else { Exit::No })
+}
+
+/// Whether the log still has what a decision was made from. Of another log nothing is known.
+fn had(registry: &Registry, log: Option<&LogHead>) -> anyhow::Result<bool> {
+    let Some(log) = log.filter(|log| log.origin == registry.origin()) else { return Ok(true) };
+    if log.size > registry.size().map_err(failure)? {
+        return Ok(false);
+    }
+    Ok(registry.root_at(log.size).map_err(failure)? == log.root)
 }
 
 /// A document: a file, what is stored under a digest, or the last decision about a release.

@@ -1,12 +1,14 @@
 //! `townlet gate`: may this release go there?
 
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::time::SystemTime;
 
 use clap::Args;
-use townlet_gate::gate::{Decision, Inputs, Verdict, explain};
+use townlet_gate::gate::{Board, Decision, Inputs, LogHead, Verdict, explain};
 use townlet_gate::manifest as release;
-use townlet_registry::{Digest, Query, Registry, Subject, Time};
+use townlet_gate::statement::{Attestation, Body, IncidentClosed, IncidentOpened};
+use townlet_registry::{Digest, Envelope, Predicate, Query, Registry, Subject, Time};
 use townlet_release::telemetry::{Decided, Nanos, Recorder};
 
 use super::{Signing, bytes, failure, now};
@@ -68,10 +70,13 @@ pub(super) fn decide(args: &Gate, recorder: &Recorder) -> anyhow::Result<(Decisi
     // A manifest that is not there is a reason, not a slip: the pipeline before this one made none.
     let manifest = if args.manifest.exists() { Some(bytes(&args.manifest)?) } else { None };
     let samples = args.samples.as_deref().map(bytes).transpose()?;
+    let board = bytes(&args.board)?;
+    let (statements, log) = gathered(&registry, manifest.as_deref(), &board, &args.env)?;
     let inputs = Inputs {
-        statements: statements(&registry, manifest.as_deref())?,
+        statements,
+        log: Some(log),
         manifest,
-        board: bytes(&args.board)?,
+        board,
         policy: bytes(&args.policy)?,
         keys: bytes(&args.signing.keys)?,
         samples,
@@ -110,7 +115,7 @@ pub(super) fn exit(decision: &Decision) -> Exit {
 
 /// The last decision about an environment. One that cannot be read is none: this is for telemetry alone.
 fn last(registry: &Registry, environment: &str) -> anyhow::Result<Option<Decision>> {
-    let query = Query::new().of_type(<Decision as townlet_registry::Predicate>::TYPE);
+    let query = Query::new().of_type(Decision::TYPE);
     let records = registry.find(&query).map_err(failure)?;
     let mut decisions = records.iter().rev().filter_map(|record| Some(record.envelope.statement().ok()?.predicate));
     Ok(decisions.find(|decision: &Decision| decision.environment == environment))
@@ -120,20 +125,53 @@ fn readable(manifest: &[u8]) -> Option<release::Manifest> {
     release::read(std::str::from_utf8(manifest).ok()?, "manifest").ok()
 }
 
-/// Everything that the log has about the manifest, its scorecard and its rollback plan: what speaks against it too.
-fn statements(registry: &Registry, manifest: Option<&[u8]>) -> anyhow::Result<Vec<Vec<u8>>> {
-    let Some(read) = manifest.and_then(readable) else { return Ok(Vec::new()) };
-    let plan = read.rollback_plan.digest().map_err(failure)?;
-    let subjects: [Digest; 3] = [read.digest().map_err(failure)?, read.readiness.scorecard.digest, plan];
+/// What the log has to say about the manifest, its scorecard and its rollback plan, what speaks against it too, and about
+/// people and incidents that the board asks about; with the log as it stood.
+pub(crate) fn gathered(
+    registry: &Registry,
+    manifest: Option<&[u8]>,
+    board: &[u8],
+    environment: &str,
+) -> anyhow::Result<(Vec<Vec<u8>>, LogHead)> {
+    let size = registry.size().map_err(failure)?;
+    let root = registry.root_at(size).map_err(failure)?;
+    let log = LogHead { origin: registry.origin().to_owned(), size, root };
     let mut all = Vec::new();
-    for subject in subjects {
-        for record in registry.find(&Query::new().about(subject)).map_err(failure)? {
-            // Earlier decisions are no evidence.
-            let head = record.envelope.head().map_err(failure)?;
-            if head.predicate_type != <Decision as townlet_registry::Predicate>::TYPE {
+    let mut take = |query: Query, wanted: &dyn Fn(&Envelope) -> bool| -> anyhow::Result<()> {
+        // What came in meanwhile is not of the log as it stood.
+        for record in registry.find(&query).map_err(failure)?.iter().filter(|record| record.index < size) {
+            if wanted(&record.envelope) {
                 all.push(record.envelope.to_vec().map_err(failure)?);
             }
         }
+        Ok(())
+    };
+    if let Some(read) = manifest.and_then(readable) {
+        let plan = read.rollback_plan.digest().map_err(failure)?;
+        let subjects: [Digest; 3] = [read.digest().map_err(failure)?, read.readiness.scorecard.digest, plan];
+        for subject in subjects {
+            // Earlier decisions and what became of them are no evidence.
+            take(Query::new().about(subject), &|envelope| !matches!(Body::read(envelope), Ok(None)))?;
+        }
     }
-    Ok(all)
+    let board = std::str::from_utf8(board).ok().and_then(|text| Board::read(text, "change-board.yaml").ok());
+    let Some(demands) = board.and_then(|mut board| board.environments.remove(environment)) else {
+        return Ok((all, log));
+    };
+    let read =
+        |envelope: &Envelope| Body::read(envelope).ok().flatten().filter(|body| demands.concerns(environment, body));
+    for of in [Attestation::TYPE, IncidentOpened::TYPE] {
+        take(Query::new().of_type(of), &|envelope| read(envelope).is_some())?;
+    }
+    let opened = registry.find(&Query::new().of_type(IncidentOpened::TYPE)).map_err(failure)?;
+    let names = opened.iter().filter_map(|record| match read(&record.envelope) {
+        Some(Body::IncidentOpened(opened)) => Some(opened.incident),
+        _ => None,
+    });
+    let names: BTreeSet<String> = names.collect();
+    take(
+        Query::new().of_type(IncidentClosed::TYPE),
+        &|envelope| matches!(read(envelope), Some(Body::IncidentClosed(closed)) if names.contains(&closed.incident)),
+    )?;
+    Ok((all, log))
 }

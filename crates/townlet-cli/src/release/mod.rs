@@ -8,6 +8,7 @@ mod manifest;
 mod place;
 mod sequence;
 mod sign;
+mod vouch;
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -21,7 +22,7 @@ use crate::exit::Failure;
 
 pub(crate) use attest::{Attest, attest};
 pub(crate) use decisions::{DiffArgs, Explain, ReplayDecision, diff, explain, replay};
-pub(crate) use gate::{Gate, gate};
+pub(crate) use gate::{Gate, gate, gathered};
 pub(crate) use init::{Init, init};
 pub(crate) use manifest::{Manifest, run as manifest};
 pub(crate) use sequence::{Release, release};
@@ -58,14 +59,14 @@ pub(crate) struct Signing {
 }
 
 /// A key, and whose it is.
-struct Hand {
-    signer: Signer,
-    person: String,
+pub(crate) struct Hand {
+    pub(crate) signer: Signer,
+    pub(crate) person: String,
 }
 
 impl Signing {
     /// The key, as the ring believes it at that time.
-    fn hand(&self, at: Time) -> anyhow::Result<Hand> {
+    pub(crate) fn hand(&self, at: Time) -> anyhow::Result<Hand> {
         let signer = Signer::read(&self.key).map_err(failure)?;
         let ring = ring(&self.keys)?;
         let person = ring.at(&signer.key_id(), at).map_err(failure)?.person.clone();
@@ -73,7 +74,7 @@ impl Signing {
     }
 
     /// The registry, made if there is none.
-    fn registry(&self) -> anyhow::Result<Registry> {
+    pub(crate) fn registry(&self) -> anyhow::Result<Registry> {
         let made = if self.kept.registry.exists() {
             Registry::open(&self.kept.registry)
         } else {
@@ -85,7 +86,12 @@ impl Signing {
 
 impl Hand {
     /// Signs a statement and keeps it. When this returns, it is on disk.
-    fn say<P: Predicate>(&self, registry: &mut Registry, about: Subject, predicate: P) -> anyhow::Result<String> {
+    pub(crate) fn say<P: Predicate>(
+        &self,
+        registry: &mut Registry,
+        about: Subject,
+        predicate: P,
+    ) -> anyhow::Result<String> {
         let envelope = Envelope::sign(&Statement::about(about, predicate), &self.signer).map_err(failure)?;
         let receipt = registry.append(&envelope, now()).map_err(failure)?;
         Ok(receipt.digest.to_string())
@@ -93,34 +99,34 @@ impl Hand {
 }
 
 /// The time of this machine.
-fn now() -> Time {
+pub(crate) fn now() -> Time {
     let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     Time::from_ms(i64::try_from(since.as_millis()).unwrap_or(i64::MAX))
 }
 
 /// What is not there or cannot be read is unavailable, the rest is usage.
-fn failure(error: Error) -> anyhow::Error {
+pub(crate) fn failure(error: Error) -> anyhow::Error {
     match error.kind() {
         ErrorKind::Missing | ErrorKind::Io | ErrorKind::Busy | ErrorKind::Damaged => error.into(),
         _ => Failure::usage(error),
     }
 }
 
-fn bytes(path: &Path) -> anyhow::Result<Vec<u8>> {
+pub(crate) fn bytes(path: &Path) -> anyhow::Result<Vec<u8>> {
     fs::read(path).with_context(|| format!("reading {}", path.display()))
 }
 
-fn text(path: &Path) -> anyhow::Result<String> {
+pub(crate) fn text(path: &Path) -> anyhow::Result<String> {
     let bytes = bytes(path)?;
     String::from_utf8(bytes).map_err(|_| Failure::usage(format!("{} is no UTF-8", path.display())))
 }
 
-fn ring(path: &Path) -> anyhow::Result<KeyRing> {
+pub(crate) fn ring(path: &Path) -> anyhow::Result<KeyRing> {
     KeyRing::from_json(&bytes(path)?).map_err(|error| Failure::usage(format!("{}: {error}", path.display())))
 }
 
 /// A manifest that can be read, from its file.
-fn read_manifest(path: &Path) -> anyhow::Result<townlet_gate::manifest::Manifest> {
+pub(crate) fn read_manifest(path: &Path) -> anyhow::Result<townlet_gate::manifest::Manifest> {
     let name = path.display().to_string();
     townlet_gate::manifest::read(&text(path)?, &name).map_err(Failure::usage)
 }

@@ -5,6 +5,7 @@ mod bad_peers;
 mod collect_web;
 mod configs;
 mod demo;
+mod history;
 mod host;
 mod init;
 mod inspect;

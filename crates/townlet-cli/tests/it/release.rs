@@ -8,23 +8,24 @@ use townlet_registry::{KeyRing, Role, Signer, Time, TrustedKey};
 
 use crate::support::{Ran, command, samples, text, townlet_in};
 
-const PEOPLE: [(&str, &[&str]); 6] = [
+const PEOPLE: [(&str, &[&str]); 7] = [
     ("rosa", &["release-engineer"]),
     ("ana", &["change-board"]),
     ("bo", &["sre-on-call"]),
     ("cy", &["product-owner"]),
     ("ci", &["ci"]),
     ("gate", &["gate"]),
+    ("tess", &["training-lead", "sre-lead"]),
 ];
 
 /// A folder with the sample, keys for everybody, and the evidence of a run and a rehearsal.
-struct Desk {
+pub(crate) struct Desk {
     folder: tempfile::TempDir,
     run_id: String,
     rehearsal: String,
 }
 
-fn moment(minutes: i64) -> String {
+pub(crate) fn moment(minutes: i64) -> String {
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_millis();
     Time::from_ms(i64::try_from(now).unwrap() + minutes * 60_000).to_string()
 }
@@ -70,18 +71,18 @@ impl Desk {
         desk
     }
 
-    fn path(&self, name: &str) -> PathBuf {
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
         self.folder.path().join(name)
     }
 
-    fn edit(&self, name: &str, change: impl Fn(String) -> String) {
+    pub(crate) fn edit(&self, name: &str, change: impl Fn(String) -> String) {
         let before = std::fs::read_to_string(self.path(name)).unwrap();
         let after = change(before.clone());
         assert_ne!(before, after, "{name}");
         std::fs::write(self.path(name), after).unwrap();
     }
 
-    fn run(&self, words: &[&str]) -> Ran {
+    pub(crate) fn run(&self, words: &[&str]) -> Ran {
         townlet_in(self.folder.path(), words)
     }
 
@@ -104,30 +105,38 @@ impl Desk {
         self.run(&["attest", "rehearsal", &self.rehearsal, "--manifest", "manifest.json", "--key", "bo.key"])
     }
 
-    fn approve(&self, role: &str, person: &str) -> Ran {
+    pub(crate) fn approve(&self, role: &str, person: &str) -> Ran {
         let key = format!("{person}.key");
         let words = ["approve", "manifest.json", "--env", "production", "--role", role, "--reason", "read it"];
         self.run(&[&words[..], &["--key", &key]].concat())
     }
 
-    fn gate(&self, more: &[&str]) -> Ran {
+    pub(crate) fn gate(&self, more: &[&str]) -> Ran {
         let words =
             ["gate", "manifest.json", "--env", "production", "--samples", "sli-samples.json", "--key", "gate.key"];
         self.run(&[&words[..], more].concat())
     }
 
     /// Everything but the approvals.
-    fn prepared() -> Self {
+    pub(crate) fn prepared() -> Self {
         let desk = Self::new();
         desk.manifest();
         desk.run(&["manifest", "sign", "manifest.json", "--key", "rosa.key"]).expect(0);
         desk.attest_scorecard().expect(0);
         desk.attest_rehearsal().expect(0);
+        desk.vouch("training", "deployment-runbook", "rosa").expect(0);
+        desk.vouch("rota", "sre", "bo").expect(0);
         desk
     }
 
+    pub(crate) fn vouch(&self, kind: &str, topic: &str, person: &str) -> Ran {
+        let words =
+            ["attest", kind, topic, "--person", person, "--for", "12h", "--note", "a test", "--key", "tess.key"];
+        self.run(&words)
+    }
+
     /// With the approvals.
-    fn approved() -> Self {
+    pub(crate) fn approved() -> Self {
         let desk = Self::prepared();
         for (role, person) in [("change-board", "ana"), ("sre-on-call", "bo"), ("product-owner", "cy")] {
             desk.approve(role, person).expect(0);

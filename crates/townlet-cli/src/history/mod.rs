@@ -1,0 +1,79 @@
+//! What became of releases: deployments, incidents, probes, configurations, figures, the checklist.
+
+mod checklist;
+mod config;
+mod deploy;
+mod dora;
+mod incident;
+mod readyz;
+mod run;
+
+use std::time::Duration;
+
+use anyhow::Context;
+use townlet_history::History;
+use townlet_registry::{Envelope, KeyRing, Predicate, Query, Record, Registry, Statement, Subject, Time};
+
+use crate::exit::Failure;
+use crate::out::remark;
+use crate::release::{Hand, failure, now};
+
+pub(crate) use checklist::{Checklist, checklist};
+pub(crate) use config::{ReleaseConfig, release_config};
+pub(crate) use deploy::{Deploy, deploy};
+pub(crate) use dora::{Dora, dora};
+pub(crate) use incident::{Incident, incident};
+pub(crate) use readyz::{Readyz, readyz};
+
+/// Everything of the log that is about what became of releases, in its order. What does not count is said.
+pub(crate) fn read(registry: &Registry, ring: &KeyRing, as_of: Time) -> anyhow::Result<History> {
+    let mut records: Vec<Record> = Vec::new();
+    for of in History::TYPES {
+        records.extend(registry.find(&Query::new().of_type(of)).map_err(failure)?);
+    }
+    records.sort_by_key(|record| record.index);
+    let history = History::read(&records, ring, as_of);
+    for one in &history.not_counted {
+        remark!("entry {} does not count: {}", one.index, one.why);
+    }
+    Ok(history)
+}
+
+impl Hand {
+    /// Signs a statement about several things and keeps it. When this returns, it is on disk.
+    fn say_about<P: Predicate>(
+        &self,
+        registry: &mut Registry,
+        subjects: Vec<Subject>,
+        predicate: P,
+    ) -> anyhow::Result<String> {
+        let envelope = Envelope::sign(&Statement { subjects, predicate }, &self.signer).map_err(failure)?;
+        Ok(registry.append(&envelope, now()).map_err(failure)?.digest.to_string())
+    }
+}
+
+/// So long before a moment.
+fn before(at: Time, span: Duration) -> Time {
+    Time::from_ms(at.as_ms().saturating_sub(i64::try_from(span.as_millis()).unwrap_or(i64::MAX)))
+}
+
+/// A text with something in it.
+fn something(name: &str, text: &str) -> anyhow::Result<String> {
+    let text = text.trim();
+    if text.is_empty() {
+        return Err(Failure::usage(format!("{name} is empty")));
+    }
+    Ok(text.to_owned())
+}
+
+/// One of some words.
+fn word<T: Copy>(all: &[T], name: fn(T) -> &'static str, text: &str) -> Result<T, String> {
+    let known = all.iter().copied().find(|one| name(*one) == text);
+    let words: Vec<&str> = all.iter().map(|one| name(*one)).collect();
+    known.ok_or_else(|| format!("write one of {}", words.join(", ")))
+}
+
+/// The registry, to look at.
+fn look(path: &std::path::Path) -> anyhow::Result<Registry> {
+    Registry::open_read_only(path).map_err(failure).with_context(|| "the log of releases is needed")
+}
