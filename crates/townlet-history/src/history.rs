@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use serde::de::DeserializeOwned;
 use townlet_gate::gate::Decision;
-use townlet_gate::statement::{IncidentClosed, IncidentOpened};
+use townlet_gate::statement::{Attestation, IncidentClosed, IncidentOpened};
 use townlet_registry::{Digest, KeyRing, Predicate, Record, Role, Statement, Time};
 
 use crate::statement::{ConfigVersion, Deployment, IncidentEntry, Outcome, ReadyzHistory};
@@ -57,6 +57,8 @@ pub struct History {
     pub readyz: Vec<Told<ReadyzHistory>>,
     /// Configurations.
     pub configs: Vec<Told<ConfigVersion>>,
+    /// Trainings, duties, and what was looked at.
+    pub attestations: Vec<Told<Attestation>>,
     /// What does not count.
     pub not_counted: Vec<NotCounted>,
 }
@@ -151,12 +153,24 @@ impl Says for ConfigVersion {
     }
 }
 
+impl Says for Attestation {
+    fn actor(&self) -> Option<&str> {
+        Some(&self.actor)
+    }
+    fn latest(&self) -> Time {
+        self.at
+    }
+    fn fault(&self) -> Option<&'static str> {
+        (self.person.as_ref() == Some(&self.actor)).then_some("somebody vouches for themselves")
+    }
+}
+
 /// A statement may be so much ahead of the log's clock.
 const CLOCKS_DIFFER_MS: i64 = 5 * 60 * 1000;
 
 impl History {
     /// The predicate types that it reads.
-    pub const TYPES: [&'static str; 7] = [
+    pub const TYPES: [&'static str; 8] = [
         Decision::TYPE,
         Deployment::TYPE,
         IncidentOpened::TYPE,
@@ -164,6 +178,7 @@ impl History {
         IncidentClosed::TYPE,
         ReadyzHistory::TYPE,
         ConfigVersion::TYPE,
+        Attestation::TYPE,
     ];
 
     /// Reads entries in the order of their log, as far as the log had them at `as_of`; entries of other types are passed
@@ -182,6 +197,7 @@ impl History {
                 IncidentClosed::TYPE => told(record, ring).map(|one| history.closed.push(one)),
                 ReadyzHistory::TYPE => told(record, ring).map(|one| history.readyz.push(one)),
                 ConfigVersion::TYPE => told(record, ring).map(|one| history.configs.push(one)),
+                Attestation::TYPE => told(record, ring).map(|one| history.attestations.push(one)),
                 _ => continue,
             };
             if let Err(why) = put {

@@ -1,5 +1,6 @@
 //! What of a log counts, and configurations by their place.
 
+use townlet_gate::statement::{Attestation, AttestationKind};
 use townlet_history::History;
 use townlet_history::config::place;
 use townlet_history::statement::{ConfigVersion, Deployment, Outcome};
@@ -49,6 +50,25 @@ fn a_log_is_read_as_it_stood_and_other_statements_are_passed_over() {
     // It ends once: who says later that it had gone well changes nothing.
     assert_eq!(outcome(100), Some((Outcome::Failed, 3)));
     assert_eq!(History::read(&records, &ring(), minute(100)).not_counted, []);
+}
+
+#[test]
+fn nobody_vouches_for_themselves() {
+    let says = |person: &str| Attestation {
+        kind: AttestationKind::Training,
+        topic: "runbook".into(),
+        person: Some(person.into()),
+        valid_from: minute(0),
+        valid_until: minute(60),
+        note: "a test".into(),
+        evidence: None,
+        actor: "bo".into(),
+        at: minute(0),
+    };
+    let records = [entry(0, 1, "bo", subject("rosa"), says("rosa")), entry(1, 1, "bo", subject("bo"), says("bo"))];
+    let history = History::read(&records, &ring(), minute(100));
+    let of: Vec<_> = history.attestations.iter().map(|told| told.said.person.as_deref()).collect();
+    assert_eq!((of, history.not_counted.len()), (vec![Some("rosa")], 1));
 }
 
 #[derive(serde::Serialize)]
