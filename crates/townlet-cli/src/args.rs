@@ -8,6 +8,8 @@ use clap::{Args, Parser, Subcommand};
 use townlet_console::Endpoint;
 use townlet_schema::Kind;
 
+use crate::follow::FollowArgs;
+
 /// Telemetry that balances its books: run it, receive it, check it.
 ///
 /// Exit codes: 0 yes; 1 no, or findings; 2 usage or bad configuration;
@@ -277,6 +279,8 @@ pub(crate) struct Inspect {
     /// Compare with this stream; exit 1 on drift.
     #[arg(long, value_name = "BASELINE")]
     pub(crate) against: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) follow: FollowArgs,
 }
 
 #[derive(Debug, Args)]
@@ -292,6 +296,8 @@ pub(crate) struct Replay {
     /// Print the account as JSON.
     #[arg(long)]
     pub(crate) json: bool,
+    #[command(flatten)]
+    pub(crate) follow: FollowArgs,
 }
 
 /// The console of a process that runs a pipeline.
@@ -393,7 +399,7 @@ pub(crate) struct Certs {
 }
 
 /// `500ms`, `30s`, `5m`, `2h`, or seconds without a unit.
-fn duration(text: &str) -> Result<Duration, String> {
+pub(crate) fn duration(text: &str) -> Result<Duration, String> {
     let digits = text.trim_end_matches(|c: char| c.is_ascii_alphabetic());
     let number: f64 = digits.parse().map_err(|_| format!("`{text}` is no duration; write 500ms, 30s, 5m or 2h"))?;
     let factor = match &text[digits.len()..] {

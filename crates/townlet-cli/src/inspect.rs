@@ -8,13 +8,26 @@ use anyhow::Context;
 use townlet_collector::inspect::{InspectOptions, InspectReport, compare, inspect};
 
 use crate::args::Inspect;
-use crate::exit::Exit;
+use crate::exit::{Exit, Failure};
+use crate::follow::Tail;
 use crate::out::say;
 
 pub(crate) fn run(args: &Inspect) -> anyhow::Result<Exit> {
-    let report = read(&args.file)?;
+    if !args.follow.is_on() {
+        return show(args, &read(&args.file)?);
+    }
+    if args.file == Path::new("-") {
+        return Err(Failure::usage("--follow needs a file: standard input ends by itself"));
+    }
+    let mut tail = Tail::open(&args.file, &args.follow)?;
+    let report = inspect(&mut tail, &InspectOptions::default());
+    let exit = show(args, &report.with_context(|| format!("following {}", args.file.display()))?)?;
+    Ok(if tail.finish()? { exit } else { Exit::No })
+}
+
+fn show(args: &Inspect, report: &InspectReport) -> anyhow::Result<Exit> {
     if let Some(path) = &args.against {
-        let drift = compare(&read(path)?, &report);
+        let drift = compare(&read(path)?, report);
         if args.json {
             say!("{}", serde_json::to_string_pretty(&drift)?)?;
         } else {
@@ -23,7 +36,7 @@ pub(crate) fn run(args: &Inspect) -> anyhow::Result<Exit> {
         return Ok(if drift.is_empty() { Exit::Yes } else { Exit::No });
     }
     if args.json {
-        say!("{}", serde_json::to_string_pretty(&report)?)?;
+        say!("{}", serde_json::to_string_pretty(report)?)?;
     } else {
         say!("{report}")?;
     }

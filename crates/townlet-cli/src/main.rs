@@ -8,6 +8,7 @@ mod collect;
 mod demo;
 mod exit;
 mod history;
+mod follow;
 mod inspect;
 mod keys;
 mod lint;

@@ -1,7 +1,7 @@
 //! `townlet replay`: a captured stream through today's transforms and sinks.
 
 use std::fs::File;
-use std::io::{BufRead, BufReader};
+use std::io::{BufRead, BufReader, Read};
 use std::time::Duration;
 
 use anyhow::Context;
@@ -9,6 +9,7 @@ use bytes::Bytes;
 
 use crate::args::Replay;
 use crate::exit::Exit;
+use crate::follow::Tail;
 use crate::out::say;
 use crate::{account, setup};
 
@@ -18,12 +19,18 @@ const MAX_LINE: u64 = 16 << 20;
 pub(crate) fn run(args: &Replay) -> anyhow::Result<Exit> {
     let factories = setup::factories();
     let loaded = setup::load_or_explain(&args.config, &args.set, &factories)?;
-    let file = File::open(&args.file).with_context(|| format!("opening {}", args.file.display()))?;
-    let length = file.metadata().map(|m| m.len()).unwrap_or_default();
-    let bar = setup::progress(length, "replaying");
+    let mut tail = if args.follow.is_on() { Some(Tail::open(&args.file, &args.follow)?) } else { None };
+    let source: Box<dyn Read + '_> = match &mut tail {
+        Some(tail) => Box::new(tail),
+        None => {
+            let file = File::open(&args.file).with_context(|| format!("opening {}", args.file.display()))?;
+            let length = file.metadata().map(|m| m.len()).unwrap_or_default();
+            Box::new(setup::progress(length, "replaying").wrap_read(file))
+        }
+    };
     let telemetry = setup::start(&loaded.config, &factories, &setup::identity_now())?;
     let replay = telemetry.replay()?;
-    let mut reader = BufReader::with_capacity(1 << 16, bar.wrap_read(file));
+    let mut reader = BufReader::with_capacity(1 << 16, source);
     let mut line = Vec::new();
     while next_line(&mut reader, &mut line).with_context(|| format!("reading {}", args.file.display()))? {
         if !line.is_empty() {
@@ -42,14 +49,19 @@ pub(crate) fn run(args: &Replay) -> anyhow::Result<Exit> {
         say!("{}", account::table(&telemetry, &books))?;
     }
     let delivered_all = books.sinks.iter().all(|(_, s)| s.account.delivered() == s.account.accepted());
-    Ok(if books.residual() == 0 && delivered_all { Exit::Yes } else { Exit::No })
+    drop(reader);
+    // How far it came is written down only for what arrived.
+    let missed = match tail {
+        Some(tail) if delivered_all => !tail.finish()?,
+        _ => false,
+    };
+    Ok(if books.residual() == 0 && delivered_all && !missed { Exit::Yes } else { Exit::No })
 }
 
 /// Reads one line without its end into `line`; false at the end of the file.
 /// What is beyond the limit is passed over, so that it becomes a counted drop
 /// and not a full memory.
 fn next_line(reader: &mut impl BufRead, line: &mut Vec<u8>) -> std::io::Result<bool> {
-    use std::io::Read;
     line.clear();
     let mut read = reader.by_ref().take(MAX_LINE).read_until(b'\n', line)? as u64;
     while read == MAX_LINE && line.last() != Some(&b'\n') {

@@ -98,6 +98,7 @@ mod lines;
 mod names;
 mod options;
 mod pack;
+mod pattern;
 mod rotation;
 mod target;
 mod transport;

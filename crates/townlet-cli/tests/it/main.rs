@@ -6,6 +6,7 @@ mod collect_web;
 mod configs;
 mod demo;
 mod history;
+mod follow;
 mod host;
 mod init;
 mod inspect;
