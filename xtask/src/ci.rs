@@ -10,7 +10,7 @@ use anyhow::{Context, Result, bail, ensure};
 
 use crate::artifacts::{Artifacts, Build};
 use crate::tidy::model::{Member, Workspace};
-use crate::{corpus, fuzz, process, release, samples, schema, smoke, tidy};
+use crate::{corpus, fuzz, process, release, samples, schema, smoke, success, tidy};
 
 /// Above this the run fails: a suite that people stop waiting for is a suite that people stop running.
 const BUDGET: Duration = Duration::from_secs(45 * 60);
@@ -126,6 +126,7 @@ pub(crate) fn run(root: &Path) -> Result<()> {
     let cold = std::env::var_os("CI").is_some_and(|ci| ci == "true");
     let (summary, green) = record.summary(if cold { COLD_BUDGET } else { BUDGET });
     print!("{summary}");
+    success::keep(root, green, record.0.iter().map(|step| step.took).sum());
     ensure!(green, "not every step passed");
     Ok(())
 }

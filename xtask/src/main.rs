@@ -17,6 +17,7 @@ mod release;
 mod samples;
 mod schema;
 mod smoke;
+mod success;
 mod tidy;
 mod townlet;
 

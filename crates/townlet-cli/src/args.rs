@@ -14,6 +14,9 @@ use crate::follow::FollowArgs;
 ///
 /// Exit codes: 0 yes; 1 no, or findings; 2 usage or bad configuration;
 /// 3 evidence or peer unavailable; 10 rejected; 11 waiver required.
+///
+/// With TOWNLET_METRICS_DIR set to a folder, commands keep there how long they take, as a
+/// textfile for node_exporter (townlet_cli.prom: cli_latency_p95_ms).
 #[derive(Debug, Parser)]
 #[command(name = "townlet", version, max_term_width = 100, propagate_version = true)]
 pub(crate) struct Cli {

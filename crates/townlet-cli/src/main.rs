@@ -11,6 +11,7 @@ mod history;
 mod follow;
 mod inspect;
 mod keys;
+mod latency;
 mod lint;
 mod out;
 mod readiness;
@@ -30,6 +31,7 @@ mod validate;
 
 use std::io::IsTerminal;
 use std::process::ExitCode;
+use std::time::Instant;
 
 use clap::Parser;
 use tracing_subscriber::EnvFilter;
@@ -41,6 +43,15 @@ use crate::out::remark;
 fn main() -> ExitCode {
     let cli = Cli::parse();
     log_to_stderr(cli.verbose);
+    let begun = Instant::now();
+    let code = answer(&cli);
+    if let Some(command) = latency::measured(&cli.command) {
+        latency::keep(command, begun.elapsed());
+    }
+    code
+}
+
+fn answer(cli: &Cli) -> ExitCode {
     let result = match &cli.command {
         Command::Demo(args) => demo::run(args),
         Command::Simulate(args) => simulate::run(args),

@@ -11,6 +11,7 @@ mod host;
 mod init;
 mod inspect;
 mod kills;
+mod latency;
 mod openssl;
 mod otlp;
 mod policies;
