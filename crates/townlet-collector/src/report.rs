@@ -41,7 +41,7 @@ impl LineCounts {
 }
 
 /// One `(run_id, stream)`.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct StreamReport {
     /// The producer's process run; none for lines that name none.
     pub run_id: Option<String>,

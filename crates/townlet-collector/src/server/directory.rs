@@ -5,15 +5,17 @@ use std::num::NonZeroU64;
 use std::ops::Deref;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError};
+use std::thread;
 use std::time::Instant;
 
 use townlet_schema::LineHead;
 
 use super::foreign;
+use super::shown::{Figures, Shown};
 use crate::report::{ShardReport, StreamReport};
-use crate::sequence::{Arrival, SequenceTracker};
-use crate::store::{Store, StoreError, StreamLog};
+use crate::sequence::{Arrival, SequenceCounts, SequenceReport, SequenceTracker};
+use crate::store::{Store, StoreError, StreamLog, Unsynced};
 
 /// Gaps that the report of a shard names.
 const GAPS_NAMED: usize = 16;
@@ -60,6 +62,8 @@ pub(super) struct Stream {
     last_used: AtomicU64,
     users: AtomicUsize,
     state: Mutex<StreamState>,
+    /// For readers, while the state waits for the disk.
+    shown: Shown,
 }
 
 /// A connection's hold on a stream: it does not leave memory meanwhile.
@@ -101,6 +105,7 @@ pub(super) struct StreamState {
     /// is locked, because a long file takes a while to read.
     ready: bool,
     log: Option<StreamLog>,
+    shown: Shown,
 }
 
 /// There is no room for another stream.
@@ -129,6 +134,7 @@ impl Directory {
         if table.streams.len() >= self.limit {
             table.retire_one()?;
         }
+        let shown = Shown::default();
         let state = StreamState {
             tracker: SequenceTracker::new(self.gap_limit),
             received: 0,
@@ -140,6 +146,7 @@ impl Directory {
             heard: None,
             ready: path.is_none(),
             log: path.map(StreamLog::new),
+            shown: shown.clone(),
         };
         let labelled = table.labelled < self.label_limit;
         table.labelled += usize::from(labelled);
@@ -150,6 +157,7 @@ impl Directory {
             last_used: AtomicU64::new(now),
             users: AtomicUsize::new(0),
             state: Mutex::new(state),
+            shown,
         });
         let held = Held::new(&made);
         table.streams.insert(key, made);
@@ -178,7 +186,10 @@ impl Directory {
 
 impl Table {
     fn retire_one(&mut self) -> Result<(), Full> {
-        let idle = |stream: &Stream| stream.users.load(Ordering::Acquire) == 0 && stream.lock().may_leave();
+        // Whose lock is taken is being written; nobody waits for it here, where all streams would wait.
+        let idle = |stream: &Stream| {
+            stream.users.load(Ordering::Acquire) == 0 && stream.try_lock().is_some_and(|state| state.may_leave())
+        };
         let oldest = self
             .streams
             .iter()
@@ -204,10 +215,32 @@ impl Stream {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    fn try_lock(&self) -> Option<MutexGuard<'_, StreamState>> {
+        match self.state.try_lock() {
+            Ok(state) => Some(state),
+            Err(TryLockError::Poisoned(poisoned)) => Some(poisoned.into_inner()),
+            Err(TryLockError::WouldBlock) => None,
+        }
+    }
+
+    /// Reads the figures, of now or of when the disk began to be waited for. Who holds
+    /// the lock without showing them does no more than take a line.
+    fn read<T>(&self, of: impl Fn(&StreamState) -> T, shown: impl Fn(&Figures) -> T) -> T {
+        loop {
+            if let Some(state) = self.try_lock() {
+                return of(&state);
+            }
+            if let Some(figures) = self.shown.read() {
+                return shown(&figures);
+            }
+            thread::yield_now();
+        }
+    }
+
     /// Writes what waits, and syncs it where the store says so. The sync happens
     /// outside the lock: other connections go on writing this stream meanwhile.
     pub(super) fn write_out(&self, store: &Store) -> Result<(), StoreError> {
-        let unsynced = self.lock().log.as_mut().map_or(Ok(None), |log| log.flush(store))?;
+        let unsynced = self.lock().flush(store)?;
         let Some(unsynced) = unsynced else { return Ok(()) };
         let outcome = unsynced.sync();
         self.lock().log.as_mut().map_or(Ok(()), |log| log.synced(unsynced.up_to, outcome))
@@ -219,40 +252,33 @@ impl Stream {
 
     /// What the metrics and the list of shards say of it.
     pub(super) fn shard(&self, now: Instant) -> ShardReport {
-        let state = self.lock();
-        let (last, missing) = (state.tracker.last(), state.tracker.missing());
+        let (report, last_tick, heard) = self.read(
+            |state| (state.in_short(), state.tracker.last_tick(), state.heard),
+            |figures| (figures.report.clone(), figures.last_tick, figures.heard),
+        );
+        let (last, missing) = (report.sequence.last, report.sequence.missing);
         ShardReport {
             run_id: self.run_id.as_deref().map(str::to_owned),
             stream: self.stream.as_deref().map(str::to_owned),
-            received: state.received,
-            duplicates: state.duplicates,
+            received: report.received,
+            duplicates: report.duplicates,
             last_seq: last,
-            last_tick: state.tracker.last_tick(),
+            last_tick,
             missing,
             #[expect(clippy::cast_precision_loss, reason = "a share needs no more digits")]
             loss_ratio: if last == 0 { 0.0 } else { missing as f64 / last as f64 },
-            gaps: state.tracker.gaps().take(GAPS_NAMED).collect(),
-            silent_ms: state
-                .heard
+            gaps: report.sequence.gaps.into_iter().take(GAPS_NAMED).collect(),
+            silent_ms: heard
                 .map(|heard| u64::try_from(now.saturating_duration_since(heard).as_millis()).unwrap_or(u64::MAX)),
         }
     }
 
     pub(super) fn report(&self) -> StreamReport {
-        let state = self.lock();
-        let unwritten = state.unwritten();
+        let report = self.read(StreamState::report, |figures| figures.report.clone());
         StreamReport {
             run_id: self.run_id.as_deref().map(str::to_owned),
             stream: self.stream.as_deref().map(str::to_owned),
-            received: state.received,
-            stored: state.accepted - unwritten,
-            unwritten,
-            duplicates: state.duplicates,
-            unnumbered: state.unnumbered,
-            recovered: state.recovered,
-            bytes: state.bytes,
-            sequence: state.tracker.report(),
-            file: state.log.as_ref().map(|log| log.path().to_owned()),
+            ..report
         }
     }
 }
@@ -274,10 +300,10 @@ impl StreamState {
     ) -> Result<bool, StoreError> {
         self.make_ready(line_limit)?;
         self.heard = Some(now);
-        if let (Some(log), Some(store)) = (&mut self.log, store)
-            && log.is_full()
+        if let Some(store) = store
+            && self.log.as_ref().is_some_and(StreamLog::is_full)
         {
-            log.flush(store)?;
+            self.flush(store)?;
         }
         self.received += 1;
         self.bytes += line.len() as u64;
@@ -294,6 +320,50 @@ impl StreamState {
             log.push(line);
         }
         Ok(true)
+    }
+
+    /// Writes what waits. The disk may take as long as it likes.
+    fn flush(&mut self, store: &Store) -> Result<Option<Unsynced>, StoreError> {
+        if !self.log.as_ref().is_some_and(|log| log.is_due(store)) {
+            return self.log.as_mut().map_or(Ok(None), |log| log.flush(store));
+        }
+        let _showing = self.shown.show(self.figures());
+        self.log.as_mut().map_or(Ok(None), |log| log.flush(store))
+    }
+
+    fn figures(&self) -> Figures {
+        Figures { report: self.report(), last_tick: self.tracker.last_tick(), heard: self.heard }
+    }
+
+    /// Without the names, which the stream knows.
+    fn report(&self) -> StreamReport {
+        StreamReport { sequence: self.tracker.report(), ..self.counts() }
+    }
+
+    /// The same with no more gaps than a shard names.
+    fn in_short(&self) -> StreamReport {
+        let sequence = SequenceReport {
+            counts: SequenceCounts::default(),
+            last: self.tracker.last(),
+            gaps: self.tracker.gaps().take(GAPS_NAMED).collect(),
+            missing: self.tracker.missing(),
+        };
+        StreamReport { sequence, ..self.counts() }
+    }
+
+    fn counts(&self) -> StreamReport {
+        let unwritten = self.unwritten();
+        StreamReport {
+            received: self.received,
+            stored: self.accepted - unwritten,
+            unwritten,
+            duplicates: self.duplicates,
+            unnumbered: self.unnumbered,
+            recovered: self.recovered,
+            bytes: self.bytes,
+            file: self.log.as_ref().map(|log| log.path().to_owned()),
+            ..StreamReport::default()
+        }
     }
 
     /// Gives back the memory that no waiting line needs.
@@ -324,6 +394,7 @@ impl StreamState {
         if self.ready {
             return Ok(());
         }
+        let _showing = self.shown.show(self.figures());
         if let Some(log) = &mut self.log {
             let mut tracker = self.tracker.clone();
             // The limit may have been lowered since the lines were taken.

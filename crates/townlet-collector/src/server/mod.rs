@@ -15,6 +15,7 @@ mod intake;
 mod live;
 mod options;
 mod rejected;
+mod shown;
 mod slots;
 pub(crate) mod web;
 mod wire;
@@ -230,12 +231,13 @@ impl Collector {
     }
 
     /// Stops: accepts no more, ends the connections, writes what waits, and
-    /// reports. Takes at most `within`, and what the last write to the disk takes.
+    /// reports. Takes at most `within`; where every connection ended in time, also
+    /// what the last writes to the disk take.
     ///
     /// A connection with acknowledgements ends after the chunk it is working on;
     /// its client has the rest still. Others are read until they pause, at most
     /// for three quarters of `within`. Connections that did not end in time (a
-    /// sync that hangs) stand in
+    /// disk that hangs) stand in
     /// [`connections_open`](CollectorReport::connections_open), and what they hold
     /// in `unwritten`.
     pub fn shutdown(self, within: Duration) -> CollectorReport {

@@ -120,13 +120,18 @@ impl StreamLog {
     /// caller's lock; then call [`synced`](Self::synced).
     pub(crate) fn flush(&mut self, store: &Store) -> Result<Option<Unsynced>, StoreError> {
         self.trusted()?;
-        let must_sync = store.settle() == Settle::Synced;
-        if self.pending.is_empty() && !(must_sync && self.synced < self.written) {
+        if !self.is_due(store) {
             return Ok(None);
         }
+        let must_sync = store.settle() == Settle::Synced;
         let file = store.handles.get(&self.path, store.settle())?;
         self.write_pending(&file).map_err(|error| StoreError::new("writing", &self.path, error))?;
         Ok(must_sync.then_some(Unsynced { file, up_to: self.written }))
+    }
+
+    /// True where a flush has something to ask of the disk.
+    pub(crate) fn is_due(&self, store: &Store) -> bool {
+        !self.pending.is_empty() || (store.settle() == Settle::Synced && self.synced < self.written)
     }
 
     fn write_pending(&mut self, mut file: &File) -> io::Result<()> {
@@ -144,8 +149,9 @@ impl StreamLog {
         };
         self.written += done as u64;
         self.pending.drain(..done);
-        if self.pending.is_empty() && self.pending.capacity() > 2 * PENDING_LIMIT {
-            self.pending = Vec::new();
+        // After a burst the memory follows what comes now, by halves, so that it does not follow each pause.
+        if self.pending.is_empty() && done < self.pending.capacity() / 4 {
+            self.pending.shrink_to(self.pending.capacity() / 2);
         }
         outcome
     }
@@ -219,6 +225,27 @@ mod tests {
         log.flush(&store).unwrap();
         assert_eq!(log.pending_lines(), 0);
         assert_eq!(std::fs::read(&path).unwrap(), b"{\"a\":1}\n{\"a\":2}\n");
+    }
+
+    #[test]
+    fn after_a_burst_the_memory_follows_what_comes() {
+        let dir = tempfile::tempdir().unwrap();
+        let store = Store::open(&StoreOptions::new(dir.path())).unwrap();
+        let mut log = StreamLog::new(store.path(Some("run"), Some("town")).unwrap());
+        let line = [&[b'x'; 999][..], b"\n"].concat();
+        let round = |log: &mut StreamLog, lines: usize| {
+            (0..lines).for_each(|_| log.push(&line));
+            log.flush(&store).unwrap();
+            log.pending.capacity()
+        };
+        assert!(round(&mut log, 400) >= 400_000);
+        assert!(round(&mut log, 300) >= 400_000, "as long as it is needed it stays");
+        // A producer that never pauses, with one line a round.
+        for _ in 0..10 {
+            round(&mut log, 1);
+        }
+        let held = log.pending.capacity();
+        assert!((1000..=4096).contains(&held), "{held} bytes are held for a line at a time");
     }
 
     #[test]

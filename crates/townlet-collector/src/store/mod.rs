@@ -26,7 +26,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 
 use handles::Handles;
-pub(crate) use log::StreamLog;
+pub(crate) use log::{StreamLog, Unsynced};
 
 /// How far a line must have got before it is acknowledged.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, serde::Serialize)]

@@ -23,6 +23,7 @@ mod renewal;
 mod sequence_model;
 mod stop;
 mod store_files;
+mod stuck_disk;
 mod support;
 mod web_ingest;
 mod web_messages;

@@ -17,6 +17,8 @@ pub(super) struct Frames {
     /// A message was begun and is not whole.
     in_message: bool,
     gathered: usize,
+    /// Messages that were read whole, pings and their like among them.
+    whole: u64,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -53,6 +55,7 @@ impl Frames {
                 continue;
             }
             self.frame = None;
+            self.whole += u64::from(!is_data || is_last);
             if is_data && is_last {
                 self.in_message = false;
                 self.gathered = 0;
@@ -65,6 +68,11 @@ impl Frames {
     /// True where a message, or a frame of any kind, is not whole yet.
     pub(super) fn is_begun(&self) -> bool {
         self.in_message || self.frame.is_some() || self.have > 0
+    }
+
+    /// Messages that were read whole so far, pings and their like among them.
+    pub(super) fn whole(&self) -> u64 {
+        self.whole
     }
 
     /// Bytes of the message that is not whole.
@@ -129,7 +137,7 @@ mod tests {
         assert!(!frames.take(&frame(0x00, 200)));
         assert_eq!(frames.gathered(), 70_200);
         assert!(frames.take(&frame(0x80, 0)), "the last one has nothing in it");
-        assert_eq!((frames.is_begun(), frames.gathered()), (false, 0));
+        assert_eq!((frames.is_begun(), frames.gathered(), frames.whole()), (false, 0, 2));
         assert!(frames.take(&frame(0x89, 0)) && !frames.is_begun(), "a ping between two messages");
     }
 
@@ -158,7 +166,7 @@ mod tests {
             for piece in bytes.chunks(piece) {
                 cut.take(piece);
             }
-            proptest::prop_assert_eq!((whole.is_begun(), whole.gathered()), (cut.is_begun(), cut.gathered()));
+            proptest::prop_assert_eq!((whole.is_begun(), whole.gathered(), whole.whole()), (cut.is_begun(), cut.gathered(), cut.whole()));
         }
     }
 }

@@ -18,6 +18,9 @@ use crate::report::{EndKind, Ending, Via};
 /// Bytes read at a time; longer messages are gathered.
 const READ_BUFFER: usize = 8 * 1024;
 
+/// What the buffer of a quiet connection may keep of the messages that it held.
+const SPARE: usize = 64 * 1024;
+
 /// A message may be so long even where lines may not.
 const LEAST_MESSAGE: usize = 64 * 1024;
 
@@ -45,46 +48,74 @@ pub(super) fn serve(
     if let Err(error) = timed.wire().set_timeouts(wait, options.write_timeout) {
         return broken(&error);
     }
-    let socket = WebSocket::from_partially_read(timed, ahead, Role::Server, Some(config));
-    let mut producer = Producer { shared, slot, socket, session, acks, acknowledged: 0, heard: Instant::now() };
-    let ending = producer.run();
-    producer.end(ending)
+    let mut socket = WebSocket::from_partially_read(timed, ahead, Role::Server, Some(config));
+    let heard = Instant::now();
+    let mut producer =
+        Producer { shared, slot, config, session, acks, acknowledged: 0, heard, handed_out: 0, largest: 0, last: 0 };
+    let ending = loop {
+        match producer.step(&mut socket) {
+            Ok(()) if producer.is_bloated(&socket) => socket = producer.renewed(socket),
+            Ok(()) => {}
+            Err(ending) => break ending,
+        }
+    };
+    producer.end(&mut socket, ending)
 }
 
 struct Producer<'a> {
     shared: &'a Shared,
     slot: &'a Slot,
-    socket: WebSocket<Timed>,
+    config: WebSocketConfig,
     session: Session,
     acks: bool,
     acknowledged: u64,
     heard: Instant,
+    /// Messages of any kind that the socket gave out.
+    handed_out: u64,
+    /// Bytes of the largest since the socket was made, and of the last one.
+    largest: usize,
+    last: usize,
 }
 
+type Socket = WebSocket<Timed>;
+
 impl Producer<'_> {
-    fn run(&mut self) -> Ending {
-        loop {
-            if self.shared.stop.is_asked() && (self.acks || self.shared.stop.is_overdue(Instant::now())) {
-                return stopped();
+    /// One message, or a pause.
+    fn step(&mut self, socket: &mut Socket) -> Result<(), Ending> {
+        if self.shared.stop.is_asked() && (self.acks || self.shared.stop.is_overdue(Instant::now())) {
+            return Err(stopped());
+        }
+        match socket.read() {
+            Ok(message) => {
+                self.heard = Instant::now();
+                self.handed_out += 1;
+                self.message(socket, message)
             }
-            let read = self.socket.read();
-            let step = match read {
-                Ok(message) => {
-                    self.heard = Instant::now();
-                    self.message(message)
-                }
-                Err(_) if let Some(stuck) = self.socket.get_ref().stuck() => Err(cut(self.shared, stuck)),
-                Err(Error::Io(error)) if is_pause(&error) && self.shared.stop.is_asked() => Err(stopped()),
-                Err(Error::Io(error)) if is_pause(&error) => self.pause(),
-                Err(error) => Err(ended(&error)),
-            };
-            if let Err(ending) = step {
-                return ending;
-            }
+            Err(_) if let Some(stuck) = socket.get_ref().stuck() => Err(cut(self.shared, stuck)),
+            Err(Error::Io(error)) if is_pause(&error) && self.shared.stop.is_asked() => Err(stopped()),
+            Err(Error::Io(error)) if is_pause(&error) => self.pause(socket),
+            Err(error) => Err(ended(&error)),
         }
     }
 
-    fn message(&mut self, message: Message) -> Result<(), Ending> {
+    /// True where the socket keeps the memory of a large message although small ones
+    /// come, and nothing is in it that would be lost with it. The library's buffer only
+    /// ever grows.
+    fn is_bloated(&self, socket: &Socket) -> bool {
+        self.largest > SPARE && self.last <= SPARE && socket.get_ref().is_between(self.handed_out)
+    }
+
+    /// The same connection with a buffer of its first size.
+    fn renewed(&mut self, mut socket: Socket) -> Socket {
+        // An answer to a ping may wait in it; where it does not go out now, the next time will do.
+        if !socket.can_write() || socket.flush().is_err() {
+            return socket;
+        }
+        self.largest = 0;
+        WebSocket::from_raw_socket(socket.into_inner(), Role::Server, Some(self.config))
+    }
+
+    fn message(&mut self, socket: &mut Socket, message: Message) -> Result<(), Ending> {
         let bytes = match message {
             Message::Text(text) => text.into(),
             Message::Binary(bytes) => bytes,
@@ -92,20 +123,21 @@ impl Producer<'_> {
             // message, whose time goes on.
             _ => return Ok(()),
         };
-        let taken = self.whole(&bytes);
+        (self.last, self.largest) = (bytes.len(), self.largest.max(bytes.len()));
+        let taken = self.whole(socket, &bytes);
         drop(bytes);
-        self.socket.get_mut().message_done();
+        socket.get_mut().message_done();
         taken
     }
 
-    fn whole(&mut self, bytes: &[u8]) -> Result<(), Ending> {
+    fn whole(&mut self, socket: &mut Socket, bytes: &[u8]) -> Result<(), Ending> {
         let before = self.session.counts.lines;
         let begun = Instant::now();
         self.session.at(begun);
         let taken = self.lines(bytes);
         self.shared.intake.figures.batch(self.session.counts.lines - before, begun.elapsed());
         // The lines before one that ends the connection are in order.
-        self.confirm()?;
+        self.confirm(socket)?;
         taken
     }
 
@@ -128,12 +160,12 @@ impl Producer<'_> {
         Ok(())
     }
 
-    fn confirm(&mut self) -> Result<(), Ending> {
+    fn confirm(&mut self, socket: &mut Socket) -> Result<(), Ending> {
         self.session.settle()?;
         self.publish();
         let lines = self.session.counts.lines;
         if self.acks && lines > self.acknowledged {
-            let sent = self.socket.send(Message::text(format!("{{\"ack\":{lines}}}")));
+            let sent = socket.send(Message::text(format!("{{\"ack\":{lines}}}")));
             sent.map_err(|error| match error {
                 Error::Io(error) if is_pause(&error) => {
                     let detail = "the peer does not read its acknowledgements".to_owned();
@@ -148,10 +180,11 @@ impl Producer<'_> {
     }
 
     /// Nothing came for a while.
-    fn pause(&mut self) -> Result<(), Ending> {
+    fn pause(&mut self, socket: &mut Socket) -> Result<(), Ending> {
         self.session.write_out()?;
         self.session.release();
-        self.socket.get_mut().wire().release();
+        socket.get_mut().wire().release();
+        self.last = 0;
         match self.shared.options.idle_timeout {
             Some(limit) if self.heard.elapsed() >= limit => {
                 Err(Ending { kind: EndKind::IdleTimeout, detail: format!("nothing came for {limit:?}") })
@@ -160,7 +193,7 @@ impl Producer<'_> {
         }
     }
 
-    fn end(&mut self, mut ending: Ending) -> Ending {
+    fn end(&mut self, socket: &mut Socket, mut ending: Ending) -> Ending {
         if let Err(store) = self.session.write_out()
             && !ending.kind.is_cut()
         {
@@ -178,14 +211,14 @@ impl Producer<'_> {
         };
         if let Some(code) = code {
             // The reason is for a person who looks at the other end.
-            let _ = self.socket.close(Some(CloseFrame { code, reason: ending.kind.as_str().into() }));
+            let _ = socket.close(Some(CloseFrame { code, reason: ending.kind.as_str().into() }));
         }
-        self.socket.get_mut().wire().close();
+        socket.get_mut().wire().close();
         // Closed with something unread, the connection would be reset, and the reason lost.
         let until = Instant::now() + LOOK_AROUND;
         let mut rest = [0; 4096];
         while code.is_some() && Instant::now() < until {
-            match io::Read::read(self.socket.get_mut().wire(), &mut rest) {
+            match io::Read::read(socket.get_mut().wire(), &mut rest) {
                 Ok(0) | Err(_) => break,
                 Ok(_) => {}
             }

@@ -47,6 +47,12 @@ impl Timed {
         self.share.shrink(self.frames.gathered().saturating_sub(FREE));
     }
 
+    /// True where nothing is begun and every message that was read has been handed
+    /// out: so many of them, pings and their like among them.
+    pub(super) fn is_between(&self, handed_out: u64) -> bool {
+        !self.frames.is_begun() && self.frames.whole() == handed_out
+    }
+
     pub(super) fn stuck(&self) -> Option<Stuck> {
         self.stuck
     }
