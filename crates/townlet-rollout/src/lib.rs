@@ -76,7 +76,7 @@ pub use plan::{
     BaselineSource, Checkpoint, FlagStep, Limits, Plan, Preflight, ROLLBACK_LIMIT, Rollback, RollbackStep, Service,
     Signal, Undo,
 };
-pub use reference::{Reference, References};
+pub use reference::{Assumed, Reference, References};
 pub use rule::{Condition, Rule};
 pub use soundness::Problem;
 pub use state::{Effects, State};

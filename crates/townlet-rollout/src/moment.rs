@@ -10,6 +10,9 @@ use serde::{Deserialize, Serialize};
 ///
 /// The engine has no clock. Every event brings its moment, and the simulator
 /// makes them up. What lies later is taken for the end of time.
+///
+/// It is not [`townlet_policy::Time`], which counts from wherever its caller likes (a test of a policy from 0) and is
+/// written nowhere: a moment is UTC, stands in logs, and has an end.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(from = "u64", into = "u64")]
 pub struct Moment(u64);

@@ -9,6 +9,7 @@ use townlet_stats::{Baseline, BaselineError, Check, RareBaseline, Reading, Sampl
 use crate::event::Tick;
 use crate::moment::Moment;
 use crate::plan::{BaselineSource, Plan, Signal};
+use crate::rule::Condition;
 
 /// One history for each signal of the plan, in its order; `None` where there is none.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -151,6 +152,40 @@ impl Known {
             Self::Level(baseline) => baseline.checks(),
             Self::Rare(baseline) => baseline.checks(),
         }
+    }
+}
+
+/// What detectors assume of the baseline of a signal.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Assumed {
+    /// The name of the signal.
+    pub signal: String,
+    /// Each assumption, and whether it holds: none of a baseline that is stated. `Err` says why there is no baseline.
+    pub checks: Result<Vec<Check>, String>,
+}
+
+impl Plan {
+    /// What the detectors of this plan assume of these histories: one entry for each signal that they read. Where
+    /// something does not hold a rollout is not begun, and a small shift is never found.
+    #[must_use]
+    pub fn assumed(&self, references: &References) -> Vec<Assumed> {
+        let signals = self.signals.iter().enumerate().filter(|(index, _)| self.is_detected(*index));
+        signals
+            .map(|(index, signal)| {
+                let checks = match baseline(self, signal, references.of(index)) {
+                    None => Err("there is no history of windows as long as those of the plan".to_owned()),
+                    Some(Err(why)) => Err(why.to_string()),
+                    Some(Ok(known)) => Ok(known.checks().to_vec()),
+                };
+                Assumed { signal: signal.name(), checks }
+            })
+            .collect()
+    }
+
+    /// Whether a detector judges by it, and not on trial.
+    pub(crate) fn is_detected(&self, signal: usize) -> bool {
+        let by = |condition: &Condition| matches!(condition, Condition::Worse { signal: read, .. } if *read == signal);
+        self.rules.iter().any(|rule| !rule.dry_run && by(&rule.condition))
     }
 }
 

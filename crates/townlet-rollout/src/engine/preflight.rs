@@ -6,7 +6,6 @@ use crate::moment::{Moment, Span};
 use crate::note::Note;
 use crate::phase::Phase;
 use crate::reference::{self, Baselines, References};
-use crate::rule::Condition;
 
 use super::Turn;
 
@@ -138,18 +137,12 @@ impl Turn<'_> {
             }
             match reference::baseline(self.plan, signal, Some(reference)) {
                 Some(Err(why)) => reasons.push(format!("the baseline of `{name}` cannot be used: {why}")),
-                Some(Ok(baseline)) if self.compared(index) => {
+                Some(Ok(baseline)) if self.plan.is_detected(index) => {
                     let failing = baseline.checks().iter().filter(|check| !check.holds);
                     reasons.extend(failing.map(|check| format!("the baseline of `{name}`: {check}")));
                 }
                 _ => {}
             }
         }
-    }
-
-    /// Whether a detector judges by it: then what it assumes must hold.
-    fn compared(&self, index: usize) -> bool {
-        let worse = |condition: &Condition| matches!(condition, Condition::Worse { signal, .. } if *signal == index);
-        self.plan.rules.iter().any(|rule| !rule.dry_run && worse(&rule.condition))
     }
 }

@@ -3,11 +3,11 @@
 use std::time::Duration;
 
 use townlet_rollout::{
-    Action, BaselineSource, Cause, Command, Condition, Count, Direction, EventKind, HoldReason, Note, Phase, Plan,
-    Rule, Scale, Stated, Tick, Verdict,
+    Action, BaselineSource, Cause, Check, Command, Condition, Count, Direction, EventKind, Finding, HoldReason, Note,
+    Phase, Plan, References, Rule, Scale, Stated, Tick, Verdict,
 };
 
-use crate::world::{GOOD, World, plan, rules};
+use crate::world::{GO, GOOD, World, finding, plan, rules};
 
 /// The small plan with a detector on both signals in place of its rules.
 pub(crate) fn detecting(tolerance: f64) -> Plan {
@@ -283,4 +283,21 @@ fn what_is_rare_has_no_level_and_gets_worse_in_one_direction() {
         plan.rollback.silent = vec![];
     });
     assert!(told.contains("it has no level to return to"), "{told}");
+}
+
+#[test]
+fn what_detectors_assume_of_each_history_is_told_before_the_rollout() {
+    let mut plan = counting();
+    if let Some(signal) = plan.signals.last_mut() {
+        signal.baseline = BaselineSource::History;
+    }
+    let Finding::Baseline { references } = finding(Check::Baseline, GO) else { panic!("another finding") };
+    let told = plan.assumed(&references);
+    let [counted, level] = &told[..] else { panic!("{told:?}") };
+    assert_eq!((counted.signal.as_str(), &counted.checks), ("parse_duration_ms.p95", &Ok(vec![])), "stated");
+    let failing: Vec<String> =
+        level.checks.iter().flatten().filter(|check| !check.holds).map(ToString::to_string).collect();
+    assert!(failing.iter().any(|why| why.starts_with("days of history: 0.042 (at least 3)")), "{failing:?}");
+    let told = plan.assumed(&References::default());
+    assert!(told[1].checks.as_ref().is_err_and(|why| why.contains("no history")), "{told:?}");
 }
