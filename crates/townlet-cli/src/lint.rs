@@ -62,7 +62,8 @@ fn look(file: &Path, text: &str) -> Findings {
     found
 }
 
-/// The policy that a test file names, with its path and its text. What is wrong with it is told of that file.
+/// The policy that a test file names, or that of the plan that it names, with its path and its text. What is wrong with
+/// it is told of that file.
 pub(crate) fn beside(file: &Path, suite: &Suite, found: &mut Findings) -> Option<(PathBuf, Policy, String)> {
     let path = file.parent().unwrap_or(Path::new("")).join(suite.policy.trim());
     let refuse = |message: String| {
@@ -76,11 +77,17 @@ pub(crate) fn beside(file: &Path, suite: &Suite, found: &mut Findings) -> Option
             return None;
         }
     };
-    let mut of_policy = Findings::new(&path.display().to_string(), &text);
-    let policy = Policy::read(&text, &mut of_policy);
+    let name = path.display().to_string();
+    let mut of_policy = Findings::new(&name, &text);
+    let is_plan = yaml::parse(&text, &mut Findings::new(&name, &text)).is_some_and(|root| root.get("plan").is_some());
+    let policy = if is_plan {
+        PlanFile::read(&text, &mut of_policy).map(|file| file.policy)
+    } else {
+        Policy::read(&text, &mut of_policy)
+    };
     if policy.is_none() {
         remark!("{of_policy}");
-        found.push(refuse(format!("{} is no policy that can be tested", path.display())));
+        found.push(refuse(format!("{} has no rules that can be tested", path.display())));
     }
     Some((path, policy?, text))
 }

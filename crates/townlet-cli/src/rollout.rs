@@ -8,9 +8,10 @@ use clap::Args;
 use serde_json::json;
 use townlet_policy::{Findings, Span};
 use townlet_rollout::simulate::{self, Ending, Fault, Fired, Forecast, Options, Prediction};
-use townlet_rollout::{Moment, Plan, PlanFile, Recorder, References, Rule, Table};
+use townlet_rollout::{Assumed, Moment, Plan, PlanFile, Recorder, References, Rule, Table, snapshot};
 
 use crate::exit::{Exit, Failure};
+use crate::lint::number;
 use crate::out::{remark, say};
 
 #[derive(Debug, Args)]
@@ -41,6 +42,9 @@ pub(crate) struct PlanArgs {
     /// Print the log of one simulated rollout first.
     #[arg(long)]
     log: bool,
+    /// Print every assumption about the histories with its figure, and not only those that fail.
+    #[arg(long)]
+    checks: bool,
     /// Print the prediction as JSON.
     #[arg(long)]
     json: bool,
@@ -59,6 +63,9 @@ pub(crate) struct Backtest {
     /// Print the log of the rollout first.
     #[arg(long)]
     log: bool,
+    /// Write the validation snapshots into this folder: snapshots.jsonl, snapshots.csv, and the schema for BigQuery.
+    #[arg(long, value_name = "FOLDER")]
+    snapshots: Option<PathBuf>,
     /// Print the result as JSON.
     #[arg(long)]
     json: bool,
@@ -88,10 +95,12 @@ pub(crate) fn plan(args: &PlanArgs) -> anyhow::Result<Exit> {
         say!("{}", one_run(plan, &text, &history, start, args.seed).to_text())?;
     }
     let prediction = simulate::predict(plan, &history, start, &options);
+    let assumed = plan.assumed(&history);
     if args.json {
-        say!("{}", serde_json::to_string_pretty(&prediction_json(plan, &prediction))?)?;
+        say!("{}", serde_json::to_string_pretty(&prediction_json(plan, &prediction, &assumed))?)?;
     } else {
         tell(plan, &prediction, &options)?;
+        tell_assumed(&assumed, args.checks)?;
     }
     let hopeless = prediction.rules.iter().any(|rule| rule.hopeless.is_some());
     let doubt = (options.most_false_rollbacks / f64::from(options.runs.max(1))).sqrt() * 2.0;
@@ -107,6 +116,9 @@ pub(crate) fn backtest(args: &Backtest) -> anyhow::Result<Exit> {
     let told = simulate::backtest(plan, &text, &table, go).with_context(|| args.csv.display().to_string())?;
     if args.log {
         say!("{}", told.run.to_text())?;
+    }
+    if let Some(folder) = &args.snapshots {
+        write_snapshots(folder, told.run.state().rows())?;
     }
     let after = |at: Moment| format!("T+{}", Span(at.since(go)));
     let (line, exit) = match &told.ending {
@@ -143,6 +155,21 @@ pub(crate) fn backtest(args: &Backtest) -> anyhow::Result<Exit> {
         say!("  {:<26} {:<9} {fired}", rule.name, action(rule))?;
     }
     Ok(exit)
+}
+
+/// The one table of all snapshots, in every form that it goes out in.
+fn write_snapshots(folder: &Path, rows: &[snapshot::Row]) -> anyhow::Result<()> {
+    std::fs::create_dir_all(folder).with_context(|| folder.display().to_string())?;
+    let files = [
+        ("snapshots.jsonl", snapshot::to_jsonl(rows)),
+        ("snapshots.csv", snapshot::to_csv(rows)),
+        ("snapshots.schema.json", snapshot::bigquery_schema()),
+    ];
+    for (name, text) in files {
+        let path = folder.join(name);
+        std::fs::write(&path, text).with_context(|| path.display().to_string())?;
+    }
+    Ok(())
 }
 
 /// Reads a plan; tells what is wrong with it.
@@ -193,7 +220,44 @@ fn tell(plan: &Plan, prediction: &Prediction, options: &Options) -> anyhow::Resu
     Ok(())
 }
 
-fn prediction_json(plan: &Plan, prediction: &Prediction) -> serde_json::Value {
+/// What the detectors take for granted of each history: a line where all of it holds, and each that fails.
+fn tell_assumed(assumed: &[Assumed], all: bool) -> anyhow::Result<()> {
+    if !assumed.is_empty() {
+        say!("\nwhat the detectors assume of the histories:")?;
+    }
+    for Assumed { signal, checks } in assumed {
+        match checks {
+            Err(why) => say!("  {signal}: there is no baseline: {why}")?,
+            Ok(checks) if checks.is_empty() => say!("  {signal}: stated in the plan, so nothing is checked")?,
+            Ok(checks) => {
+                let failing = checks.iter().filter(|check| !check.holds).count();
+                let told = if failing == 0 { "all hold".to_owned() } else { format!("{failing} FAIL") };
+                say!("  {signal}: {}, {told}", number(checks.len(), "assumption"))?;
+                for check in checks.iter().filter(|check| all || !check.holds) {
+                    say!("    {check}")?;
+                }
+            }
+        }
+    }
+    Ok(())
+}
+
+fn prediction_json(plan: &Plan, prediction: &Prediction, assumed: &[Assumed]) -> serde_json::Value {
+    let assumed = assumed.iter().map(|one| match &one.checks {
+        Err(why) => json!({ "metric": one.signal, "error": why }),
+        Ok(checks) => {
+            let each = checks.iter().map(|check| {
+                json!({
+                    "assumption": check.assumption.to_string(),
+                    "found": check.found,
+                    "limit": check.limit,
+                    "holds": check.holds,
+                })
+            });
+            json!({ "metric": one.signal, "checks": each.collect::<Vec<_>>() })
+        }
+    });
+    let assumed: Vec<_> = assumed.collect();
     let rules = plan.rules.iter().zip(&prediction.rules).map(|(rule, forecast)| {
         let found = forecast.found.iter().map(|found| {
             let delay_ms = found.delay.map(|delay| u64::try_from(delay.as_millis()).unwrap_or(u64::MAX));
@@ -213,6 +277,7 @@ fn prediction_json(plan: &Plan, prediction: &Prediction) -> serde_json::Value {
         "runs": prediction.runs,
         "false_rollback": prediction.false_rollback,
         "rules": rules.collect::<Vec<_>>(),
+        "assumed": assumed,
     })
 }
 

@@ -15,7 +15,7 @@ fn sample(name: &str) -> String {
 
 #[test]
 fn the_shipped_policies_have_no_findings_and_their_tests_pass() {
-    let names = ["pipeline", "readiness", "telemetry-step2"];
+    let names = ["pipeline", "readiness", "../rollouts/telemetry-step2"];
     let policies = names.map(|name| sample(&format!("{name}.yaml")));
     let tests = names.map(|name| sample(&format!("{name}.test.yaml")));
     let mut lint = vec!["lint"];
@@ -26,6 +26,26 @@ fn the_shipped_policies_have_no_findings_and_their_tests_pass() {
     test.extend(tests.iter().map(String::as_str));
     let ran = townlet(&test).expect(0);
     assert_eq!(ran.stdout.matches("all as expected").count(), 3, "{}", ran.stdout);
+}
+
+#[test]
+fn the_rules_of_a_plan_are_tested_as_they_stand_in_it() {
+    let tests = sample("../rollouts/telemetry-step2.test.yaml");
+    let ran = townlet(&["test", "--mutate", &tests]).expect(0);
+    assert!(ran.stdout.contains("all as expected") && ran.stdout.contains("by nobody: 100.0 %"), "{}", ran.stdout);
+    let dir = TempDir::new().unwrap();
+    let plan = std::fs::read_to_string(sample("../rollouts/telemetry-step2.yaml")).unwrap();
+    write(dir.path(), "telemetry-step2.yaml", &plan.replace("> 90ms for 30m", "> 95ms for 30m"));
+    let tests = write(dir.path(), "moved.test.yaml", &std::fs::read_to_string(tests).unwrap());
+    let ran = townlet(&["test", &tests]).expect(1);
+    assert!(ran.stdout.contains("'parse-p95-target' is inactive, not pending"), "{}", ran.stdout);
+    write(dir.path(), "telemetry-step2.yaml", &plan.replace("sign_off:", "signoff:"));
+    let ran = townlet(&["test", &tests]).expect(2);
+    assert!(
+        ran.stderr.contains("write sign_off") && ran.stderr.contains("no rules that can be tested"),
+        "{}",
+        ran.stderr
+    );
 }
 
 #[test]

@@ -68,10 +68,24 @@ fn the_plan_of_step_2_lints_clean_and_its_rules_can_be_relied_on() {
     let words = ["plan", &sample("telemetry-step2.yaml"), "--history", history.to_str().unwrap()];
     let ran = townlet(&[&words[..], &["--runs", "20", "--faulty-runs", "6", "--json"]].concat()).expect(0);
     let told = ran.json();
-    assert_eq!(told["rules"].as_array().map(Vec::len), Some(15));
+    assert_eq!(told["rules"].as_array().map(Vec::len), Some(16));
     assert!(told["false_rollback"].as_f64().unwrap() < 0.05, "{told}");
     let text = townlet(&[&words[..], &["--runs", "5", "--faulty-runs", "3", "--log"]].concat()).expect(0).stdout;
     assert!(text.contains("-> Succeeded") && text.contains("parse-p95-shift"), "{text}");
+    for part in [
+        "  parse_duration_ms.p95: stated in the plan, so nothing is checked\n",
+        "  cli_latency_p95_ms: 6 assumptions, all hold\n",
+    ] {
+        assert!(text.contains(part), "{part} in {text}");
+    }
+    assert!(!text.contains("days of history"), "{text}");
+    let checks = [&words[..], &["--runs", "5", "--faulty-runs", "3", "--checks"]].concat();
+    let text = townlet(&checks).expect(0).stdout;
+    assert!(text.contains("    days of history: 4.000 (at least 3): holds\n"), "{text}");
+    let assumed = &told["assumed"][3];
+    assert_eq!(assumed["metric"], "cli_latency_p95_ms");
+    assert_eq!(assumed["checks"][0]["assumption"], "days of history");
+    assert_eq!(assumed["checks"][0]["holds"], true);
 }
 
 #[test]
@@ -101,7 +115,7 @@ fn a_plan_with_a_fault_a_history_with_one_and_none_at_all_have_their_own_exit_co
     let ran = townlet(&["plan", &good, "--history", history]).expect(2);
     assert!(ran.stderr.contains("line 3"), "{}", ran.stderr);
     let ran = townlet(&["plan", &good, "--history", few.to_str().unwrap()]).expect(3);
-    assert!(ran.stderr.contains("no column parser_failure_total.delta"), "{}", ran.stderr);
+    assert!(ran.stderr.contains("no column cicd_success_ratio"), "{}", ran.stderr);
     townlet(&["plan", &good, "--history", "nowhere.csv"]).expect(3);
 }
 
@@ -116,7 +130,15 @@ fn a_backtest_says_when_the_plan_and_the_rules_of_others_would_have_acted() {
                 .concat(),
         )
     };
-    let ran = run("healthy.csv", &record(49, 1.0), &["--json"]).expect(0);
+    let folder = dir.path().join("snapshots");
+    let ran = run("healthy.csv", &record(49, 1.0), &["--json", "--snapshots", folder.to_str().unwrap()]).expect(0);
+    let read = |name: &str| std::fs::read_to_string(folder.join(name)).unwrap();
+    let (lines, table, schema) = (read("snapshots.jsonl"), read("snapshots.csv"), read("snapshots.schema.json"));
+    assert_eq!((lines.lines().count(), table.lines().count()), (24, 25), "eight metrics at baseline, 24h and 48h");
+    let row: serde_json::Value = serde_json::from_str(lines.lines().last().unwrap()).unwrap();
+    assert_eq!((&row["checkpoint"], &row["metric"]), (&"48h".into(), &"telemetry_stream_lag_ms".into()));
+    let schema: serde_json::Value = serde_json::from_str(&schema).unwrap();
+    assert_eq!(table.split(',').next(), schema[0]["name"].as_str());
     assert!(ran.json()["ending"].as_str().unwrap().starts_with("would have been signed at T+2d"), "{}", ran.stdout);
     let ran = run("slower.csv", &record(8, 1.3), &[]).expect(1);
     for part in ["undone at T+2h", "parse-p95-shift", "checklist, 5-min baseline", "Argo-style", "Kayenta-style"] {

@@ -1,7 +1,7 @@
 //! Tests of policies: series go in, and the states of the rules at some times are compared with what was expected.
 //!
 //! ```yaml
-//! policy: telemetry.yaml        # beside this file
+//! policy: telemetry.yaml        # beside this file; whoever runs it may take a plan's rules as well
 //! interval: 1m                  # between the values of a series; 1m unless given
 //! evaluate: 1m                  # between evaluations; as interval unless given
 //! tests:
