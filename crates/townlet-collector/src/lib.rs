@@ -6,9 +6,10 @@
 //! once, and acknowledges to clients that ask for it. Its second listener, the
 //! [`web`] one, takes the same lines over HTTP and WebSocket, shows states to
 //! subscribers and figures to operators; its third, the [`grpc`] one, takes what SDKs
-//! of OpenTelemetry send. Beside it, without any network: the [`sequence`] tracking on
-//! its own, and [`inspect`], which says what a file of such lines holds, of any schema
-//! version, and compares two.
+//! of OpenTelemetry send. It can also go out and pull lines from NATS JetStream, shared
+//! with other collectors ([`nats`]). Beside it, without any network: the [`sequence`]
+//! tracking on its own, and [`inspect`], which says what a file of such lines holds, of
+//! any schema version, and compares two.
 //!
 //! **What it is not.** It answers no queries over what it stored, and interprets
 //! no bodies, but for the states that subscribers may watch. It is no async
@@ -70,6 +71,7 @@
 pub mod grpc;
 pub mod inspect;
 mod lines;
+pub mod nats;
 pub mod otlp;
 mod report;
 pub mod sequence;

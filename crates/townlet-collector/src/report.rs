@@ -7,6 +7,7 @@ use std::path::PathBuf;
 
 use serde::Serialize;
 
+use crate::nats::NatsReport;
 use crate::sequence::{SeqRange, SequenceReport};
 
 /// Counts of lines by what became of them.
@@ -107,6 +108,8 @@ pub enum Via {
     Subscriber,
     /// Calls on the gRPC listener.
     Grpc,
+    /// Our own connection to a NATS server, by which messages come.
+    Nats,
 }
 
 impl Via {
@@ -118,6 +121,7 @@ impl Via {
             Self::Websocket => "websocket",
             Self::Subscriber => "subscriber",
             Self::Grpc => "grpc",
+            Self::Nats => "nats",
         }
     }
 }
@@ -289,6 +293,9 @@ pub struct CollectorReport {
     pub store_error: Option<String>,
     /// The certificate that new connections are shown; none without TLS.
     pub certificate: Option<CertificateReport>,
+    /// What became of messages from NATS; none where none are pulled.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub nats: Option<NatsReport>,
 }
 
 impl fmt::Display for CollectorReport {
@@ -326,6 +333,9 @@ impl fmt::Display for CollectorReport {
                 Some(error) => writeln!(f, ", {} reloads; not reloaded: {error}", certificate.reloads_total)?,
                 None => writeln!(f, ", {} reloads", certificate.reloads_total)?,
             }
+        }
+        if let Some(nats) = &self.nats {
+            writeln!(f, "  {nats}")?;
         }
         for stream in &self.streams {
             let seq = &stream.sequence;

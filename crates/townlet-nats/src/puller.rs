@@ -4,7 +4,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_nats::jetstream::AckKind;
-use async_nats::jetstream::consumer::{AckPolicy, Consumer, pull};
+use async_nats::jetstream::consumer::{AckPolicy, Consumer, StreamError, pull};
+use async_nats::jetstream::context::GetStreamError;
+use async_nats::jetstream::stream::{ConsumerError, ConsumerErrorKind};
 use async_nats::jetstream::{self};
 use bytes::Bytes;
 use futures_util::{FutureExt, StreamExt};
@@ -12,6 +14,7 @@ use tokio::sync::Mutex;
 use townlet_transport::{ErrorKind, TransportError};
 
 use crate::Link;
+use crate::failure::of_jetstream;
 
 /// A durable consumer, and how much of it is under way at a time.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -80,20 +83,25 @@ impl Link {
         let bytes = BATCH_BYTES.max(self.max_payload());
         let doing = format!("opening the consumer {} of {}", options.durable, options.stream);
         let opening = async move {
-            let stream = context.get_stream(&wanted.stream).await.map_err(|error| Box::new(error) as Cause)?;
+            let stream = context.get_stream(&wanted.stream).await.map_err(Opening::Stream)?;
             let found = stream.get_or_create_consumer(&wanted.durable, config).await;
-            let consumer: Consumer<pull::Config> = found.map_err(|error| Box::new(error) as Cause)?;
+            let consumer: Consumer<pull::Config> = found.map_err(Opening::Consumer)?;
             let filter = consumer.cached_info().config.filter_subject.clone();
             if filter != wanted.filter {
                 return Ok(Err(filter));
             }
             let messages = consumer.stream().max_messages_per_batch(wanted.batch).max_bytes_per_batch(bytes);
             let messages = messages.expires(EXPIRES).heartbeat(HEARTBEAT).messages().await;
-            messages.map(Ok).map_err(|error| Box::new(error) as Cause)
+            messages.map(Ok).map_err(Opening::Messages)
         };
         match self.0.engine.call(self.0.patience.saturating_mul(2), opening) {
             None => Err(self.overdue(&doing)),
-            Some(Err(error)) => Err(self.unanswered(&doing, &*error)),
+            Some(Err(Opening::Stream(error))) => Err(self.without_stream(&doing, &error)),
+            Some(Err(Opening::Consumer(error))) => Err(match error.kind() {
+                ConsumerErrorKind::JetStream(said) => of_jetstream(self.peer(), &doing, &said),
+                _ => self.unanswered(&doing, &error),
+            }),
+            Some(Err(Opening::Messages(error))) => Err(self.unanswered(&doing, &error)),
             Some(Ok(Err(filter))) => {
                 let message = format!(
                     "{doing} at {}: it selects {filter}, not {}; use the same partitions everywhere, or another group",
@@ -109,7 +117,12 @@ impl Link {
     }
 }
 
-type Cause = Box<dyn std::error::Error + Send + Sync>;
+/// Where it ended.
+enum Opening {
+    Stream(GetStreamError),
+    Consumer(ConsumerError),
+    Messages(StreamError),
+}
 
 /// Bytes that are asked for at a time, where the server takes no larger messages.
 const BATCH_BYTES: usize = 8 * 1024 * 1024;

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use async_nats::jetstream::ErrorCode;
-use async_nats::jetstream::context::{CreateStreamErrorKind, GetStreamErrorKind};
+use async_nats::jetstream::context::{CreateStreamErrorKind, GetStreamError, GetStreamErrorKind};
 use async_nats::jetstream::stream::{Config, StorageType};
 use townlet_transport::{ErrorKind, TransportError};
 
@@ -42,14 +42,19 @@ impl Link {
             (GetStreamErrorKind::JetStream(said), Some(create)) if said.error_code() == ErrorCode::STREAM_NOT_FOUND => {
                 self.create_stream(name, create)
             }
-            (GetStreamErrorKind::JetStream(said), _) => {
-                Err(of_jetstream(self.peer(), &format!("looking for the stream {name}"), &said))
-            }
-            (GetStreamErrorKind::InvalidStreamName | GetStreamErrorKind::EmptyName, _) => Err(TransportError::new(
+            _ => Err(self.without_stream(&format!("looking for the stream {name}"), &error)),
+        }
+    }
+
+    /// Why there is no stream to go on with.
+    pub(crate) fn without_stream(&self, doing: &str, error: &GetStreamError) -> TransportError {
+        match error.kind() {
+            GetStreamErrorKind::JetStream(said) => of_jetstream(self.peer(), doing, &said),
+            GetStreamErrorKind::InvalidStreamName | GetStreamErrorKind::EmptyName => TransportError::new(
                 ErrorKind::Misconfigured,
-                format!("nats.stream: {name:?} is no name of a stream"),
-            )),
-            _ => Err(self.unanswered(&format!("looking for the stream {name}"), &error)),
+                format!("{doing}: that is no name of a stream (nats.stream)"),
+            ),
+            _ => self.unanswered(doing, error),
         }
     }
 

@@ -13,6 +13,7 @@ pub(crate) mod grpc;
 mod inflate;
 mod intake;
 mod live;
+mod nats;
 mod options;
 mod rejected;
 mod shown;
@@ -29,6 +30,9 @@ use std::sync::{Arc, OnceLock};
 use std::thread;
 use std::time::{Duration, Instant, SystemTime};
 
+use townlet_nats::Connector;
+use townlet_transport::TransportError;
+
 use crate::report::{CollectorReport, EndKind, Ending, ShardReport};
 use crate::sequence;
 use crate::store::StoreError;
@@ -37,6 +41,7 @@ use grpc::Grpc;
 use intake::Intake;
 pub use intake::LineView;
 pub(crate) use intake::reason_key;
+use nats::Nats;
 pub use options::{CollectorOptions, Security, Subscriber};
 use slots::{Door, Slot, Slots};
 use web::Web;
@@ -74,6 +79,8 @@ pub enum CollectorError {
     /// No thread could be started: the one that accepts, or the one that
     /// follows the certificate files.
     Thread(io::Error),
+    /// The connection to NATS can never come about.
+    Nats(TransportError),
 }
 
 impl fmt::Display for CollectorError {
@@ -90,6 +97,7 @@ impl fmt::Display for CollectorError {
             }
             Self::Store(error) => write!(f, "the store cannot be used: {error}"),
             Self::Thread(source) => write!(f, "cannot start a thread: {source}"),
+            Self::Nats(error) => write!(f, "NATS cannot be used: {error}"),
         }
     }
 }
@@ -99,6 +107,7 @@ impl Error for CollectorError {
         match self {
             Self::Bind { source, .. } | Self::Thread(source) => Some(source),
             Self::Store(error) => Some(error),
+            Self::Nats(error) => Some(error),
             Self::PlaintextExposed(_) | Self::TokenMissing(_) => None,
         }
     }
@@ -124,6 +133,8 @@ struct Shared {
     stop: Stop,
     web: Option<Web>,
     grpc: Option<Arc<Grpc>>,
+    /// Present where lines are pulled from there.
+    nats: Option<Arc<Nats>>,
 }
 
 /// The wish to stop, and until when connections may read what has arrived.
@@ -184,7 +195,11 @@ impl Collector {
             None => (None, None),
         };
         let (slots, stop) = (Slots::default(), Stop::default());
-        let shared = Arc::new(Shared { options, certificates, intake, slots, stop, web, grpc });
+        let source = options.nats.clone();
+        let connector = source.as_ref().map(|source| Connector::new(source.nats.clone())).transpose();
+        let connector = connector.map_err(CollectorError::Nats)?;
+        let nats = source.as_ref().map(|_| Arc::default());
+        let shared = Arc::new(Shared { options, certificates, intake, slots, stop, web, grpc, nats: nats.clone() });
         let web_address = web_listener.as_ref().map(|(_, address)| *address);
         let grpc_address = grpc_listener.as_ref().map(|(_, address)| *address);
         // From here on, dropping it stops what was started.
@@ -195,6 +210,12 @@ impl Collector {
         }
         if let Some(((listening, _), grpc)) = grpc_listener.zip(collector.shared.grpc.as_ref()) {
             grpc::start(&collector.shared, grpc, listening)?;
+        }
+        if let (Some(source), Some(connector), Some(nats)) = (source, connector, nats) {
+            let shared = Arc::clone(&collector.shared);
+            let thread = thread::Builder::new().name("townlet-nats".into());
+            let spawned = thread.spawn(move || nats::run(&shared, &nats, &source, connector));
+            spawned.map(drop).map_err(CollectorError::Thread)?;
         }
         Ok(collector)
     }
@@ -296,6 +317,7 @@ impl Shared {
         report.invalid_by_reason = failures.invalid;
         report.store_error = failures.store;
         report.certificate = self.certificates.as_ref().map(|certificates| certificates.report(SystemTime::now()));
+        report.nats = self.nats.as_ref().map(|nats| nats.report());
         report.rejected_kept = self.intake.rejected.as_ref().map_or(0, |rejected| rejected.kept());
         report
     }

@@ -10,6 +10,7 @@ use townlet_tls::ServerTls;
 use super::grpc::GrpcOptions;
 use super::intake::LineView;
 use super::web::WebOptions;
+use crate::nats::NatsSource;
 use crate::store::StoreOptions;
 
 /// Called for each line that is new, on the thread of its connection, before the
@@ -74,6 +75,8 @@ pub struct CollectorOptions {
     pub web: Option<WebOptions>,
     /// A listener for OTLP over gRPC; none by default.
     pub grpc: Option<GrpcOptions>,
+    /// A stream of NATS JetStream to pull lines from; none by default.
+    pub nats: Option<NatsSource>,
 }
 
 impl CollectorOptions {
@@ -97,12 +100,19 @@ impl CollectorOptions {
             subscriber: None,
             web: None,
             grpc: None,
+            nats: None,
         }
     }
 
     /// The same with a store.
     pub fn with_store(mut self, store: StoreOptions) -> Self {
         self.store = Some(store);
+        self
+    }
+
+    /// The same with a stream of NATS to pull from.
+    pub fn with_nats(mut self, nats: NatsSource) -> Self {
+        self.nats = Some(nats);
         self
     }
 

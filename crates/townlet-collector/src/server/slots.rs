@@ -16,6 +16,8 @@ pub(super) enum Door {
     Lines,
     Web,
     Grpc,
+    /// Where we went out ourselves.
+    Nats,
 }
 
 impl Door {
@@ -25,6 +27,7 @@ impl Door {
             Self::Lines => Via::Lines,
             Self::Web => Via::Http,
             Self::Grpc => Via::Grpc,
+            Self::Nats => Via::Nats,
         }
     }
 }

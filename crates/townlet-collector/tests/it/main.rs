@@ -14,6 +14,7 @@ mod grpc_peers;
 mod grpc_support;
 mod inspect_files;
 mod limits;
+mod nats;
 mod otlp;
 mod otlp_peers;
 mod otlp_python;

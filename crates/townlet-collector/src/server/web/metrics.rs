@@ -41,6 +41,7 @@ pub(super) fn answer(shared: &Shared, web: &Web) -> Response {
     requests(web, &mut families);
     calls(shared, &mut families);
     watching(shared, &mut families);
+    brokers(shared, &mut families);
     parsing(shared, &mut families);
     families.0.extend(shared.intake.figures.families());
     let mut text = String::new();
@@ -221,6 +222,25 @@ fn watching(shared: &Shared, families: &mut Families) {
         "townlet_live_stale_lines_total",
         "States that could not be followed for want of their base.",
         stale,
+    );
+}
+
+/// What comes from NATS, where something does.
+fn brokers(shared: &Shared, families: &mut Families) {
+    let Some(nats) = shared.nats.as_ref().map(|nats| nats.report()) else { return };
+    families.gauge("townlet_nats_connected", "1 while there is a connection to a server.", u64::from(nats.connected));
+    families.counter("townlet_nats_connections_total", "Connections made to servers.", nats.connections);
+    families.gauge("townlet_nats_partitions", "Partitions that this member pulls.", nats.partitions.len() as u64);
+    families.gauge(
+        "townlet_nats_pending_messages",
+        "Messages that the server still had for these partitions when the last one came.",
+        nats.pending,
+    );
+    families.counters(
+        "townlet_nats_messages_total",
+        "Messages that came again, must not come again, or were given back.",
+        ["outcome"],
+        [(["redelivered"], nats.redelivered), (["terminated"], nats.terminated), (["returned"], nats.returned)],
     );
 }
 
