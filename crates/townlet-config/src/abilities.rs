@@ -28,14 +28,14 @@ pub(crate) fn check(
 fn settle_at(ctx: &mut Context<'_>, block: &Block<'_>, kind: Type, type_name: &str, raw: &Raw, settings: &Settings) {
     let Some(given) = &raw.settle_at else { return };
     let help = match (kind, given.value) {
-        (_, Level::Sent) | (Type::Other, _) | (Type::Http | Type::Otlp, Level::PeerAcked) => return,
+        (_, Level::Sent) | (Type::Other, _) | (Type::Http | Type::Otlp | Type::Nats, Level::PeerAcked) => return,
         (Type::File, Level::Durable) if settings.fsync == Fsync::EachBatch => return,
         (Type::File, Level::Durable) => "set 'fsync: each_batch'",
         (Type::Tcp, Level::PeerAcked) if settings.enable_tls && settings.acks => return,
         (Type::Tcp, Level::PeerAcked) => "acknowledgements need TLS and 'acks: true'",
         (Type::Websocket, _) if settings.acks => return,
         (Type::Websocket, _) => "acknowledgements need 'acks: true'",
-        (Type::Tcp | Type::Http | Type::Otlp, _) => "use 'peer_acked' or 'sent'",
+        (Type::Tcp | Type::Http | Type::Otlp | Type::Nats, _) => "use 'peer_acked' or 'sent'",
         _ => "use 'sent'",
     };
     let key = block.key("settle_at");

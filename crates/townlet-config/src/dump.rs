@@ -5,7 +5,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use townlet_pipeline::FsyncPolicy;
-use townlet_transport::{Auth, Compression, Format, Fsync, SecretSource, Settings};
+use townlet_transport::{Auth, BrokerSettings, Compression, Format, Fsync, SecretSource, Settings};
 
 use crate::config::{MAIN, Provider, RedactAction, Redaction, SinkConfig, TelemetryConfig, TransformConfig};
 use crate::config::{SpillConfig, ValidationMode, Wire};
@@ -166,6 +166,9 @@ fn transport(sink: &SinkConfig) -> Map {
     if kind.reads("auth") {
         auth(&mut map, settings);
     }
+    if kind == Type::Nats || settings.broker != BrokerSettings::default() {
+        map.put("nats", broker(&settings.broker));
+    }
     if kind.reads("fsync") {
         let fsync = match settings.fsync {
             Fsync::OnRotation => "on_rotation",
@@ -239,6 +242,20 @@ fn auth(map: &mut Map, settings: &Settings) {
         _ => return,
     };
     map.put("auth", auth.done());
+}
+
+fn broker(settings: &BrokerSettings) -> Value {
+    let mut map = Map::default();
+    map.text("stream", &settings.stream).text("subject", &settings.subject);
+    map.plain("partitions", settings.partitions).plain("create", settings.create.is_some());
+    if let Some(create) = &settings.create {
+        map.plain("replicas", create.replicas);
+        if let Some(bytes) = create.max_bytes {
+            map.plain("max_bytes", bytes);
+        }
+        map.seconds("duplicate_window_seconds", create.duplicate_window);
+    }
+    map.done()
 }
 
 /// Only what was set: without an endpoint there is no use for a token.

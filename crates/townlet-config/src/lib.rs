@@ -75,6 +75,7 @@
 mod abilities;
 mod auth;
 mod block;
+mod broker;
 mod cadence;
 mod config;
 mod context;

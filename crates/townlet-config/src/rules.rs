@@ -7,6 +7,7 @@ use townlet_transport::{Format, Level, Settings};
 
 use crate::abilities;
 use crate::block::Block;
+use crate::broker;
 use crate::context::Context;
 use crate::correct::Fix;
 use crate::diagnostic::{Code, quote};
@@ -27,6 +28,7 @@ pub(crate) enum Type {
     Websocket,
     Prometheus,
     Otlp,
+    Nats,
     Other,
 }
 
@@ -40,6 +42,7 @@ impl Type {
             "websocket" => Self::Websocket,
             "prometheus" => Self::Prometheus,
             "otlp" => Self::Otlp,
+            "nats" => Self::Nats,
             _ => Self::Other,
         }
     }
@@ -47,7 +50,7 @@ impl Type {
     /// True where this type reads the key.
     pub(crate) fn reads(self, key: &str) -> bool {
         let readers: &[Self] = match key {
-            "endpoint" => &[Self::Tcp, Self::Http, Self::Otlp],
+            "endpoint" => &[Self::Tcp, Self::Http, Self::Otlp, Self::Nats],
             "websocket_url" => &[Self::Websocket],
             "file_path" => &[Self::File, Self::Prometheus],
             key if !publishing::readers(key).is_empty() => publishing::readers(key),
@@ -55,9 +58,10 @@ impl Type {
             "enable_tls" => &[Self::Tcp],
             "format" => &[Self::Http, Self::Otlp],
             "compression" => &[Self::File, Self::Tcp, Self::Http, Self::Otlp],
-            "auth" => &[Self::Http, Self::Websocket, Self::Otlp],
+            "auth" => &[Self::Http, Self::Websocket, Self::Otlp, Self::Nats],
+            "nats" => &[Self::Nats],
             "acks" => &[Self::Tcp, Self::Websocket],
-            _ => &[Self::Tcp, Self::Http, Self::Websocket, Self::Otlp],
+            _ => &[Self::Tcp, Self::Http, Self::Websocket, Self::Otlp, Self::Nats],
         };
         self == Self::Other || readers.contains(&self)
     }
@@ -67,6 +71,7 @@ impl Type {
 fn home_of(key: &str) -> &'static str {
     match key {
         "websocket_url" => "websocket",
+        "nats" => "nats",
         "compression" | "format" | "auth" => "http",
         key if publishing::readers(key) == [Type::Otlp] => "otlp",
         key if !publishing::readers(key).is_empty() => "prometheus",
@@ -92,6 +97,7 @@ pub(crate) fn apply(ctx: &mut Context<'_>, block: &Block<'_>, kind: Type, type_n
         }
         Type::Tcp => rules.tcp(&mut settings),
         Type::Http | Type::Otlp => rules.web(&mut settings, "endpoint", &raw.endpoint, "http", "https"),
+        Type::Nats => rules.nats(&mut settings),
         Type::Websocket => rules.web(&mut settings, "websocket_url", &raw.websocket_url, "ws", "wss"),
         Type::Other => {
             settings.file_path = rules.file_path(false);
@@ -106,6 +112,9 @@ pub(crate) fn apply(ctx: &mut Context<'_>, block: &Block<'_>, kind: Type, type_n
     settings.auth = raw.auth.as_ref().map(|given| given.value.clone());
     if kind.reads("labels") {
         publishing::apply(rules.ctx, block, &raw.publishing, &mut settings);
+    }
+    if kind.reads("nats") {
+        broker::apply(rules.ctx, &raw.broker, &mut settings);
     }
     settings.acks = raw.acks.as_ref().is_none_or(|given| given.value);
     settings.settle_at = raw.settle_at.as_ref().map_or(Level::Sent, |given| given.value);
@@ -138,6 +147,7 @@ fn refuse_foreign_keys(ctx: &mut Context<'_>, block: &Block<'_>, kind: Type, typ
         ("compression", any(&raw.compression)),
         ("format", any(&raw.format)),
         ("auth", any(&raw.auth)),
+        ("nats", raw.broker.place.as_ref()),
     ];
     for (name, place) in keys.into_iter().chain(raw.filing.given()).chain(raw.publishing.given()) {
         let Some(place) = place else { continue };
@@ -148,6 +158,7 @@ fn refuse_foreign_keys(ctx: &mut Context<'_>, block: &Block<'_>, kind: Type, typ
         let message = format!("{key} is not for type '{type_name}'; it belongs to type '{home}'");
         let help = match (kind, name) {
             (Type::Http | Type::Otlp, "enable_tls") => "remove it: an https:// endpoint selects TLS".to_owned(),
+            (Type::Nats, "enable_tls") => "remove it: a tls:// endpoint selects TLS".to_owned(),
             (Type::Websocket, "enable_tls") => "remove it: a wss:// URL selects TLS".to_owned(),
             _ => format!("remove it, or set {} to '{home}'", block.key("type")),
         };
@@ -304,6 +315,25 @@ impl Rules<'_, '_> {
         self.security(settings);
     }
 
+    /// As [`web`](Self::web), for several servers of one scheme.
+    fn nats(&mut self, settings: &mut Settings) {
+        settings.enable_tls = true;
+        match &self.raw.endpoint {
+            None => self.required("endpoint", "add 'endpoint: tls://host:4222'"),
+            Some(given) if self.blank("endpoint", given) => {}
+            Some(given) => match broker::servers(&given.value) {
+                Ok(servers) => {
+                    (settings.endpoint, settings.enable_tls) = (Some(given.value.clone()), servers.is_secure);
+                    if let (false, Some(host)) = (servers.is_secure, servers.far) {
+                        self.too_far("endpoint", given, &host);
+                    }
+                }
+                Err(wrong) => self.endpoint_error("endpoint", given, wrong),
+            },
+        }
+        self.security(settings);
+    }
+
     /// TLS is on unless it is switched off, and plaintext needs two acknowledgements.
     fn tls(&mut self, settings: &mut Settings) {
         let allow = self.raw.allow_plaintext.as_ref().is_some_and(|given| given.value);
@@ -333,7 +363,7 @@ impl Rules<'_, '_> {
                     self.ctx.warn(Code::NoEffect, &given.place, &key, message);
                 }
             }
-        } else if matches!(self.kind, Type::Tcp | Type::Http | Type::Websocket | Type::Otlp) {
+        } else if matches!(self.kind, Type::Tcp | Type::Http | Type::Websocket | Type::Otlp | Type::Nats) {
             self.acknowledge("allow_plaintext", allow);
             self.acknowledge("dev_allow_plaintext", dev);
         }

@@ -5,6 +5,7 @@ use townlet_transport::{Auth, Compression, Factory, Format, Level};
 
 use crate::auth;
 use crate::block::Block;
+use crate::broker;
 use crate::config::{Backpressure, BufferConfig, Cadence, RetryConfig, SinkConfig, WorkerConfig};
 use crate::context::Context;
 use crate::correct::Fix;
@@ -17,7 +18,7 @@ use crate::rules::{self, Type};
 use crate::spill;
 
 /// Transport types that the configuration language knows, built in or not.
-const TYPES: [&str; 7] = ["stdout", "file", "tcp", "http", "websocket", "prometheus", "otlp"];
+const TYPES: [&str; 8] = ["stdout", "file", "tcp", "http", "websocket", "prometheus", "otlp", "nats"];
 
 /// The `transport:` keys as given, before the rules of the type are applied.
 pub(crate) struct Raw {
@@ -37,6 +38,7 @@ pub(crate) struct Raw {
     pub(crate) format: Option<Given<Format>>,
     pub(crate) auth: Option<Given<Auth>>,
     pub(crate) publishing: publishing::Raw,
+    pub(crate) broker: broker::Raw,
     pub(crate) settle_at: Option<Given<Level>>,
     pub(crate) backpressure: Option<Given<Backpressure>>,
     pub(crate) connect_timeout: std::time::Duration,
@@ -151,7 +153,11 @@ fn read_transport(ctx: &mut Context<'_>, block: &mut Block<'_>, worker: &mut Blo
     ]
     .map(|policy| (policy.as_str(), policy));
     Raw {
-        endpoint: block.opt_text(ctx, "endpoint", "host:port (tcp) or a URL (http, otlp)"),
+        endpoint: block.opt_text(
+            ctx,
+            "endpoint",
+            "host:port (tcp), a URL (http, otlp), or URLs with commas between (nats)",
+        ),
         file_path: block.opt_text(ctx, "file_path", "a path"),
         websocket_url: block.opt_text(ctx, "websocket_url", "a URL"),
         connect_timeout: timeout(ctx, block, "connect_timeout_seconds", 5.0),
@@ -179,6 +185,7 @@ fn read_transport(ctx: &mut Context<'_>, block: &mut Block<'_>, worker: &mut Blo
         ),
         auth: auth::read(ctx, block),
         publishing: publishing::read(ctx, block),
+        broker: broker::read(ctx, block),
         settle_at: block.opt_choice(ctx, "settle_at", "sent", &levels),
         backpressure: worker.opt_choice(ctx, "backpressure", "drop_oldest", &policies),
     }
@@ -235,7 +242,7 @@ fn read_buffer(ctx: &mut Context<'_>, block: &mut Block<'_>) -> (BufferConfig, s
 fn try_build(ctx: &mut Context<'_>, block: &Block<'_>, factory: &dyn Factory, settings: &townlet_transport::Settings) {
     let Err(error) = factory.build(settings) else { return };
     let text = error.to_string();
-    const NAMED: [&str; 14] = [
+    const NAMED: [&str; 15] = [
         "auth",
         "ca_file",
         "cert_file",
@@ -250,6 +257,7 @@ fn try_build(ctx: &mut Context<'_>, block: &Block<'_>, factory: &dyn Factory, se
         "scrape_token_file",
         "export_fields",
         "labels",
+        "nats",
     ];
     // The earliest name in the message is the one it is about.
     let named = NAMED

@@ -76,6 +76,9 @@ prop_compose! {
             "type: otlp, endpoint: 'https://c.example:4318', publish_traces: false, publish_interval_seconds: 2.5",
             "type: otlp, endpoint: 'http://[::1]:4318/x', allow_plaintext: true, dev_allow_plaintext: true, format: json, \
                 compression: gzip, labels: {service.name: town}, export_fields: [a.*], settle_at: peer_acked",
+            "type: nats, endpoint: 'tls://a.example,tls://b.example:4223', nats: {stream: T, partitions: 3}, auth: {bearer_env: T}",
+            "type: nats, endpoint: 'nats://[::1]', allow_plaintext: true, dev_allow_plaintext: true, settle_at: peer_acked, \
+                nats: {subject: 'a.{stream}', partitions: 1, create: true, replicas: 3, duplicate_window_seconds: 2.5}",
             "type: prometheus, scrape_listen: '127.0.0.1:9464', scrape_token_file: t, labels: {b: '7', a: \"x'y\"}",
             "type: prometheus, file_path: m.prom, export_fields: [a.*, tick], export_max_series: 9",
         ]),
@@ -90,7 +93,7 @@ prop_compose! {
     ) -> (String, String) {
         let (connect, poll, attempts, backoff, batch, bytes, flush) = numbers;
         // `~` at the start would need a home directory.
-        let spill = spill.filter(|_| ["file", "tcp", "http", "websocket", "otlp"].iter().any(|t| kind[6..].starts_with(t)));
+        let spill = spill.filter(|_| ["file", "tcp", "http", "websocket", "otlp", "nats"].iter().any(|t| kind[6..].starts_with(t)));
         let kind = kind.replace('@', &quoted(&format!("p{path}")));
         let spill = spill.map_or(String::new(), |keys| format!(", spill: {{{}}}", keys.replace('@', "x")));
         let transport = format!("{kind}, connect_timeout_seconds: {connect}, worker_poll_seconds: {poll}, \

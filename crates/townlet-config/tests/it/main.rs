@@ -8,6 +8,7 @@ mod dump;
 mod endpoints;
 mod keys;
 mod layers;
+mod nats;
 mod publishing;
 mod reloading;
 mod rendering;

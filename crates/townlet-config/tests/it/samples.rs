@@ -9,7 +9,7 @@ use crate::support::Registered;
 #[test]
 fn every_shipped_configuration_loads_without_a_warning() {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../samples/configs");
-    let built_in = ["stdout", "file", "tcp", "http", "websocket", "prometheus", "otlp"].map(Registered);
+    let built_in = ["stdout", "file", "tcp", "http", "websocket", "prometheus", "otlp", "nats"].map(Registered);
     let loader = built_in.iter().fold(Loader::new(), |loader, factory| loader.factory(factory));
     let mut seen = Vec::new();
     for entry in std::fs::read_dir(folder).unwrap() {
@@ -29,7 +29,7 @@ fn every_shipped_configuration_loads_without_a_warning() {
         seen.push(path.file_name().unwrap().to_string_lossy().into_owned());
     }
     seen.sort();
-    let expected = ["file", "http", "hybrid", "otlp", "prometheus", "spill", "stdout", "tls_demo", "websocket"];
+    let expected = ["file", "http", "hybrid", "nats", "otlp", "prometheus", "spill", "stdout", "tls_demo", "websocket"];
     assert_eq!(seen, expected.map(|name| format!("{name}.yaml")));
 }
 

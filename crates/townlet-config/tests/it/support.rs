@@ -37,7 +37,7 @@ impl Transport for Nowhere {
 }
 
 /// Every transport type that the language knows, as if all were built in.
-pub(crate) const ALL: [Registered; 7] = [
+pub(crate) const ALL: [Registered; 8] = [
     Registered("stdout"),
     Registered("file"),
     Registered("tcp"),
@@ -45,6 +45,7 @@ pub(crate) const ALL: [Registered; 7] = [
     Registered("websocket"),
     Registered("prometheus"),
     Registered("otlp"),
+    Registered("nats"),
 ];
 
 pub(crate) fn loader() -> Loader<'static> {
