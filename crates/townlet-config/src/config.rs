@@ -79,6 +79,8 @@ pub struct SinkConfig {
     pub keyframes: Cadence,
     /// `settle_at`: the least that counts as delivered.
     pub settle_at: Level,
+    /// `dead_letters`: where what the peer refuses for good is kept.
+    pub dead_letters: Option<DeadLettersConfig>,
 }
 
 impl SinkConfig {
@@ -119,6 +121,7 @@ impl PartialEq for SinkConfig {
             && (a.rotate_bytes, a.rotate_after) == (b.rotate_bytes, b.rotate_after)
             && (a.keep_files, a.keep_bytes, a.keep_for) == (b.keep_files, b.keep_bytes, b.keep_for)
             && (a.compression, a.format, &a.auth) == (b.compression, b.format, &b.auth)
+            && self.dead_letters == other.dead_letters
     }
 }
 
@@ -142,6 +145,16 @@ pub struct BufferConfig {
     /// `spill`: what memory does not hold goes to disk. Set where, and only
     /// where, `worker.backpressure` is `spill`.
     pub spill: Option<SpillConfig>,
+}
+
+/// `dead_letters`: a file for what the peer refuses for good. Sinks may share one.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct DeadLettersConfig {
+    /// `path`: the file, resolved.
+    pub path: PathBuf,
+    /// `max_bytes`: what comes beyond it is counted and not kept.
+    pub max_bytes: u64,
 }
 
 /// `buffer.spill`: a log on disk. Sinks may share one; they then agree on all

@@ -222,6 +222,11 @@ fn transport(sink: &SinkConfig) -> Map {
         buffer.put("spill", spill(config));
     }
     map.put("retry", retry).put("buffer", buffer.done());
+    if let Some(letters) = &sink.dead_letters {
+        let mut block = Map::default();
+        block.path("path", Some(&letters.path)).plain("max_bytes", letters.max_bytes);
+        map.put("dead_letters", block.done());
+    }
     map
 }
 

@@ -80,6 +80,7 @@ mod cadence;
 mod config;
 mod context;
 mod correct;
+mod dead_letters;
 mod diagnostic;
 mod dump;
 mod endpoint;
@@ -102,13 +103,13 @@ mod yaml;
 
 pub use cadence::{OUTAGE_SECONDS, validate_cadence};
 pub use config::{
-    Backpressure, BufferConfig, Cadence, NarrationConfig, PersonalityNarrationConfig, Provider, RedactAction,
-    Redaction, RelationshipNarrationConfig, RetryConfig, SinkConfig, SpillConfig, TelemetryConfig, TransformConfig,
-    ValidationMode, Wire, WorkerConfig,
+    Backpressure, BufferConfig, Cadence, DeadLettersConfig, NarrationConfig, PersonalityNarrationConfig, Provider,
+    RedactAction, Redaction, RelationshipNarrationConfig, RetryConfig, SinkConfig, SpillConfig, TelemetryConfig,
+    TransformConfig, ValidationMode, Wire, WorkerConfig,
 };
 pub use diagnostic::{Code, Diagnostic, Diagnostics, Severity};
 pub use keys::KeyInfo;
 pub use load::{Loaded, Loader, corrected_block, load_str};
 pub use origin::Origin;
 pub use reload::{ReloadError, Reloaded, reload};
-pub use start::{Factories, Identity, StartError, chain, spill_settings, start, worker_options};
+pub use start::{Factories, Identity, StartError, chain, dead_letter_settings, spill_settings, start, worker_options};

@@ -52,7 +52,7 @@ pub enum ReloadError {
 /// it holds for newcomers.
 ///
 /// A restart needs what a run promises its readers or its disk: which sinks there
-/// are, `backpressure`, spills and the buffers before them, `settle_at`,
+/// are, `backpressure`, spills and the buffers before them, `dead_letters`, `settle_at`,
 /// keyframes, diffs and `wire`, the transforms (what a run redacts it redacts
 /// throughout), and what belongs to the host, such as narrations.
 ///
@@ -135,6 +135,7 @@ fn left_over(taken: &SinkConfig, wanted: &SinkConfig) -> Vec<String> {
         (taken.buffer.max_queue_length != wanted.buffer.max_queue_length, format!("{block}.buffer.max_queue_length")),
         (taken.buffer.max_buffer_bytes != wanted.buffer.max_buffer_bytes, format!("{block}.buffer.max_buffer_bytes")),
         (taken.settle_at != wanted.settle_at, format!("{block}.settle_at")),
+        (taken.dead_letters != wanted.dead_letters, format!("{block}.dead_letters")),
         (taken.keyframes.keyframe_every != wanted.keyframes.keyframe_every, format!("{block}.keyframe_every")),
         (taken.keyframes.keyframe_bytes != wanted.keyframes.keyframe_bytes, format!("{block}.keyframe_bytes")),
     ];

@@ -13,7 +13,7 @@ use crate::keys::{Unknown, nearest};
 use crate::origin::Place;
 use crate::values::count_of;
 use crate::yaml::{Node, Value};
-use crate::{sink, spill, transforms};
+use crate::{dead_letters, sink, spill, transforms};
 
 /// Reads the whole document.
 pub(crate) fn read(ctx: &mut Context<'_>, factories: &[&dyn Factory], tree: &Node) -> TelemetryConfig {
@@ -103,6 +103,7 @@ fn read_sinks(ctx: &mut Context<'_>, factories: &[&dyn Factory], telemetry: &mut
     }
     sink::check_distinct(ctx, &sinks);
     spill::check_folders(ctx, &sinks);
+    dead_letters::check_files(ctx, &sinks);
     sinks
 }
 

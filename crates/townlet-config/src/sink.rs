@@ -9,6 +9,7 @@ use crate::broker;
 use crate::config::{Backpressure, BufferConfig, Cadence, RetryConfig, SinkConfig, WorkerConfig};
 use crate::context::Context;
 use crate::correct::Fix;
+use crate::dead_letters;
 use crate::diagnostic::{Code, quote};
 use crate::filing;
 use crate::keys::nearest;
@@ -59,6 +60,7 @@ pub(crate) fn read(
     let poll = block.seconds(ctx, "worker_poll_seconds", 0.5, 0.01..=10.0);
     let retry = read_retry(ctx, block);
     let (mut buffer, spill_keys) = read_buffer(ctx, block);
+    let letters = dead_letters::read(ctx, block);
     let worker_path = worker.path().to_owned();
     let keyframes = Cadence {
         keyframe_every: small(block.int(ctx, "keyframe_every", 600, 0..=1_000_000)),
@@ -88,6 +90,7 @@ pub(crate) fn read(
         buffer: &buffer,
     };
     buffer.spill = spill::apply(ctx, spill_keys, &of);
+    let letters = dead_letters::apply(ctx, letters, block.path(), kind.as_ref());
     if let Some((_, type_name)) = &kind
         && ctx.found.errors().count() == before
         && ctx.check_files
@@ -104,6 +107,7 @@ pub(crate) fn read(
         worker: config,
         keyframes,
         settle_at: raw.settle_at.map_or(Level::Sent, |given| given.value),
+        dead_letters: letters,
     }
 }
 

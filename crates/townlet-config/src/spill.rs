@@ -130,7 +130,7 @@ pub(crate) fn apply(ctx: &mut Context<'_>, raw: Raw, sink: &Of<'_>) -> Option<Sp
         return None;
     }
     let path = resolve(ctx, &key(".path"), &given.place, &given.value)?;
-    check_folder(ctx, &key(".path"), &given.place, &path);
+    check_folder(ctx, &key(".path"), &given.place, &path, "a spill");
     let least = sink.buffer.max_buffer_bytes as u64;
     if raw.keys.max_bytes < least {
         let key = key(".max_bytes");
@@ -141,8 +141,8 @@ pub(crate) fn apply(ctx: &mut Context<'_>, raw: Raw, sink: &Of<'_>) -> Option<Sp
     Some(SpillConfig { path, ..raw.keys })
 }
 
-/// A folder that a process can keep a log in, or make. Nothing is left in it.
-fn check_folder(ctx: &mut Context<'_>, key: &str, place: &Place, path: &Path) {
+/// A folder that a process can keep `what` in, or make. Nothing is left in it.
+pub(crate) fn check_folder(ctx: &mut Context<'_>, key: &str, place: &Place, path: &Path, what: &str) {
     if !ctx.check_files {
         return;
     }
@@ -158,7 +158,7 @@ fn check_folder(ctx: &mut Context<'_>, key: &str, place: &Place, path: &Path) {
         Ok(_) => try_to_write(standing).err().map(|error| error.to_string()),
     };
     if let Some(problem) = problem {
-        let message = format!("{key}: cannot keep a spill in {}: {problem}", quote(&path.to_string_lossy()));
+        let message = format!("{key}: cannot keep {what} in {}: {problem}", quote(&path.to_string_lossy()));
         let help = "name a folder that this program may write to; it is made where it is missing";
         ctx.error(Code::File, place, key, message).help(help);
     }

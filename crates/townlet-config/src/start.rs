@@ -3,7 +3,9 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use townlet_pipeline::{Builder, SinkInfo, SpillMode, SpillOptions, SpillSettings, StateForm, StubSink, Telemetry};
+use townlet_pipeline::{
+    Builder, DeadLetterSettings, SinkInfo, SpillMode, SpillOptions, SpillSettings, StateForm, StubSink, Telemetry,
+};
 use townlet_schema::{Kind, LineExtra, LinePrefix, RunId, RunMarker, SchemaVersion, encode_into};
 use townlet_transform::{Chain, ChainBuilder, HashKey, Redaction as RedactionAction, SchemaSource};
 use townlet_transform::{TransformSpec, ValidatorMode};
@@ -154,6 +156,12 @@ pub fn spill_settings(sink: &SinkConfig) -> Option<SpillSettings> {
     Some(SpillSettings { mode, options, ..SpillSettings::new(&spill.path) })
 }
 
+/// Where a sink that is to keep what its peer refuses keeps it.
+pub fn dead_letter_settings(sink: &SinkConfig) -> Option<DeadLetterSettings> {
+    let letters = sink.dead_letters.as_ref()?;
+    Some(DeadLetterSettings { path: letters.path.clone(), max_bytes: letters.max_bytes })
+}
+
 /// Starts the pipeline that `config` describes. Opens no connection: a sink that
 /// is down never stops the host. A spill is opened, and what earlier runs left in
 /// it is on the books: [`Telemetry::recovered`].
@@ -193,8 +201,12 @@ fn state_form(config: &TelemetryConfig, sink: &SinkConfig) -> StateForm {
 fn add_sink(builder: Builder, sink: &SinkConfig, factories: &Factories, marker: &Bytes) -> Result<Builder, StartError> {
     let (info, make) = transport(sink, factories, marker)?;
     let builder = builder.sink(worker_options(sink), info, make);
-    Ok(match spill_settings(sink) {
+    let builder = match spill_settings(sink) {
         Some(spill) => builder.spill(&sink.name, spill),
+        None => builder,
+    };
+    Ok(match dead_letter_settings(sink) {
+        Some(letters) => builder.dead_letters(&sink.name, letters),
         None => builder,
     })
 }

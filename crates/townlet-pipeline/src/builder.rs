@@ -8,6 +8,7 @@ use townlet_transport::{Transport, TransportError};
 use townlet_worker::driver::{self, Make};
 use townlet_worker::{Backpressure, Options, Route, Sink, SpillMode, seed_from};
 
+use crate::dead_letters::{self, DeadLetterFile, DeadLetterSettings};
 use crate::dynamic::NamedEvent;
 use crate::error::BuildError;
 use crate::figures::SinkFigures;
@@ -30,6 +31,7 @@ pub struct Builder {
     sinks: Vec<(Options, SinkInfo, SharedMake)>,
     spills: Vec<(String, SpillSettings)>,
     states: Vec<(String, StateForm)>,
+    dead_letters: Vec<(String, DeadLetterSettings)>,
 }
 
 impl Default for Builder {
@@ -42,6 +44,7 @@ impl Default for Builder {
             sinks: Vec::new(),
             spills: Vec::new(),
             states: Vec::new(),
+            dead_letters: Vec::new(),
         }
     }
 }
@@ -99,6 +102,16 @@ impl Builder {
         self
     }
 
+    /// Keeps what the peer of a sink refuses for good (a 4xx, a partial success of
+    /// OTLP, a frame beyond its limit) in a file of lines, redacted as they were sent,
+    /// each with the reason, the sink and the time. [`Replay`](crate::Replay) reads
+    /// such lines. The sink's worker writes; the ledger counts them as dropped.
+    #[must_use]
+    pub fn dead_letters(mut self, sink: impl Into<String>, settings: DeadLetterSettings) -> Self {
+        self.dead_letters.push((sink.into(), settings));
+        self
+    }
+
     /// The form in which a sink gets the states; by default each whole.
     #[must_use]
     pub fn states(mut self, sink: impl Into<String>, form: StateForm) -> Self {
@@ -133,6 +146,7 @@ impl Builder {
         }
         let spills = self.take_spills()?;
         let forms = self.take_forms()?;
+        let dead_letters = self.take_dead_letters()?;
         let run_id = self.run_id.unwrap_or_else(|| RunId::from_u128(uuid::Uuid::now_v7().as_u128()));
         // One sink without a second lane shares its thread with the stage; one with a
         // spill does not, since what waits must get there while its sink is stuck.
@@ -166,7 +180,7 @@ impl Builder {
         }
         let states_only = (0..).zip(&forms).filter(|(_, form)| matches!(form, StateForm::Legacy(_)));
         let states_only = states_only.fold(0, |bits, (sink, _)| bits | 1 << sink);
-        let fittings = Fittings { spooler_of, spills: opened.len(), slots, states_only };
+        let fittings = Fittings { spooler_of, spills: opened.len(), slots, dead_letters, states_only };
         let shared = Arc::new(Shared::new(sinks, fittings, streams, stage, inline));
         let telemetry = Telemetry::new(Arc::clone(&shared), self.producer, self.runtime_variant, recovered)?;
         for (index, log) in opened.into_iter().enumerate() {
@@ -202,6 +216,18 @@ impl Builder {
                 .map_err(|source| BuildError::Thread { sink: "stage".into(), source })?;
         }
         Ok(telemetry)
+    }
+
+    /// For each sink where what its peer refuses is kept.
+    fn take_dead_letters(&mut self) -> Result<Vec<Option<Arc<DeadLetterFile>>>, BuildError> {
+        let mut settings = Vec::new();
+        for (name, of) in std::mem::take(&mut self.dead_letters) {
+            let Some(sink) = self.sinks.iter().position(|(options, ..)| options.name == name) else {
+                return Err(BuildError::Sinks(format!("dead letters name the sink `{name}`, which there is not")));
+            };
+            settings.push((sink, of));
+        }
+        Ok(dead_letters::files(self.sinks.len(), settings))
     }
 
     /// The form for each sink.

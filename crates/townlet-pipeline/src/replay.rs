@@ -8,6 +8,7 @@ use townlet_schema::{LineHead, encode_into, read_head};
 use townlet_transform::{Record, Validator};
 
 use crate::admission::{Emitted, Offer};
+use crate::dead_letters;
 use crate::dynamic::NamedEvent;
 use crate::error::{EmitError, StreamError};
 use crate::lane::Item;
@@ -45,12 +46,14 @@ impl Telemetry {
 
 impl Replay {
     /// Takes one line over, with or without its newline. What is no record is a
-    /// counted drop (`invalid_payload`).
+    /// counted drop (`invalid_payload`). Of a line of a file of dead letters it takes
+    /// the one within.
     ///
     /// # Errors
     /// [`EmitError::Closed`] after shutdown; [`EmitError::Invalid`] from a
     /// validator in mode `raise`.
     pub fn emit_line(&self, line: Bytes) -> Result<Emitted, EmitError> {
+        let line = dead_letters::within(&line).unwrap_or(line);
         let tick = read_head(&line).ok().and_then(|head| head.tick).unwrap_or_default();
         if let Some(validator) = &self.raising
             && let Ok(mut record) = Record::from_line(&line, "replay")

@@ -10,8 +10,9 @@ use std::time::{Duration, Instant};
 use townlet_transform::Validator;
 use townlet_transport::FrameEncoder;
 use townlet_worker::driver::{Bells, Seat};
-use townlet_worker::{Backpressure, DropReason, Machine, Route, Sink, SpoolStatus, Statement};
+use townlet_worker::{Backpressure, DeadLetters, DropReason, Machine, Route, Sink, SpoolStatus, Statement};
 
+use crate::dead_letters::DeadLetterFile;
 use crate::dynamic::NamedEvent;
 use crate::intake::Intake;
 use crate::lane::Lane;
@@ -53,6 +54,8 @@ pub(crate) struct Shared {
     pub(crate) stage: Mutex<Stage>,
     /// Per sink: its transport.
     pub(crate) slots: Vec<Slot>,
+    /// Per sink: where what its peer refuses is kept.
+    pub(crate) dead_letters: Vec<Option<Arc<DeadLetterFile>>>,
     /// Where the stage shows its frames.
     pub(crate) tap: Arc<TapPoint>,
     /// Per sink: main worker, extra lane.
@@ -90,6 +93,8 @@ pub(crate) struct Fittings {
     pub(crate) spills: usize,
     /// For each sink its transport.
     pub(crate) slots: Vec<Slot>,
+    /// For each sink where what its peer refuses is kept.
+    pub(crate) dead_letters: Vec<Option<Arc<DeadLetterFile>>>,
     /// The sinks that get states alone, as bits.
     pub(crate) states_only: u32,
 }
@@ -102,7 +107,7 @@ impl Shared {
         stage: Stage,
         inline_stage: bool,
     ) -> Self {
-        let Fittings { spooler_of, spills, slots, states_only } = fittings;
+        let Fittings { spooler_of, spills, slots, dead_letters, states_only } = fittings;
         let may_block = sinks
             .iter()
             .map(|s| s.main().options())
@@ -118,6 +123,7 @@ impl Shared {
             spoolers: (0..spills).map(|_| Bells::default()).collect(),
             spooler_of,
             slots,
+            dead_letters,
             room: Bells::default(),
             inline_stage,
             start: Instant::now(),
@@ -356,6 +362,10 @@ impl Seat for SinkSeat {
 
     fn refill(&self) -> Option<String> {
         self.shared.refill()
+    }
+
+    fn dead_letters(&self) -> Option<Arc<dyn DeadLetters>> {
+        self.shared.dead_letters[self.sink].clone().map(|file| file as Arc<dyn DeadLetters>)
     }
 
     fn encoder(&self) -> Option<Box<dyn FrameEncoder>> {

@@ -6,7 +6,7 @@
 //! [`Transport`](townlet_transport::Transport). [`Worker`] is both together, for
 //! a host that has bytes of its own; the pipeline builds on the parts. [`Spooler`]
 //! carries frames between machines and a spill on disk, [`Receipt`] tells how far
-//! one event has come.
+//! one event has come, [`DeadLetters`] gets what a peer refuses for good.
 //!
 //! **What it is not.** It knows no payload type and encodes nothing.
 //!
@@ -66,6 +66,7 @@ mod planted;
 mod queue;
 mod reason;
 mod receipt;
+mod refused;
 mod sink;
 mod spooler;
 mod status;
@@ -78,6 +79,7 @@ pub use machine::{Action, Admission, Machine};
 pub use options::{Backpressure, Options, SpillMode};
 pub use reason::DropReason;
 pub use receipt::{NoReceipt, Reached, Receipt};
+pub use refused::{DeadLetters, Refusal};
 pub use sink::{Admitted, Route, Sink};
 pub use spooler::{SpoolStatus, Spooler, SpoolerOptions};
 pub use status::Status;

@@ -4,6 +4,7 @@
 
 mod bounds;
 mod cadence;
+mod dead_letters;
 mod dump;
 mod endpoints;
 mod keys;

@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "a test may panic")]
 
 mod books;
+mod dead_letters;
 mod determinism;
 mod drops;
 mod fakes;

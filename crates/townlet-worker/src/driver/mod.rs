@@ -17,6 +17,7 @@ pub use self::hands::Hands;
 use self::run::Driver;
 pub use self::spool::{Depot, spawn_spooler};
 use crate::machine::Machine;
+use crate::refused::DeadLetters;
 use crate::sync::{Builder, JoinHandle, MutexGuard};
 
 /// Where a driver finds its machine. The lock is never held during I/O.
@@ -52,6 +53,11 @@ pub trait Seat: Send + Sync + 'static {
     /// For an inline stage: turns some upstream events into frames. Returns the
     /// message of a transform's panic, the record of which it has settled.
     fn refill(&self) -> Option<String> {
+        None
+    }
+
+    /// Who keeps what this driver's peer refuses for good.
+    fn dead_letters(&self) -> Option<Arc<dyn DeadLetters>> {
         None
     }
 

@@ -8,7 +8,8 @@ use townlet_transport::{ErrorKind, Frame, Outcome, SendError, Transport, Transpo
 
 use super::{Hands, Make, Seat, panic_message};
 use crate::machine::{Action, Machine};
-use crate::planted;
+use crate::refused::{DeadLetters, Refusal};
+use crate::{DropReason, planted};
 
 /// The least time between two looks for receipts that found none.
 const LEAST_WAIT: Duration = Duration::from_millis(1);
@@ -22,6 +23,7 @@ pub(super) struct Driver<S> {
     make: Make,
     transport: Option<Box<dyn Transport>>,
     hands: Hands,
+    dead_letters: Option<Arc<dyn DeadLetters>>,
     /// How long the last send took whose receipts were to follow.
     pending_took: Duration,
     /// When hosts that wait for room were last woken by a batch.
@@ -36,6 +38,7 @@ impl<S: Seat> Driver<S> {
         Self {
             sink,
             hands: Hands::new(seat.encoder()),
+            dead_letters: seat.dead_letters(),
             seat,
             make,
             transport: None,
@@ -287,7 +290,22 @@ impl<S: Seat> Driver<S> {
         let (now, newest) = (self.seat.now(), last.tick());
         tracing::warn!(sink = self.sink, stream = head.label().stream(), seq = head.seq(), frames = heads.len(),
             error = %error, "telemetry_frame_rejected");
+        self.keep_refused(&heads, error);
         self.with_machine(|m| m.refused(now, heads.len(), newest, rest, error));
+    }
+
+    /// Hands what is refused to whoever keeps such frames.
+    fn keep_refused(&self, refused: &[Frame], error: &TransportError) {
+        let Some(keeper) = &self.dead_letters else { return };
+        let refusal = Refusal { sink: &self.sink, reason: DropReason::of_refusal(error.kind()), error };
+        let kept = catch_unwind(AssertUnwindSafe(|| {
+            let whole: Vec<Frame> = refused.iter().map(Frame::whole).collect();
+            keeper.keep(&refusal, &whole);
+        }));
+        if let Err(panic) = kept {
+            let message = panic_message(panic.as_ref());
+            tracing::error!(sink = self.sink, panic = message, "telemetry_dead_letters_panicked");
+        }
     }
 
     fn report_panic(&mut self, message: &str) {

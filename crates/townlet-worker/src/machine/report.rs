@@ -97,9 +97,8 @@ impl Machine {
         if self.phase == Phase::Finished {
             return;
         }
-        let reason = if error.kind() == ErrorKind::TooLarge { DropReason::Oversize } else { DropReason::Rejected };
         self.put_back(rest);
-        self.queue.drop_last_taken(heads, reason);
+        self.queue.drop_last_taken(heads, DropReason::of_refusal(error.kind()));
         if self.queue.taken() == 0 {
             self.unacked_since = None;
         }

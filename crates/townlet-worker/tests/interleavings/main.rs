@@ -32,6 +32,10 @@ mod machine {
     pub(crate) use townlet_worker::{Action, Machine};
 }
 
+mod refused {
+    pub(crate) use townlet_worker::{DeadLetters, Refusal};
+}
+
 mod sink {
     pub(crate) use townlet_worker::{Admitted, Route, Sink};
 }

@@ -5,6 +5,7 @@
 mod admission;
 mod batching;
 mod coalescing;
+mod dead_letters;
 mod delivery;
 mod driver;
 mod ending;
