@@ -87,7 +87,11 @@ pub struct Baseline {
 
 #[derive(Clone, Debug)]
 enum Expected {
-    Level(f64),
+    /// As it was stated: a logarithm and back would leave dust behind its last digit.
+    Level {
+        stated: f64,
+        coordinate: f64,
+    },
     Days(Calendar),
     /// `offset` is what the two differ by when nothing changed; `habits` are what both do by themselves.
     Control {
@@ -201,7 +205,7 @@ impl Baseline {
             return Err(wrong("memory", memory));
         }
         let noise = Noise::stated(reading.scale.distance(sd), memory, 1.0, 0.0);
-        Ok(Self { reading, noise, expected: Expected::Level(coordinate), checks: Vec::new() })
+        Ok(Self { reading, noise, expected: Expected::Level { stated: level, coordinate }, checks: Vec::new() })
     }
 
     /// What was assumed about the history, and whether it holds.
@@ -234,7 +238,7 @@ impl Baseline {
     pub fn expected(&self, at_ms: u64, control: Option<f64>) -> Option<f64> {
         let scale = self.reading.scale;
         let coordinate = match &self.expected {
-            Expected::Level(level) => *level,
+            Expected::Level { stated, .. } => return Some(*stated),
             Expected::Days(calendar) => calendar.at(local(at_ms, self.reading.offset_ms)),
             Expected::Control { offset, .. } => scale.coordinate(control?)? + offset,
         };
@@ -263,7 +267,7 @@ impl Baseline {
         let value = scale.coordinate(sample.value?)?;
         let at = local(sample.at_ms, self.reading.offset_ms);
         let (sharp, beside) = match &self.expected {
-            Expected::Level(level) => (value - level, value - level),
+            Expected::Level { coordinate, .. } => (value - coordinate, value - coordinate),
             Expected::Days(calendar) => (value - calendar.at(at), value - calendar.at(at)),
             Expected::Control { offset, habits } => {
                 let control = scale.coordinate(sample.control?)?;

@@ -31,6 +31,11 @@ impl Suite {
 }
 
 fn suite(reader: &mut Reader<'_>, root: &Node) -> Option<Suite> {
+    if root.get("tests").is_none() && root.get("rules").is_some() {
+        let help = "name the file of its tests, which begins with policy: and has tests:";
+        reader.error(Code::Missing, root.place, "this file has rules, and no tests of them", help);
+        return None;
+    }
     let known = ["policy", "interval", "evaluate", "baselines", "weights", "series", "tests"];
     reader.keys(root, "a test file", &known);
     let file = reader.needed(root, "policy", "a test file");

@@ -42,6 +42,14 @@ fn read(text: &str) -> (Option<Bound>, Findings) {
 }
 
 #[test]
+fn a_policy_in_place_of_its_tests_is_told_in_one_sentence() {
+    let (bound, found) = read(POLICY);
+    assert!(bound.is_none());
+    let all: Vec<_> = found.iter().map(|one| (one.code, one.message.as_str())).collect();
+    assert_eq!(all, [(Code::Missing, "this file has rules, and no tests of them")], "{found}");
+}
+
+#[test]
 fn a_test_file_is_read_and_what_it_expects_is_so() {
     let (bound, found) = read(SUITE);
     let bound = bound.unwrap_or_else(|| panic!("{found}"));

@@ -10,7 +10,7 @@ mod rare;
 mod rival;
 mod traces;
 
-use townlet_stats::{Baseline, Reading, Sample};
+use townlet_stats::{Baseline, Reading, Sample, Stated};
 
 fn level(minute: u64) -> f64 {
     let swing = (minute % 1440) as f64 / 720.0 - 1.0;
@@ -43,4 +43,11 @@ fn what_happens_to_a_control_as_well_is_no_deviation_beside_it() {
     let history: Vec<Sample> = (0..7200).map(|minute| pair(minute, 1.0)).collect();
     let baseline = Baseline::from_control(&history, Reading::default()).unwrap();
     assert!(baseline.deviation(&pair(8000, 1.5)).unwrap().beside.abs() < 1e-9);
+}
+
+#[test]
+fn what_is_stated_is_expected_to_the_last_digit() {
+    let stated = Stated { level: 58.1, sd: 0.02, memory: 0.5 };
+    let baseline = Baseline::stated(stated, Reading::default()).unwrap();
+    assert_eq!(baseline.expected(0, None), Some(58.1));
 }
