@@ -212,6 +212,9 @@ pub(crate) struct Collect {
     /// Connections with lines at a time.
     #[arg(long, default_value_t = 256)]
     pub(crate) max_connections: usize,
+    /// Streams in memory at a time. One that no connection uses leaves for a new one, and is read again when it comes back.
+    #[arg(long, default_value_t = 4096, value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
+    pub(crate) max_streams: u32,
     #[command(flatten)]
     pub(crate) web: WebArgs,
     /// Sync to disk before acknowledging.

@@ -35,6 +35,7 @@ pub(crate) fn run(args: &Collect) -> anyhow::Result<Exit> {
     }
     let mut options = CollectorOptions::new(args.listen, security).with_store(store);
     options.max_connections = args.max_connections;
+    options.max_streams = usize::try_from(args.max_streams).unwrap_or(usize::MAX);
     options.web = web(args)?.map(|web| web.with_otlp(options.max_line_bytes));
     let web_connections = if options.web.is_some() { args.web.web_max_connections } else { 0 };
     make_room(args.max_connections.saturating_add(web_connections));

@@ -58,6 +58,26 @@ fn what_a_town_wrote_is_reported_once_across_rotation_compression_and_restarts()
 }
 
 #[test]
+fn each_rotated_file_opens_with_a_keyframe_and_can_be_read_alone() {
+    let dir = TempDir::new().unwrap();
+    let yaml = CONFIG.replace("    compression: gzip\n", "").replace("diff_enabled: false", "diff_enabled: true");
+    let config = write(dir.path(), "town.yaml", &yaml);
+    run(dir.path(), &config, "1");
+    let folder = std::fs::read_dir(dir.path().join("logs")).unwrap().next().unwrap().unwrap().path();
+    let (mut files, mut diffs) = (0, 0);
+    for entry in std::fs::read_dir(&folder).unwrap() {
+        let text = std::fs::read_to_string(entry.unwrap().path()).unwrap();
+        let lines: Vec<serde_json::Value> = text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+        assert_eq!(lines[0]["payload_type"], "run", "the run marker");
+        let states: Vec<_> = lines.iter().filter(|line| line["stream"] == "town").collect();
+        assert!(states.first().is_none_or(|first| first["payload_type"] == "snapshot"), "{}", states[0]);
+        diffs += states.iter().filter(|state| state["payload_type"] == "diff").count();
+        files += 1;
+    }
+    assert!(files >= 3 && diffs > 30, "{files} files, {diffs} diffs");
+}
+
+#[test]
 fn it_goes_on_until_it_is_told_to_stop_and_reports_then() {
     let dir = TempDir::new().unwrap();
     let stream = dir.path().join("town.jsonl");
