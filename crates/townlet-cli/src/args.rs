@@ -8,6 +8,7 @@ use clap::{Args, Parser, Subcommand};
 use townlet_console::Endpoint;
 use townlet_schema::Kind;
 
+use crate::collect_nats::NatsArgs;
 use crate::follow::FollowArgs;
 
 /// Telemetry that balances its books: run it, receive it, check it.
@@ -217,6 +218,8 @@ pub(crate) struct Collect {
     pub(crate) max_streams: u32,
     #[command(flatten)]
     pub(crate) web: WebArgs,
+    #[command(flatten)]
+    pub(crate) nats: NatsArgs,
     /// Sync to disk before acknowledging.
     #[arg(long)]
     pub(crate) fsync: bool,

@@ -9,10 +9,11 @@ use rustix::process::{Resource, getrlimit, setrlimit};
 use signal_hook::consts::{SIGINT, SIGTERM};
 use townlet_collector::store::{Settle, StoreOptions};
 use townlet_collector::web::{BearerToken, WebOptions};
-use townlet_collector::{Collector, CollectorOptions, Security};
+use townlet_collector::{Collector, CollectorError, CollectorOptions, Security};
 use townlet_tls::{ServerOptions, ServerTls};
 
 use crate::args::Collect;
+use crate::collect_nats;
 use crate::exit::{Exit, Failure};
 use crate::out::{remark, say};
 
@@ -36,13 +37,21 @@ pub(crate) fn run(args: &Collect) -> anyhow::Result<Exit> {
     let mut options = CollectorOptions::new(args.listen, security).with_store(store);
     options.max_connections = args.max_connections;
     options.max_streams = usize::try_from(args.max_streams).unwrap_or(usize::MAX);
+    options.nats = collect_nats::source(&args.nats)?;
     options.web = web(args)?.map(|web| web.with_otlp(options.max_line_bytes));
     let web_connections = if options.web.is_some() { args.web.web_max_connections } else { 0 };
     make_room(args.max_connections.saturating_add(web_connections));
     // Signals are caught before the address is announced: who reads it may stop us at once.
     let stop = stop_signal()?;
-    let collector = Collector::bind(options)?;
+    let collector = Collector::bind(options).map_err(|error| match error {
+        CollectorError::Nats(_) => Failure::usage(error),
+        error => error.into(),
+    })?;
+
     say!("collecting on {} into {}", collector.local_addr(), args.out.display())?;
+    if let Some(url) = &args.nats.nats {
+        say!("pulling {} from {url} for the group {}", args.nats.nats_stream, args.nats.group)?;
+    }
     if let Some(address) = collector.web_addr() {
         say!("serving the web on {address}")?;
         announce(args.web.web_addr_file.as_deref(), address)?;

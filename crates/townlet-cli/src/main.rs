@@ -5,6 +5,7 @@ mod account;
 mod args;
 mod certs;
 mod collect;
+mod collect_nats;
 mod demo;
 mod exit;
 mod follow;

@@ -11,6 +11,7 @@ use townlet_sim::NarrationOptions;
 use townlet_transport::Factory;
 use townlet_transport_file::FileFactory;
 use townlet_transport_http::HttpFactory;
+use townlet_transport_nats::NatsFactory;
 use townlet_transport_otlp::OtlpFactory;
 use townlet_transport_prometheus::PrometheusFactory;
 use townlet_transport_stdout::StdoutFactory;
@@ -30,6 +31,7 @@ pub(crate) fn factories() -> Factories {
         Arc::new(WsFactory),
         Arc::new(PrometheusFactory),
         Arc::new(OtlpFactory),
+        Arc::new(NatsFactory),
     ]
 }
 

@@ -4,7 +4,9 @@ use std::time::SystemTime;
 
 use townlet_config::SinkConfig;
 use townlet_tls::{ClientOptions, ClientTls, Endpoint, probe};
+use townlet_transport::Transport as _;
 use townlet_transport_http::HttpFactory;
+use townlet_transport_nats::{NatsFactory, NatsTransport};
 use townlet_transport_tcp::TcpFactory;
 use townlet_transport_websocket::WsFactory;
 
@@ -76,9 +78,32 @@ impl Peer {
     }
 }
 
+/// Connects as this sink would, and asks whether its stream is there. Makes none.
+fn broker(sink: &SinkConfig) -> anyhow::Result<bool> {
+    let (block, mut options) = (sink.block(), NatsFactory::options(&sink.settings)?);
+    let would_create = options.create.take().is_some();
+    let (servers, stream) = (options.nats.servers.clone(), options.stream.clone());
+    let outcome = NatsTransport::new(options)?.connect();
+    match &outcome {
+        Ok(connected) => {
+            let how = if connected.tls { "under TLS" } else { "in plaintext" };
+            say!("{block}: {servers} answers, {how}; the stream {stream} is there")?;
+        }
+        Err(error) if would_create && error.to_string().contains("create the stream") => {
+            say!("{block}: {servers} answers; the stream {stream} is not there yet, and will be made (nats.create)")?;
+            return Ok(true);
+        }
+        Err(error) => say!("{block}: {error}")?,
+    }
+    Ok(outcome.is_ok())
+}
+
 /// Performs the handshake that this sink would, and prints what it found.
 fn connect(sink: &SinkConfig) -> anyhow::Result<bool> {
     let block = sink.block();
+    if sink.transport_type == "nats" {
+        return broker(sink);
+    }
     let Some(Peer { endpoint, tls }) = Peer::of(sink)? else {
         say!("{block}: type {} has no peer to connect to", sink.transport_type)?;
         return Ok(true);

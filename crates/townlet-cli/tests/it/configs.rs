@@ -9,20 +9,24 @@ use crate::support::{Collector, samples, text, townlet, townlet_in};
 use crate::websocket::WsServer;
 
 /// Copies `samples/configs` with certificates beside it, pointing tcp sinks at `tcp`,
-/// HTTP ones at `http` and WebSocket ones at `ws`.
-fn prepared(dir: &TempDir, tcp: u16, http: u16, ws: u16) -> Vec<std::path::PathBuf> {
+/// HTTP ones at `http`, WebSocket ones at `ws` and those for NATS at `nats`.
+fn prepared(dir: &TempDir, tcp: u16, http: u16, ws: u16, nats: Option<u16>) -> Vec<std::path::PathBuf> {
     let mut files = Vec::new();
     for entry in std::fs::read_dir(samples().join("configs")).unwrap() {
         let path = entry.unwrap().path();
         let name = path.file_name().unwrap().to_owned();
         let copy = dir.path().join(&name);
-        if path.is_file() {
+        // Where there is no server, that was said.
+        if path.is_file() && (nats.is_some() || name != "nats.yaml") {
             let yaml = std::fs::read_to_string(&path).unwrap();
             let yaml: Vec<String> = yaml
                 .lines()
                 .map(|line| match (line.split_once("endpoint: "), line.split_once("websocket_url: ")) {
                     (Some((indent, url)), _) if url.contains("http") => {
                         format!("{indent}endpoint: http://localhost:{http}/")
+                    }
+                    (Some((indent, url)), _) if url.contains("tls://") => {
+                        format!("{indent}endpoint: tls://localhost:{}", nats.unwrap_or_default())
                     }
                     (Some((indent, _)), _) => format!("{indent}endpoint: localhost:{tcp}"),
                     (_, Some((indent, _))) => format!("{indent}websocket_url: wss://localhost:{ws}/ws"),
@@ -74,7 +78,9 @@ fn every_sample_configuration_runs_and_balances() {
     townlet(&["certs", "--out", text(&certs)]).expect(0);
     let collector = Collector::start(&certs, &dir.path().join("collected"));
     let server = WsServer::start(&certs);
-    let files = prepared(&dir, collector.port, http_server(), server.port);
+    let nats = crate::nats::secure(&certs);
+    let port = nats.as_ref().map(townlet_testkit::nats::NatsServer::port);
+    let files = prepared(&dir, collector.port, http_server(), server.port, port);
     assert!(files.len() >= 7, "{files:?}");
     for file in files {
         let status = dir.path().join("status.json");

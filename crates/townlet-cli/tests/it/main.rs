@@ -12,6 +12,7 @@ mod init;
 mod inspect;
 mod kills;
 mod latency;
+mod nats;
 mod openssl;
 mod otlp;
 mod policies;
