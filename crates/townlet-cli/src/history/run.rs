@@ -1,16 +1,19 @@
 //! `townlet deploy run`: a command under a decision.
 
 use std::path::Path;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use clap::Args;
 use townlet_gate::gate::{Decision, Desk, replay};
+use townlet_gate::manifest::Manifest;
+use townlet_gate::statement::Scorecard;
 use townlet_history::deployment::Refusal;
 use townlet_history::statement::{Command, Deployment, Outcome};
 use townlet_history::{History, Told};
 use townlet_policy::parse_duration;
 use townlet_readiness::{Ended, Invocation, Processes, Ran};
-use townlet_registry::{Digest, Registry, Role, Subject};
+use townlet_registry::{Digest, Predicate, Query, Registry, Role, Subject};
+use townlet_release::telemetry::{self, Nanos, Recorder};
 use uuid::Uuid;
 
 use super::deploy::{What, known};
@@ -19,6 +22,7 @@ use crate::exit::{Exit, Failure};
 use crate::out::{remark, say};
 use crate::readiness::{caller_env, processes};
 use crate::release::{Signing, failure, now, read_manifest, ring};
+use crate::telling::Telling;
 
 /// Of each output, at most so much is kept.
 const OUTPUT: usize = 1 << 20;
@@ -38,12 +42,22 @@ pub(crate) struct DeployRun {
     timeout: Duration,
     #[command(flatten)]
     signing: Signing,
+    #[command(flatten)]
+    telling: Telling,
     /// The program that deploys, and its arguments. No shell reads them.
     #[arg(last = true, required = true, value_name = "COMMAND")]
     command: Vec<String>,
 }
 
 pub(super) fn run(args: &DeployRun) -> anyhow::Result<Exit> {
+    let teller = args.telling.start(None);
+    let answer = go(args, &teller);
+    // Whoever waits for the answer has it by now.
+    teller.end();
+    answer
+}
+
+fn go(args: &DeployRun, recorder: &Recorder) -> anyhow::Result<Exit> {
     let manifest = read_manifest(&args.what.manifest)?;
     let digest = manifest.digest().map_err(failure)?;
     let started_at = now();
@@ -72,7 +86,11 @@ pub(super) fn run(args: &DeployRun) -> anyhow::Result<Exit> {
     let subject = Subject::new(&manifest.release, digest);
     // On disk before anything happens, so that one which dies on the way is seen.
     hand.say(&mut registry, subject.clone(), deployment.clone())?;
+    // Taking back brings nothing that was ready.
+    let ready_at = if args.what.undoes.is_some() { None } else { ready_at(recorder, &registry, &manifest) };
     drop(registry);
+    let begun = telemetry::Deployment::of(&manifest, digest, &args.what.env, &hand.person, ready_at);
+    let execution = recorder.execute(begun, SystemTime::now().into());
     let ran = processes.run(&Invocation {
         command: &args.command,
         directory: Path::new("."),
@@ -80,6 +98,8 @@ pub(super) fn run(args: &DeployRun) -> anyhow::Result<Exit> {
         timeout: Some(args.timeout),
         output_limit: OUTPUT,
     });
+    let ended = if ran.ended.is_success() { telemetry::Outcome::Succeeded } else { telemetry::Outcome::Failed };
+    execution.end(ended, SystemTime::now().into());
     let mut registry = args.signing.registry()?;
     deployment.finished_at = Some(now().max(started_at));
     deployment.outcome = outcome(&ran);
@@ -99,12 +119,21 @@ pub(super) fn run(args: &DeployRun) -> anyhow::Result<Exit> {
     Ok(if outcome == Outcome::Succeeded { Exit::Yes } else { Exit::No })
 }
 
+/// When the suites of a release had passed, as the log has it: for telemetry alone, so nothing is verified.
+fn ready_at(recorder: &Recorder, registry: &Registry, manifest: &Manifest) -> Option<Nanos> {
+    let query = Query::new().about(manifest.readiness.scorecard.digest).of_type(Scorecard::TYPE);
+    let records = if recorder.is_on() { registry.find(&query).ok()? } else { return None };
+    let cards = records.iter().filter_map(|record| record.envelope.statement::<Scorecard>().ok());
+    let passed = cards.map(|card| card.predicate).filter(|card| card.passed);
+    passed.map(|card| Nanos::from_ms(card.finished_at.as_ms())).min()
+}
+
 /// The decision by which it may begin, made again from what is stored: one that somebody only signed allows nothing.
 fn allowed(
     args: &DeployRun,
     registry: &Registry,
     history: &History,
-    manifest: &townlet_gate::manifest::Manifest,
+    manifest: &Manifest,
     digest: Digest,
 ) -> anyhow::Result<Digest> {
     let roles = std::slice::from_ref(&args.decided_by);

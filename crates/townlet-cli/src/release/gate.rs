@@ -88,7 +88,7 @@ pub(super) fn decide(args: &Gate, recorder: &Recorder) -> anyhow::Result<(Decisi
     let digest = registry.store(&decision.to_bytes().map_err(failure)?).map_err(failure)?;
     let subject =
         Subject::new(decision.release.as_deref().unwrap_or("no manifest"), decision.manifest.unwrap_or(digest));
-    let before = if recorder.is_on() { last(&registry, &args.env)? } else { None };
+    let before = if recorder.is_on() { last(&registry, &args.env) } else { None };
     // On disk before anybody hears of it.
     hand.say(&mut registry, subject, decision.clone())?;
     recorder.gate(&Decided {
@@ -114,11 +114,11 @@ pub(super) fn exit(decision: &Decision) -> Exit {
 }
 
 /// The last decision about an environment. One that cannot be read is none: this is for telemetry alone.
-fn last(registry: &Registry, environment: &str) -> anyhow::Result<Option<Decision>> {
+fn last(registry: &Registry, environment: &str) -> Option<Decision> {
     let query = Query::new().of_type(Decision::TYPE);
-    let records = registry.find(&query).map_err(failure)?;
+    let records = registry.find(&query).ok()?;
     let mut decisions = records.iter().rev().filter_map(|record| Some(record.envelope.statement().ok()?.predicate));
-    Ok(decisions.find(|decision: &Decision| decision.environment == environment))
+    decisions.find(|decision: &Decision| decision.environment == environment)
 }
 
 fn readable(manifest: &[u8]) -> Option<release::Manifest> {

@@ -9,7 +9,7 @@ use tempfile::TempDir;
 use crate::support::{Ran, townlet_in, write};
 
 /// A program with a test, outside of any repository.
-fn workspace() -> TempDir {
+pub(crate) fn workspace() -> TempDir {
     let dir = TempDir::new().unwrap();
     std::fs::create_dir(dir.path().join("src")).unwrap();
     write(dir.path(), "Cargo.toml", "[package]\nname = \"hello-app\"\nversion = \"0.1.0\"\nedition = \"2021\"\n");

@@ -213,6 +213,37 @@ fn a_run_of_the_suites_and_a_rehearsal_tell_by_a_block_in_their_own_file() {
     }
 }
 
+#[test]
+fn a_deployment_under_a_decision_tells_its_execution_and_its_lead_time() {
+    let dir = crate::init::workspace();
+    run(dir.path(), &["init", "--person", "rosa"], &[]).expect(0);
+    let release = dir.path().join("release");
+    let suites = "suites: [{ name: tests, kind: unit, command: [\"true\"], timeout: 1m }]\n";
+    write(&release, "readiness.yaml", suites);
+    let draft = std::fs::read_to_string(release.join("release.yaml")).unwrap();
+    write(&release, "release.yaml", &draft.replace("target/release/hello-app", "src/main.rs"));
+    let (server, base) = server();
+    let endpoint = ("OTEL_EXPORTER_OTLP_ENDPOINT", base.as_str());
+    let on = [("READINESS_ENABLE_OTEL", "1"), endpoint, ("OTEL_EXPORTER_OTLP_PROTOCOL", "http/json")];
+    run(dir.path(), &["release", "--revision", "r-7"], &on).expect(0);
+    let words = ["deploy", "run", "out/r-7.manifest.json", "--env", "dev", "--key", "keys/author.key", "--"];
+    run(&release, &[&words[..], &["true"]].concat(), &on).expect(0);
+    run(&release, &[&words[..], &["false"]].concat(), &on).expect(1);
+    let spans = spans(&server);
+    let of = |name: &str| spans.iter().filter(|span| span["name"] == name).collect::<Vec<_>>();
+    let (gate, executions) = (of("deployment.gate")[0], of("deployment.execute"));
+    assert_eq!(executions.len(), 2);
+    assert!(of("readiness.run").iter().chain(&executions).all(|span| span["traceId"] == gate["traceId"]), "one trace");
+    assert_eq!((&executions[0]["status"]["code"], &executions[1]["status"]["code"]), (&1.into(), &2.into()));
+    let records = all(&server, "/v1/logs", ["resourceLogs", "scopeLogs", "logRecords"]);
+    let events: Vec<&Value> = records.iter().filter(|record| record["eventName"] == "deployment.event").collect();
+    assert_eq!(events.len(), 5, "a decision, and twice a beginning and an end");
+    let metrics = all(&server, "/v1/metrics", ["resourceMetrics", "scopeMetrics", "metrics"]);
+    let lead = metrics.iter().filter(|metric| metric["name"] == "deployment.publish_lead_time").collect::<Vec<_>>();
+    assert!(!lead.is_empty(), "{metrics:?}");
+    assert!(lead[0]["histogram"]["dataPoints"][0]["sum"].as_f64().is_some_and(|seconds| seconds > 0.0), "{lead:?}");
+}
+
 /// Reads what was sent with the messages that OpenTelemetry generates for Python.
 const PROGRAM: &str = r#"
 import json, sys
