@@ -11,9 +11,9 @@ use std::time::{Duration, SystemTime};
 use townlet_transport::TransportError;
 
 use crate::FileOptions;
-use crate::names::{Form, Key, Member, Names, Period, packed};
+use crate::names::{Form, Key, Member, Names, Period};
 use crate::options::expanded;
-use crate::pack::{Packing, pack};
+use crate::pack::{Packing, pack, packed};
 
 /// What housekeeping has done since its transport was built.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

@@ -10,13 +10,8 @@ use std::time::{Duration, SystemTime};
 use townlet_transport::{ErrorKind, TransportError};
 
 use crate::calendar::Moment;
+use crate::pack::{PACKED, PART};
 use crate::pattern::{Known, Piece, Unit, is_before, matched, pieces};
-
-/// What a compressed file is called beyond the name of the original.
-pub(crate) const PACKED: &str = ".gz";
-
-/// What follows [`PACKED`] in the name of one that is not complete, after a number.
-const PART: &str = ".part";
 
 /// The stretch of time that a path stands for: its beginning, to the finest unit
 /// that the path names. The same for all times where it names none.
@@ -334,20 +329,6 @@ fn marked(name: &OsStr, mark: &str) -> std::ffi::OsString {
         marked.push(extension);
     }
     marked
-}
-
-/// Where the part of a file that is being compressed goes.
-pub(crate) fn part(packed: &Path, number: u64) -> PathBuf {
-    let mut name = packed.as_os_str().to_owned();
-    name.push(format!(".{number}{PART}"));
-    name.into()
-}
-
-/// Where the compressed form of a file goes.
-pub(crate) fn packed(plain: &Path) -> PathBuf {
-    let mut name = plain.as_os_str().to_owned();
-    name.push(PACKED);
-    name.into()
 }
 
 #[cfg(test)]

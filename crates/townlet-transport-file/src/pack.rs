@@ -3,19 +3,37 @@
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, BufReader, BufWriter, Read, Write};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::UNIX_EPOCH;
 
 use flate2::{Compression, GzBuilder, bufread::MultiGzDecoder};
 
-use crate::names::{packed, part};
+/// What a compressed file is called beyond the name of the original.
+pub(crate) const PACKED: &str = ".gz";
+
+/// What follows [`PACKED`] in the name of one that is not complete, after a number.
+pub(crate) const PART: &str = ".part";
 
 /// Bytes between two looks at whether to stop.
 const STEP: usize = 256 * 1024;
 
 /// Tells the parts of this process apart, so that no rename takes another's.
 static PARTS: AtomicU64 = AtomicU64::new(0);
+
+/// Where the part of a file that is being compressed goes.
+fn part(packed: &Path, number: u64) -> PathBuf {
+    let mut name = packed.as_os_str().to_owned();
+    name.push(format!(".{number}{PART}"));
+    name.into()
+}
+
+/// Where the compressed form of a file goes.
+pub(crate) fn packed(plain: &Path) -> PathBuf {
+    let mut name = plain.as_os_str().to_owned();
+    name.push(PACKED);
+    name.into()
+}
 
 /// What came of it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -5,7 +5,8 @@ use std::path::PathBuf;
 use std::time::SystemTime;
 
 use crate::calendar::Moment;
-use crate::names::{Mark, Names, Period, packed};
+use crate::names::{Mark, Names, Period};
+use crate::pack::packed;
 
 /// Renames the file of a period to a name that carries `now`, and returns that
 /// name. Names only go up, also where the clock was set back or older ones were
