@@ -7,6 +7,7 @@ use anyhow::Context;
 use clap::Args;
 use serde_json::json;
 use townlet_policy::{Findings, Span};
+use townlet_registry::Time;
 use townlet_rollout::simulate::{self, Ending, Fault, Fired, Forecast, Options, Prediction};
 use townlet_rollout::{Assumed, Moment, Plan, PlanFile, Recorder, References, Rule, Table, snapshot};
 
@@ -21,9 +22,9 @@ pub(crate) struct PlanArgs {
     /// What the metrics were: a CSV whose first column is at_ms or at_s, the others as the plan names its metrics.
     #[arg(long, value_name = "FILE")]
     history: PathBuf,
-    /// When the rollout would start, in milliseconds since 1970; one window after the history unless given.
-    #[arg(long, value_name = "MS")]
-    start: Option<u64>,
+    /// When the rollout would start: RFC 3339, or milliseconds since 1970; one window after the history unless given.
+    #[arg(long, value_name = "TIME", value_parser = moment)]
+    start: Option<Moment>,
     /// Healthy rollouts to simulate.
     #[arg(long, default_value_t = 1_000, value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
     runs: u32,
@@ -57,9 +58,9 @@ pub(crate) struct Backtest {
     /// The record: a CSV as for `plan --history`, from days before the flag was raised to days after it.
     #[arg(long, value_name = "FILE")]
     csv: PathBuf,
-    /// When the flag was raised, in milliseconds since 1970.
-    #[arg(long, value_name = "MS")]
-    go: u64,
+    /// When the flag was raised: RFC 3339, or milliseconds since 1970.
+    #[arg(long, value_name = "TIME", value_parser = moment)]
+    go: Moment,
     /// Print the log of the rollout first.
     #[arg(long)]
     log: bool,
@@ -80,7 +81,7 @@ pub(crate) fn plan(args: &PlanArgs) -> anyhow::Result<Exit> {
         let message = format!("{}: no column {}", args.history.display(), missing.join(", "));
         return Err(anyhow::anyhow!("{message}; name the columns as the plan names its metrics"));
     }
-    let start = args.start.map_or(table.last() + plan.every, Moment::from_ms);
+    let start = args.start.unwrap_or(table.last() + plan.every);
     let history = table.references(plan, table.last());
     let threads = std::thread::available_parallelism().map_or(1, usize::from);
     let options = Options {
@@ -112,7 +113,7 @@ pub(crate) fn backtest(args: &Backtest) -> anyhow::Result<Exit> {
     let Some((file, text)) = read_plan(&args.plan)? else { return Ok(Exit::Usage) };
     let plan = &file.plan;
     let table = read_table(&args.csv)?;
-    let go = Moment::from_ms(args.go);
+    let go = args.go;
     let told = simulate::backtest(plan, &text, &table, go).with_context(|| args.csv.display().to_string())?;
     if args.log {
         say!("{}", told.run.to_text())?;
@@ -137,7 +138,7 @@ pub(crate) fn backtest(args: &Backtest) -> anyhow::Result<Exit> {
             .collect();
         let rivals: Vec<_> =
             told.rivals.iter().map(|rival| json!({ "rules": rival.name, "fired": fired(&rival.fired) })).collect();
-        let all = json!({ "plan": plan.name, "go_ms": args.go, "ending": line, "rules": rules, "rivals": rivals });
+        let all = json!({ "plan": plan.name, "go_ms": go.as_ms(), "ending": line, "rules": rules, "rivals": rivals });
         say!("{}", serde_json::to_string_pretty(&all)?)?;
         return Ok(exit);
     }
@@ -170,6 +171,15 @@ fn write_snapshots(folder: &Path, rows: &[snapshot::Row]) -> anyhow::Result<()> 
         std::fs::write(&path, text).with_context(|| path.display().to_string())?;
     }
     Ok(())
+}
+
+/// A time as people write it, or as the records have it.
+fn moment(text: &str) -> Result<Moment, String> {
+    if let Ok(ms) = text.parse::<u64>() {
+        return Ok(Moment::from_ms(ms));
+    }
+    let time = text.parse::<Time>().map_err(|why| format!("{why}, nor milliseconds since 1970"))?;
+    u64::try_from(time.as_ms()).map(Moment::from_ms).map_err(|_| "it is before 1970".to_owned())
 }
 
 /// Reads a plan; tells what is wrong with it.

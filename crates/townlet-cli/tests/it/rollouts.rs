@@ -145,6 +145,13 @@ fn a_backtest_says_when_the_plan_and_the_rules_of_others_would_have_acted() {
         assert!(ran.stdout.contains(part), "{part} in {}", ran.stdout);
     }
     run("short.csv", &record(8, 1.0), &[]).expect(3);
+    // The same moment as people write it.
+    let slower = dir.path().join("slower.csv");
+    let words = ["backtest", &sample("telemetry-step2.yaml"), "--csv", slower.to_str().unwrap(), "--go"];
+    let ran = townlet(&[&words[..], &["2025-01-22T22:00:00Z"]].concat()).expect(1);
+    assert!(ran.stdout.contains("undone at T+2h"), "{}", ran.stdout);
+    let ran = townlet(&[&words[..], &["yesterday"]].concat()).expect(2);
+    assert!(ran.stderr.contains("nor milliseconds since 1970"), "{}", ran.stderr);
     townlet(&["backtest", &sample("telemetry-step2.yaml"), "--csv", &sample("telemetry-step2.yaml"), "--go", "1"])
         .expect(2);
 }
