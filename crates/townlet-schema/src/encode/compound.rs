@@ -7,7 +7,7 @@ use serde::ser::{self, Serialize};
 use super::keys::KeyEncoder;
 use super::order::{compare_keys, sort_entries};
 use super::serializer::Encoder;
-use super::text::write_string;
+use super::text::write_key;
 use crate::error::{EncodeError, EncodeErrorKind};
 use crate::json::Json;
 
@@ -86,13 +86,8 @@ impl Fields<'_, '_> {
         if self.shape == Shape::Foreign {
             return self.foreign(value);
         }
-        if !self.first {
-            self.encoder.out.push(b',');
-        }
-        self.first = false;
         self.encoder.own_key(key.as_bytes())?;
-        write_string(key, self.encoder.out);
-        self.encoder.out.push(b':');
+        write_key(key, std::mem::replace(&mut self.first, false), self.encoder.out);
         value.serialize(&mut *self.encoder).map_err(|e| e.within_key(key))
     }
 
