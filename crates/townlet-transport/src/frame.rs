@@ -56,11 +56,17 @@ pub struct Frame {
     kind: &'static str,
     seq: u64,
     tick: u64,
-    chunk: Bytes,
+    body: Body,
     start: usize,
     /// Of a state it is the weight: there is no byte before or behind.
     end: usize,
-    state: Option<Arc<dyn StateBody>>,
+}
+
+/// Queues move frames often, so that these share their place.
+#[derive(Clone)]
+enum Body {
+    Chunk(Bytes),
+    State(Arc<dyn StateBody>),
 }
 
 impl Frame {
@@ -70,7 +76,7 @@ impl Frame {
     /// the place in the stream, from 1 without gaps, `tick` the host's tick.
     pub fn new(label: Label, kind: &'static str, seq: u64, tick: u64, line: impl Into<Bytes>) -> Self {
         let chunk = line.into();
-        Self { label, kind, seq, tick, start: 0, end: chunk.len(), chunk, state: None }
+        Self { label, kind, seq, tick, start: 0, end: chunk.len(), body: Body::Chunk(chunk) }
     }
 
     /// A frame whose line lies at `range` of `chunk`, which it keeps in memory
@@ -85,19 +91,19 @@ impl Frame {
         range: std::ops::Range<usize>,
     ) -> Self {
         let end = range.end.min(chunk.len());
-        Self { label, kind, seq, tick, start: range.start.min(end), end, chunk, state: None }
+        Self { label, kind, seq, tick, start: range.start.min(end), end, body: Body::Chunk(chunk) }
     }
 
     /// A frame with a state, whose line depends on the peer that it is sent to.
     /// It has no bytes until a [`FrameEncoder`](crate::FrameEncoder) has rendered it.
     pub fn unrendered(label: Label, kind: &'static str, seq: u64, tick: u64, state: Arc<dyn StateBody>) -> Self {
         let end = state.weight().max(1);
-        Self { label, kind, seq, tick, chunk: Bytes::new(), start: 0, end, state: Some(state) }
+        Self { label, kind, seq, tick, start: 0, end, body: Body::State(state) }
     }
 
     /// The state, where it has one and no bytes.
     pub fn state(&self) -> Option<&Arc<dyn StateBody>> {
-        self.state.as_ref()
+        if let Body::State(state) = &self.body { Some(state) } else { None }
     }
 
     /// The same place in the stream with another state, or with a state after all.
@@ -109,7 +115,7 @@ impl Frame {
     /// The same with the bytes of the whole state; a copy where it has bytes.
     #[must_use]
     pub fn whole(&self) -> Self {
-        let Some(state) = &self.state else { return self.clone() };
+        let Body::State(state) = &self.body else { return self.clone() };
         let mut line = Vec::with_capacity(self.end);
         state.write_whole(&mut line);
         Self::new(self.label.clone(), self.kind, self.seq, self.tick, line)
@@ -137,12 +143,20 @@ impl Frame {
 
     /// The bytes to send, newline included; none of a state.
     pub fn line(&self) -> &[u8] {
-        self.chunk.get(self.start..self.end).unwrap_or_default()
+        self.chunk().get(self.start..self.end).unwrap_or_default()
+    }
+
+    /// What its line lies in.
+    fn chunk(&self) -> &[u8] {
+        if let Body::Chunk(chunk) = &self.body { chunk } else { &[] }
     }
 
     /// The bytes to send, to keep: shared, not copied. They keep the whole chunk.
     pub fn bytes(&self) -> Bytes {
-        if self.state.is_some() { Bytes::new() } else { self.chunk.slice(self.start..self.end) }
+        match &self.body {
+            Body::Chunk(chunk) => chunk.slice(self.start..self.end),
+            Body::State(_) => Bytes::new(),
+        }
     }
 
     /// Length in bytes, newline included; of a state its weight.
@@ -158,7 +172,8 @@ impl Frame {
     /// True where `next` lies right behind this frame in the same chunk.
     fn adjoins(&self, next: &Self) -> bool {
         // A state has a weight and begins at 0, so that nothing adjoins it.
-        self.end == next.start && self.chunk.as_ptr() == next.chunk.as_ptr() && self.chunk.len() == next.chunk.len()
+        let (chunk, other) = (self.chunk(), next.chunk());
+        self.end == next.start && chunk.as_ptr() == other.as_ptr() && chunk.len() == other.len()
     }
 }
 
@@ -180,7 +195,7 @@ pub fn runs(batch: &[Frame]) -> impl Iterator<Item = &[u8]> + Clone {
     batch.chunk_by(Frame::adjoins).map(|run| {
         // `chunk_by` gives no empty run.
         let (first, last) = (&run[0], &run[run.len() - 1]);
-        first.chunk.get(first.start..last.end).unwrap_or_default()
+        first.chunk().get(first.start..last.end).unwrap_or_default()
     })
 }
 

@@ -231,8 +231,11 @@ impl Machine {
             if self.queue.taken() > 0 && now >= self.receipts_at.saturating_add(RECEIPTS_EVERY) {
                 return self.look_for_receipts(now);
             }
-            let could_be_fuller =
-                self.inline_stage && self.queue.upstream() > 0 && self.queue.ready() < self.options.max_batch_size;
+            let (ready, bytes) = self.queue.ready_amount();
+            let could_be_fuller = self.inline_stage
+                && self.queue.upstream() > 0
+                && ready < self.options.max_batch_size
+                && bytes < self.options.batch_bytes();
             return if could_be_fuller { Action::Refill } else { Action::Send };
         }
         if self.queue.taken() > 0 {

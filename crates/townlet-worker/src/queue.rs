@@ -46,7 +46,7 @@ struct Taken {
     wire: usize,
     position: Option<Position>,
     /// For a sink with a spill: so that what a stuck transport holds is not lost with it.
-    copy: Option<Frame>,
+    copy: Option<Box<Frame>>,
 }
 
 /// Whether an event of some weight can be admitted now.
@@ -265,15 +265,14 @@ impl Queue {
             }
             return;
         }
-        let waiting = Waiting { stream, seq, frame, position: None, tried: false };
         if self.merges && self.leaves_memory_for_room_alone() {
-            self.push_merging(waiting);
+            self.push_merging(Waiting { stream, seq, frame, position: None, tried: false });
         } else if self.goes_to_spool() {
             self.spool_ready();
-            self.push_to_spool(waiting);
+            self.push_to_spool(Waiting { stream, seq, frame, position: None, tried: false });
         } else {
-            self.came_ready(&waiting.frame);
-            self.ready.push_back(waiting);
+            self.came_ready(&frame);
+            self.ready.push_back(Waiting { stream, seq, frame, position: None, tried: false });
         }
         self.bytes_peak = self.bytes_peak.max(self.bytes());
     }
@@ -292,7 +291,7 @@ impl Queue {
             bytes += len;
             self.left_ready(&frame);
             let stored = self.spool.as_ref().is_none_or(|spool| spool.has(position));
-            let copy = (!stored).then(|| frame.clone());
+            let copy = (!stored).then(|| Box::new(frame.clone()));
             self.taken.push_back(Taken { stream, seq, bytes: len, wire: len, position, copy });
             self.taken_bytes += len;
             out.push(frame);

@@ -26,14 +26,6 @@ impl Machine {
             self.queue.refuse(stream, reason);
             return Admission::Dropped(reason);
         }
-        // Nobody waits for a worker that is parked (W18): then `block` sheds like `drop_oldest`.
-        let sheds = match self.options.backpressure {
-            Backpressure::DropOldest => true,
-            // With a spill, what cannot become one goes there instead.
-            Backpressure::Coalesce => !self.queue.spools(),
-            Backpressure::Block => self.is_parked(),
-            Backpressure::FanOut | Backpressure::Spill => false,
-        };
         let mut room = self.queue.room_for(weight);
         if room == Room::Full {
             self.pressed.set(true);
@@ -47,6 +39,14 @@ impl Machine {
                 Admission::Dropped(DropReason::Oversize)
             }
             Room::Full => {
+                // Nobody waits for a worker that is parked (W18): then `block` sheds like `drop_oldest`.
+                let sheds = match self.options.backpressure {
+                    Backpressure::DropOldest => true,
+                    // With a spill, what cannot become one goes there instead.
+                    Backpressure::Coalesce => !self.queue.spools(),
+                    Backpressure::Block => self.is_parked(),
+                    Backpressure::FanOut | Backpressure::Spill => false,
+                };
                 if sheds {
                     self.admit_evicting(stream, tick, weight, DropReason::Backpressure)
                 } else {
@@ -104,14 +104,16 @@ impl Machine {
     /// True where an event of `weight` bytes does not fit now but may later.
     /// What waits is due from then on.
     pub fn is_full(&self, weight: usize) -> bool {
+        if self.queue.room_for(weight) != Room::Full {
+            return false;
+        }
         // A spill takes more although its worker is parked.
         let waits = matches!(self.phase, Phase::Running | Phase::Draining { .. })
             || self.queue.spools() && self.phase != Phase::Finished;
-        let full = waits && self.queue.room_for(weight) == Room::Full;
-        if full {
+        if waits {
             self.pressed.set(true);
         }
-        full
+        waits
     }
 
     /// True where at least a quarter of the queue is free, by count and by bytes.

@@ -26,9 +26,9 @@ impl Queue {
                         spool.spilled += 1;
                     }
                 }
-                (Some(frame), None) => unstored.push_back(Waiting { stream, seq, frame, position: None, tried: true }),
+                (Some(frame), None) => unstored.push_back(Waiting { stream, seq, frame: *frame, position: None, tried: true }),
                 (Some(frame), Some(_)) if !self.is_committed(position) => {
-                    uncommitted.push_back(Waiting { stream, seq, frame, position, tried: true });
+                    uncommitted.push_back(Waiting { stream, seq, frame: *frame, position, tried: true });
                 }
                 (_, Some(position)) => self.count_spilled(position, stream, seq),
                 // Only the transport has it.
