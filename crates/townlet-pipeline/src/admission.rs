@@ -2,11 +2,9 @@
 
 use std::sync::MutexGuard;
 
-use bytes::Bytes;
 use townlet_schema::{Kind, LineExtra, Payload};
 use townlet_worker::{Admitted, DropReason, Route, Sink};
 
-use crate::arena::LONGEST_PIECE;
 use crate::error::EmitError;
 use crate::intake::{Form, Intake, Remains, Routes, Token};
 use crate::lane::{Item, Lane};
@@ -15,14 +13,6 @@ use crate::stream::ENVELOPE_WEIGHT;
 
 /// Tokens at which a dozing stage is woken although no tick has ended.
 const STAGE_HIGH_WATER: usize = 256;
-
-/// An event as the caller brings it.
-pub(crate) enum Offer<'a, T> {
-    /// To be moved into its stream's lane.
-    Item(Item<T>),
-    /// Encoded from the stream's type: to be copied.
-    Body(&'a [u8]),
-}
 
 /// What became of an event that was accepted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -42,9 +32,9 @@ impl Shared {
         stream: u32,
         tick: u64,
         weight: usize,
-        offer: Offer<'_, T>,
+        item: Item<T>,
     ) -> Result<Emitted, EmitError> {
-        self.take_over::<T, fn(&mut [Sink], Routes, u64)>(stream, tick, weight, offer, None)
+        self.take_over::<T, fn(&mut [Sink], Routes, u64)>(stream, tick, weight, item, None)
     }
 
     /// The same for an event that somebody waits for: a dozing stage is woken. `watch` sees the sinks that keep
@@ -54,44 +44,31 @@ impl Shared {
         stream: u32,
         tick: u64,
         weight: usize,
-        offer: Offer<'_, T>,
+        item: Item<T>,
         watch: impl FnOnce(&mut [Sink], Routes, u64),
     ) -> Result<Emitted, EmitError> {
-        self.take_over(stream, tick, weight, offer, Some(watch))
+        self.take_over(stream, tick, weight, item, Some(watch))
     }
 
+    // What these pass to each other fits into registers, and the token is made in its place: values that are written
+    // in small parts and read back in large ones wait for all that was written before them.
+    #[inline]
     fn take_over<T: Payload, W: FnOnce(&mut [Sink], Routes, u64)>(
         &self,
         stream: u32,
         tick: u64,
         weight: usize,
-        offer: Offer<'_, T>,
+        item: Item<T>,
         watch: Option<W>,
     ) -> Result<Emitted, EmitError> {
         // Declared before the guard, so dropped after it: a destructor may take long.
-        let _remains: Remains;
-        let mut state = self.lock_to_emit();
-        if self.may_block {
-            state = self.wait_for_room(state, weight);
-        }
-        let state = &mut *state;
+        let mut remains = Remains::new();
+        let mut state = self.lock_with_room(weight);
         if state.closed {
             return Err(EmitError::Closed);
         }
         let seq = state.streams.next_seq(stream);
-        let mut routes = Routes::NOWHERE;
-        let mut dropped = None;
-        let passed_over = if T::KIND == Kind::Snapshot { 0 } else { state.states_only };
-        for (index, sink) in state.sinks.iter_mut().enumerate() {
-            if passed_over >> index & 1 == 1 {
-                continue;
-            }
-            match admit(index, sink, &mut state.intake, stream, tick, weight) {
-                Ok(route) => routes.set(index, Some(route)),
-                Err(reason) => dropped = Some(reason),
-            }
-        }
-        _remains = state.intake.take_remains();
+        let (routes, dropped) = state.admit(stream, tick, weight, T::KIND, &mut remains);
         if routes == Routes::NOWHERE {
             return Ok(Emitted { seq, dropped });
         }
@@ -99,10 +76,49 @@ impl Shared {
         if let Some(watch) = watch {
             watch(&mut state.sinks, routes, seq);
         }
-        let form = put(state, stream, seq, tick, offer);
-        state.intake.push(Token { stream, form, seq, tick, weight, routes });
-        self.wake_for(state, tick, is_awaited);
+        state.intake.push(Token { stream, form: Form::Lane, seq, tick, weight, routes });
+        if let Some(lane) = state.intake.lane(stream).as_any_mut().downcast_mut::<Lane<T>>() {
+            lane.push(item);
+        }
+        self.wake_for(&mut state, tick, is_awaited);
         Ok(Emitted { seq, dropped: None })
+    }
+
+    /// The same for one that was encoded from the stream's type, at most
+    /// [`LONGEST_PIECE`](crate::arena::LONGEST_PIECE) bytes, which are copied.
+    pub(crate) fn emit_body(&self, stream: u32, tick: u64, kind: Kind, body: &[u8]) -> Result<Emitted, EmitError> {
+        let weight = body.len() + ENVELOPE_WEIGHT;
+        let mut remains = Remains::new();
+        let mut state = self.lock_with_room(weight);
+        if state.closed {
+            return Err(EmitError::Closed);
+        }
+        let seq = state.streams.next_seq(stream);
+        let (routes, dropped) = state.admit(stream, tick, weight, kind, &mut remains);
+        if routes == Routes::NOWHERE {
+            return Ok(Emitted { seq, dropped });
+        }
+        let State { intake, streams, .. } = &mut *state;
+        let info = streams.get(stream);
+        // A type may be written as something else than an object: the stage deals with that.
+        let form = if info.passes && body.starts_with(b"{") {
+            let write = |chunk: &mut Vec<u8>| info.prefix.write_line(seq, tick, LineExtra::default(), body, chunk);
+            Form::Line(intake.arena.write(weight, write))
+        } else {
+            Form::Body(intake.arena.write(body.len(), |chunk| chunk.extend_from_slice(body)))
+        };
+        intake.push(Token { stream, form, seq, tick, weight, routes });
+        self.wake_for(&mut state, tick, false);
+        Ok(Emitted { seq, dropped: None })
+    }
+
+    /// The lock; under `block` with room in every such sink, or after its timeout.
+    fn lock_with_room(&self, weight: usize) -> MutexGuard<'_, State> {
+        let state = self.lock_to_emit();
+        if self.may_block && state.sinks.iter().any(|sink| sink.must_wait(weight)) {
+            return self.wait_for_room(state, weight);
+        }
+        state
     }
 
     /// Wakes whoever turns events into frames, if there is reason to.
@@ -166,26 +182,31 @@ impl Shared {
     }
 }
 
-/// Stores an admitted event.
-fn put<T: Payload>(state: &mut State, stream: u32, seq: u64, tick: u64, offer: Offer<'_, T>) -> Form {
-    let item = match offer {
-        Offer::Item(item) => item,
-        Offer::Body(body) if body.len() > LONGEST_PIECE => Item::Encoded(Bytes::copy_from_slice(body)),
-        Offer::Body(body) => {
-            let info = state.streams.get(stream);
-            // A type may be written as something else than an object: the stage deals with that.
-            if info.passes && body.starts_with(b"{") {
-                let len = body.len() + ENVELOPE_WEIGHT;
-                let write = |chunk: &mut Vec<u8>| info.prefix.write_line(seq, tick, LineExtra::default(), body, chunk);
-                return Form::Line(state.intake.arena.write(len, write));
+impl State {
+    /// Every sink's verdict on one event: where it goes, and where a sink does not keep it, why.
+    fn admit(
+        &mut self,
+        stream: u32,
+        tick: u64,
+        weight: usize,
+        kind: Kind,
+        remains: &mut Remains,
+    ) -> (Routes, Option<DropReason>) {
+        let mut routes = Routes::NOWHERE;
+        let mut dropped = None;
+        let passed_over = if kind == Kind::Snapshot { 0 } else { self.states_only };
+        for (index, sink) in self.sinks.iter_mut().enumerate() {
+            if passed_over >> index & 1 == 1 {
+                continue;
             }
-            return Form::Body(state.intake.arena.write(body.len(), |chunk| chunk.extend_from_slice(body)));
+            match admit(index, sink, &mut self.intake, stream, tick, weight) {
+                Ok(route) => routes.set(index, Some(route)),
+                Err(reason) => dropped = Some(reason),
+            }
         }
-    };
-    if let Some(lane) = state.intake.lane(stream).as_any_mut().downcast_mut::<Lane<T>>() {
-        lane.push(item);
+        self.intake.take_remains(remains);
+        (routes, dropped)
     }
-    Form::Lane
 }
 
 /// One sink's verdict on one event: where it goes, or why it does not.

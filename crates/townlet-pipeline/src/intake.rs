@@ -175,9 +175,11 @@ impl Intake {
         }
     }
 
-    /// What the caller must drop once it has released the lock.
-    pub(crate) fn take_remains(&mut self) -> Remains {
-        std::mem::take(&mut self.remains)
+    /// Adds what the caller must drop once it has released the lock.
+    pub(crate) fn take_remains(&mut self, remains: &mut Remains) {
+        if !self.remains.is_empty() {
+            remains.append(&mut self.remains);
+        }
     }
 
     /// Hands evicted values and, where its hand is empty, the oldest waiting

@@ -1,15 +1,19 @@
 //! Where emitted values wait until the stage encodes them.
 //!
 //! One lane a stream, first in first out. A lane holds owned typed values, so
-//! that `emit` pays for a move; capacity is kept, so that the steady state
-//! allocates nothing. The host's side and the stage's side are two lanes of the
-//! same type; values move from one to the other under the lock.
+//! that `emit` pays for a move. They lie in runs: the host's side fills runs, the
+//! stage's side, a lane of the same type, takes them over as a whole under the
+//! lock and gives them back empty. So hosts do not wait while values are moved,
+//! write where was written lately, and in the steady state nothing is allocated.
 
 use std::any::Any;
 use std::collections::VecDeque;
 
 use bytes::Bytes;
 use townlet_schema::{EncodeError, Json, Payload, encode_body_into};
+
+/// Items in a run, so many as the stage takes in hand at a time.
+const RUN: usize = crate::intake::CHUNK;
 
 /// A value as it was emitted.
 #[derive(Debug)]
@@ -41,7 +45,8 @@ pub(crate) enum Encoded {
 /// A lane whose item type only its stream knows.
 pub(crate) trait AnyLane: Send {
     fn as_any_mut(&mut self) -> &mut dyn Any;
-    /// Moves the `n` oldest items to the stage's side of the same stream.
+    /// Moves the `n` oldest items to the stage's side of the same stream, and takes
+    /// back the runs that it has emptied.
     fn hand_over(&mut self, n: usize, stage: &mut dyn AnyLane);
     /// Moves what was evicted to the stage's side of the same stream.
     fn hand_graves(&mut self, stage: &mut dyn AnyLane);
@@ -56,21 +61,42 @@ pub(crate) trait AnyLane: Send {
     fn bury(&mut self);
 }
 
+/// Items one behind the other.
+type Run<T> = VecDeque<Item<T>>;
+
 #[derive(Debug)]
 pub(crate) struct Lane<T> {
-    items: VecDeque<Item<T>>,
+    /// Oldest first, none of them empty.
+    runs: VecDeque<Run<T>>,
+    /// Empty ones, which keep their memory; the last was in use last.
+    spares: Vec<Run<T>>,
     evicted: Vec<Item<T>>,
 }
 
 impl<T> Default for Lane<T> {
     fn default() -> Self {
-        Self { items: VecDeque::new(), evicted: Vec::new() }
+        Self { runs: VecDeque::new(), spares: Vec::new(), evicted: Vec::new() }
     }
 }
 
 impl<T: Payload> Lane<T> {
+    #[inline]
     pub(crate) fn push(&mut self, item: Item<T>) {
-        self.items.push_back(item);
+        if self.runs.back().is_none_or(|run| run.len() >= RUN) {
+            self.runs.push_back(self.spares.pop().unwrap_or_default());
+        }
+        if let Some(run) = self.runs.back_mut() {
+            run.push_back(item);
+        }
+    }
+
+    fn pop(&mut self) -> Option<Item<T>> {
+        let front = self.runs.front_mut()?;
+        let item = front.pop_front();
+        if front.is_empty() {
+            self.spares.extend(self.runs.pop_front());
+        }
+        item
     }
 }
 
@@ -81,8 +107,19 @@ impl<T: Payload> AnyLane for Lane<T> {
 
     fn hand_over(&mut self, n: usize, stage: &mut dyn AnyLane) {
         let Some(stage) = stage.as_any_mut().downcast_mut::<Self>() else { return };
-        // Moved, not traded, although that costs more: the host's side keeps its capacity.
-        stage.items.extend(self.items.drain(..n.min(self.items.len())));
+        self.spares.append(&mut stage.spares);
+        let mut left = n;
+        while let Some(front) = self.runs.front_mut().filter(|_| left > 0) {
+            if front.len() <= left {
+                left -= front.len();
+                stage.runs.extend(self.runs.pop_front());
+            } else {
+                // A part of a run has to be moved, item by item.
+                let mut part = self.spares.pop().unwrap_or_default();
+                part.extend(front.drain(..std::mem::take(&mut left)));
+                stage.runs.push_back(part);
+            }
+        }
     }
 
     fn hand_graves(&mut self, stage: &mut dyn AnyLane) {
@@ -95,7 +132,7 @@ impl<T: Payload> AnyLane for Lane<T> {
     }
 
     fn discard_front(&mut self, keep: bool) -> Option<Box<dyn Any + Send>> {
-        let item = self.items.pop_front()?;
+        let item = self.pop()?;
         if keep {
             self.evicted.push(item);
             return None;
@@ -104,7 +141,7 @@ impl<T: Payload> AnyLane for Lane<T> {
     }
 
     fn encode_front(&mut self, out: &mut Vec<u8>) -> Option<Result<Encoded, EncodeError>> {
-        let (bytes, origin) = match self.items.pop_front()? {
+        let (bytes, origin) = match self.pop()? {
             Item::Value(value) => return Some(encode_body_into(&value, out).map(|()| Encoded::Typed)),
             Item::Encoded(bytes) => (bytes, Encoded::Typed),
             Item::Loose(bytes) => (bytes, Encoded::Loose),
@@ -116,8 +153,8 @@ impl<T: Payload> AnyLane for Lane<T> {
     }
 
     fn build_front(&mut self) -> Option<Result<Json, EncodeError>> {
-        let item = self.items.pop_front_if(|item| matches!(item, Item::Value(_)))?;
-        if let Item::Value(value) = item { Some(Json::from_serialize(&value)) } else { None }
+        let Item::Value(_) = self.runs.front()?.front()? else { return None };
+        if let Item::Value(value) = self.pop()? { Some(Json::from_serialize(&value)) } else { None }
     }
 
     fn bury(&mut self) {

@@ -22,11 +22,9 @@ impl Shared {
         stage.render();
         let mut state = self.lock();
         let state = &mut *state;
-        for (token, outcome) in stage.rendered() {
-            if state.intake.pop_hand().is_none() {
-                // Shutdown settled what was in hand; these frames go nowhere.
-                break;
-            }
+        for outcome in stage.rendered() {
+            // Shutdown settled what was in hand; these frames go nowhere.
+            let Some(token) = state.intake.pop_hand() else { break };
             settle(&mut state.sinks, &token, outcome);
         }
         self.ring_spoolers(&state.sinks);

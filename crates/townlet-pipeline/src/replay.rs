@@ -7,7 +7,7 @@ use bytes::Bytes;
 use townlet_schema::{LineHead, encode_into, read_head};
 use townlet_transform::{Record, Validator};
 
-use crate::admission::{Emitted, Offer};
+use crate::admission::Emitted;
 use crate::dead_letters;
 use crate::dynamic::NamedEvent;
 use crate::error::{EmitError, StreamError};
@@ -63,7 +63,7 @@ impl Replay {
             validator.check_record(&mut record).map_err(|e| EmitError::Invalid { kind, detail: e.to_string() })?;
         }
         let weight = line.len() + ENVELOPE_WEIGHT;
-        self.shared.emit(self.index, tick, weight, Offer::Item(Item::<NamedEvent>::Line(line)))
+        self.shared.emit(self.index, tick, weight, Item::<NamedEvent>::Line(line))
     }
 }
 

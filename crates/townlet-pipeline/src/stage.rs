@@ -57,8 +57,9 @@ pub(crate) struct Stage {
     issued: Issued,
     /// Frames may keep the callers' chunks: whatever lies in one goes to one sink.
     keeps_chunks: bool,
-    lines: Vec<(Token, Result<Line, DropReason>)>,
-    frames: Vec<(Token, Result<Frame, DropReason>)>,
+    /// Of the first of what was picked: its line, then its frame.
+    lines: Vec<Result<Line, DropReason>>,
+    frames: Vec<Result<Frame, DropReason>>,
     out: Vec<u8>,
     scratch: Vec<u8>,
     panic: Option<String>,
@@ -128,7 +129,7 @@ impl Stage {
             if outcome.is_err() {
                 self.out.truncate(start);
             }
-            self.lines.push((*token, outcome));
+            self.lines.push(outcome);
             if self.out.len() >= CHUNK_BYTES {
                 break;
             }
@@ -253,7 +254,8 @@ impl Stage {
     /// Makes frames of the lines. They share one allocation where that keeps
     /// nothing in memory for longer than its own queue does.
     fn frame(&mut self) {
-        let mut rendered = self.lines.iter().filter_map(|(token, line)| Some((token, line.as_ref().ok()?)));
+        let tokens = self.picked.iter();
+        let mut rendered = tokens.zip(&self.lines).filter_map(|(token, line)| Some((token, line.as_ref().ok()?)));
         let mut routes = None;
         let alike = rendered.all(|(token, line)| {
             line.range.len() <= LONGEST_PIECE && *routes.get_or_insert(token.routes) == token.routes
@@ -269,8 +271,8 @@ impl Stage {
         };
         let (streams, chunks) = (&self.streams, &self.chunks);
         let mut showing = self.tap.showing();
-        let frames = self.lines.drain(..).map(|(token, outcome)| {
-            let frame = outcome.map(|Line { chunk, range, identity, state }| {
+        let frames = self.picked.iter().zip(self.lines.drain(..)).map(|(token, outcome)| {
+            outcome.map(|Line { chunk, range, identity, state }| {
                 if let Some(state) = state {
                     let StreamInfo { label, kind, .. } = &*streams[token.stream as usize];
                     let frame = Frame::unrendered(label.clone(), kind.as_str(), token.seq, token.tick, state);
@@ -297,8 +299,7 @@ impl Stage {
                     showing.captured(&frame);
                 }
                 frame
-            });
-            (token, frame)
+            })
         });
         self.frames.clear();
         self.frames.extend(frames);
@@ -310,8 +311,8 @@ impl Stage {
         }
     }
 
-    /// What was rendered. Call once.
-    pub(crate) fn rendered(&mut self) -> impl Iterator<Item = (Token, Result<Frame, DropReason>)> {
+    /// What was rendered, oldest first, of what the intake has in hand. Call once.
+    pub(crate) fn rendered(&mut self) -> impl Iterator<Item = Result<Frame, DropReason>> {
         self.frames.drain(..)
     }
 

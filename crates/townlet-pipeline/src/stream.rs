@@ -12,7 +12,8 @@ use townlet_schema::{EncodeError, Kind, Payload, encode_body_into, encode_into};
 use townlet_transform::{Dropped, Head, Validator};
 use townlet_worker::{DropReason, Sink};
 
-use crate::admission::{Emitted, Offer};
+use crate::admission::Emitted;
+use crate::arena::LONGEST_PIECE;
 use crate::body::{event_name, without_envelope};
 use crate::error::EmitError;
 use crate::intake::Routes;
@@ -86,7 +87,7 @@ impl<T: Payload> Stream<T> {
             return emitted;
         }
         let weight = size_of::<T>().saturating_add(value.heap_size()).saturating_add(ENVELOPE_WEIGHT);
-        self.shared.emit(self.index, tick, weight, Offer::Item(Item::Value(value)))
+        self.shared.emit(self.index, tick, weight, Item::Value(value))
     }
 
     /// As [`emit`](Self::emit), with receipts: for the few events of which the
@@ -109,7 +110,7 @@ impl<T: Payload> Stream<T> {
                 }
             }
         };
-        let emitted = self.shared.emit_watched(self.index, tick, weight, Offer::Item(Item::Value(value)), watch)?;
+        let emitted = self.shared.emit_watched(self.index, tick, weight, Item::Value(value), watch)?;
         Ok((emitted, Receipts { by_sink }))
     }
 
@@ -136,7 +137,7 @@ impl<T: Payload> Stream<T> {
             self.check(validator, tick, &body)?;
         }
         let weight = body.len() + ENVELOPE_WEIGHT;
-        self.shared.emit(self.index, tick, weight, Offer::Item(Item::<T>::Foreign(body)))
+        self.shared.emit(self.index, tick, weight, Item::<T>::Foreign(body))
     }
 
     /// Encodes here something that is written as a `T` would be.
@@ -169,7 +170,7 @@ impl<T: Payload> Stream<T> {
                 }
             }
             let item = Item::<T>::Loose(Bytes::copy_from_slice(body));
-            Some(self.shared.emit(self.index, tick, body.len() + ENVELOPE_WEIGHT, Offer::Item(item)))
+            Some(self.shared.emit(self.index, tick, body.len() + ENVELOPE_WEIGHT, item))
         });
         self.outcome(emitted)
     }
@@ -180,8 +181,15 @@ impl<T: Payload> Stream<T> {
 
     /// None where a body does not fit anywhere.
     fn offer_body(&self, tick: u64, body: &[u8]) -> Option<Result<Emitted, EmitError>> {
-        let weight = body.len() + ENVELOPE_WEIGHT;
-        self.fits(body).then(|| self.shared.emit(self.index, tick, weight, Offer::<T>::Body(body)))
+        if !self.fits(body) {
+            return None;
+        }
+        Some(if body.len() > LONGEST_PIECE {
+            let item = Item::<T>::Encoded(Bytes::copy_from_slice(body));
+            self.shared.emit(self.index, tick, body.len() + ENVELOPE_WEIGHT, item)
+        } else {
+            self.shared.emit_body(self.index, tick, T::KIND, body)
+        })
     }
 
     /// What a caller is told whose value was encoded on its thread, or could not be.

@@ -127,7 +127,7 @@ proptest! {
                     prop_assert_eq!(evicted.map(|t| t.seq), model.evict(sink), "the oldest for that sink alone");
                     *upstream.entry(sink).or_default() -= usize::from(evicted.is_some());
                     model.forget_unwanted();
-                    drop(intake.take_remains());
+                    intake.take_remains(&mut Remains::new());
                 }
                 Op::HandOver => {
                     if intake.hand().next().is_none() {
