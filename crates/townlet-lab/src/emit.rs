@@ -140,7 +140,7 @@ fn encoded_here(scale: &Scale, pace: Pace, calls: u64, pool: &[Reading]) -> anyh
             Ok(latencies.map_err(|_| anyhow::anyhow!("the mutex-batch writer panicked"))?.sample())
         }),
         Contender::new("tracing-appender", || {
-            let appender = Appender::over(std::io::sink(), false);
+            let appender = Appender::over(std::io::sink());
             let (mut writer, mut line) = (appender.writer.clone(), Vec::with_capacity(1024));
             let latencies = time_calls(pace, calls, event, |_, e| {
                 line.clear();

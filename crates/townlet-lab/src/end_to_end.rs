@@ -11,18 +11,22 @@ use crate::ours::{Ours, Transforms, Way, defaults_but_lossless, lossless};
 use crate::rivals::{Appender, FlumeBytes, FlumeValues, MutexBatchPipeline, Otel, Pipeline};
 use crate::scale::Scale;
 
+/// Whether a rival writes our envelope too.
+const BARE: bool = false;
+const OURS: bool = true;
+
 type Start<'a> = Box<dyn Fn(&Destination) -> anyhow::Result<Box<dyn Pipeline>> + 'a>;
 
 /// To a file, by 1 and 4 producers.
-pub fn to_files(scale: &Scale, ground: &Ground, envelope: bool) -> anyhow::Result<Vec<(&'static str, Rounds)>> {
-    let run = |producers| compare(scale, ground, Medium::File, producers, scale.file_events, with_all(envelope));
+pub fn to_files(scale: &Scale, ground: &Ground) -> anyhow::Result<Vec<(&'static str, Rounds)>> {
+    let run = |producers| compare(scale, ground, Medium::File, producers, scale.file_events, with_all());
     Ok(vec![("to a file, 1 producer", run(1)?), ("to a file, 4 producers", run(4)?)])
 }
 
 /// Over loopback TCP and TLS 1.3, by 1 and 4 producers.
-pub fn over_sockets(scale: &Scale, ground: &Ground, envelope: bool) -> anyhow::Result<Vec<(&'static str, Rounds)>> {
+pub fn over_sockets(scale: &Scale, ground: &Ground) -> anyhow::Result<Vec<(&'static str, Rounds)>> {
     let run = |medium, producers| {
-        let contenders = with_all(envelope).into_iter().filter(|(name, ..)| !name.starts_with("flume")).collect();
+        let contenders = with_all().into_iter().filter(|(name, ..)| !name.starts_with("flume")).collect();
         compare(scale, ground, medium, producers, scale.socket_events, contenders)
     };
     Ok(vec![
@@ -33,7 +37,7 @@ pub fn over_sockets(scale: &Scale, ground: &Ground, envelope: bool) -> anyhow::R
     ])
 }
 
-fn with_all<'a>(envelope: bool) -> Vec<(&'static str, bool, Start<'a>)> {
+fn with_all<'a>() -> Vec<(&'static str, bool, Start<'a>)> {
     fn boxed<P: Pipeline + 'static>(pipeline: anyhow::Result<P>) -> anyhow::Result<Box<dyn Pipeline>> {
         Ok(Box::new(pipeline?))
     }
@@ -55,10 +59,12 @@ fn with_all<'a>(envelope: bool) -> Vec<(&'static str, bool, Start<'a>)> {
             lossless_too,
             Box::new(|to| boxed(Ours::start(to, defaults_but_lossless(), Transforms::Off, Way::Owned))),
         ),
-        ("flume + BufWriter", lossless_too, Box::new(move |to| boxed(FlumeBytes::start(to, envelope)))),
-        ("flume of values", lossless_too, Box::new(move |to| boxed(FlumeValues::start(to, envelope)))),
-        ("mutex-batch", lossless_too, Box::new(move |to| boxed(MutexBatchPipeline::start(to, envelope)))),
-        ("tracing-appender", lossless_too, Box::new(move |to| boxed(Appender::start(to, envelope)))),
+        ("flume + BufWriter", lossless_too, Box::new(|to| boxed(FlumeBytes::start(to, BARE)))),
+        ("flume + BufWriter, our lines", lossless_too, Box::new(|to| boxed(FlumeBytes::start(to, OURS)))),
+        ("flume of values", lossless_too, Box::new(|to| boxed(FlumeValues::start(to)))),
+        ("mutex-batch", lossless_too, Box::new(|to| boxed(MutexBatchPipeline::start(to, BARE)))),
+        ("mutex-batch, our lines", lossless_too, Box::new(|to| boxed(MutexBatchPipeline::start(to, OURS)))),
+        ("tracing-appender", lossless_too, Box::new(|to| boxed(Appender::start(to)))),
         ("opentelemetry_sdk", false, Box::new(|to| boxed(Otel::start(to)))),
     ]
 }

@@ -17,7 +17,7 @@
 //!   lose is counted at the far end.
 //! - Rivals are set up at their best, see [`rivals`]. They write the bare event;
 //!   ours writes its envelope (run, stream, seq, tick: about 140 bytes a line)
-//!   beside it, unless the run is told to make the lines equal.
+//!   beside it. The fastest rivals run a second time with the same lines as ours.
 //! - Making an event is not timed where a call is, and is part of the rate where
 //!   a rate is.
 //!

@@ -15,8 +15,6 @@ pub struct Report {
     pub scale: Scale,
     /// What one reading of the clock costs, ns; taken off single calls.
     pub clock_ns: f64,
-    /// True where rivals wrote our envelope too.
-    pub envelope: bool,
     /// The comparisons by name.
     pub comparisons: Vec<(&'static str, Rounds)>,
     /// The budgets with what was measured.
@@ -71,7 +69,6 @@ impl Report {
             rounds: self.scale.rounds,
             tolerance: crate::budgets::TOLERANCE,
             clock_ns: self.clock_ns,
-            rivals_write_the_envelope: self.envelope,
             took_s: self.took_s,
             misses: self.misses(),
             budgets,
@@ -85,7 +82,6 @@ struct JsonReport<'a> {
     rounds: usize,
     tolerance: f64,
     clock_ns: f64,
-    rivals_write_the_envelope: bool,
     took_s: f64,
     misses: usize,
     budgets: Vec<JsonBudget>,

@@ -41,9 +41,6 @@ struct Arguments {
     /// Exit with 1 where a budget is missed.
     #[arg(long)]
     enforce: bool,
-    /// Let rivals write our envelope too, so that all lines have the same bytes.
-    #[arg(long)]
-    envelope: bool,
     /// Write all samples and verdicts to this file.
     #[arg(long)]
     json: Option<PathBuf>,
@@ -104,7 +101,6 @@ fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     let report = Report {
         verdicts: judge(&comparisons),
         clock_ns: clock_cost(),
-        envelope: arguments.envelope,
         took_s: began.elapsed().as_secs_f64(),
         scale,
         comparisons,
@@ -131,10 +127,10 @@ fn measure(arguments: &Arguments, scale: &Scale, began: Instant) -> anyhow::Resu
         all.extend(emit::measure(scale)?);
     }
     if wanted(Group::Files) {
-        all.extend(end_to_end::to_files(scale, &ground, arguments.envelope)?);
+        all.extend(end_to_end::to_files(scale, &ground)?);
     }
     if wanted(Group::Sockets) {
-        all.extend(end_to_end::over_sockets(scale, &ground, arguments.envelope)?);
+        all.extend(end_to_end::over_sockets(scale, &ground)?);
     }
     if wanted(Group::Snapshots) {
         all.push(("snapshot of 12 KB", stage::snapshots(scale)?));

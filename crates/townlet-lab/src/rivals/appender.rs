@@ -24,7 +24,6 @@ pub struct Appender {
     guard: WorkerGuard,
     sent: AtomicU64,
     written: Arc<AtomicU64>,
-    envelope: bool,
 }
 
 struct Counted<W> {
@@ -48,26 +47,26 @@ impl<W: Write> Write for Counted<W> {
 
 impl Appender {
     /// Starts its thread on any writer.
-    pub fn over(out: impl Write + Send + 'static, envelope: bool) -> Self {
+    pub fn over(out: impl Write + Send + 'static) -> Self {
         let written = Arc::new(AtomicU64::new(0));
         let counted = Counted { inner: out, written: Arc::clone(&written) };
         let builder = NonBlockingBuilder::default().lossy(false).buffered_lines_limit(QUEUE_EVENTS);
         let (writer, guard) = builder.finish(counted);
-        Self { writer, guard, sent: AtomicU64::new(0), written, envelope }
+        Self { writer, guard, sent: AtomicU64::new(0), written }
     }
 
     /// Starts its thread.
     ///
     /// # Errors
     /// A destination that cannot be opened.
-    pub fn start(destination: &Destination, envelope: bool) -> anyhow::Result<Self> {
-        Ok(Self::over(destination.writer()?, envelope))
+    pub fn start(destination: &Destination) -> anyhow::Result<Self> {
+        Ok(Self::over(destination.writer()?))
     }
 }
 
 impl Pipeline for Appender {
     fn produce(&self, share: Share) -> anyhow::Result<()> {
-        let (mut lines, mut line, mut writer) = (Lines::new(self.envelope), Vec::new(), self.writer.clone());
+        let (mut lines, mut line, mut writer) = (Lines::new(false), Vec::new(), self.writer.clone());
         let mut count = 0;
         for n in share {
             line.clear();

@@ -62,11 +62,11 @@ impl FlumeValues {
     ///
     /// # Errors
     /// A destination that cannot be opened.
-    pub fn start(destination: &Destination, envelope: bool) -> anyhow::Result<Self> {
+    pub fn start(destination: &Destination) -> anyhow::Result<Self> {
         let (sender, values) = flume::bounded::<(u64, Reading)>(QUEUE_EVENTS);
         let mut out = destination.writer()?;
         let writer = std::thread::spawn(move || {
-            let (mut lines, mut gathered) = (Lines::new(envelope), Vec::with_capacity(GATHERED));
+            let (mut lines, mut gathered) = (Lines::new(false), Vec::with_capacity(GATHERED));
             for (n, value) in &values {
                 lines.write(n, &value, &mut gathered);
                 if gathered.len() >= GATHERED - 1024 {
