@@ -193,6 +193,23 @@ pub(crate) struct WebArgs {
     pub(crate) web_addr_file: Option<PathBuf>,
 }
 
+/// The collector's listener for OTLP over gRPC.
+#[derive(Debug, Args)]
+pub(crate) struct GrpcArgs {
+    /// Take OTLP over gRPC here as well, from any OpenTelemetry SDK. Under TLS where the lines are.
+    #[arg(long, value_name = "ADDR", num_args = 0..=1, default_missing_value = "127.0.0.1:4317")]
+    pub(crate) otlp_grpc: Option<SocketAddr>,
+    /// File with the token that clients have to show, as metadata `authorization`. Needed beyond loopback.
+    #[arg(long, requires = "otlp_grpc")]
+    pub(crate) otlp_grpc_token_file: Option<PathBuf>,
+    /// Connections of the gRPC listener at a time.
+    #[arg(long, requires = "otlp_grpc", default_value_t = 256)]
+    pub(crate) otlp_grpc_max_connections: usize,
+    /// Write the address of the gRPC listener to this file, once listening.
+    #[arg(long, requires = "otlp_grpc")]
+    pub(crate) otlp_grpc_addr_file: Option<PathBuf>,
+}
+
 #[derive(Debug, Args)]
 pub(crate) struct Collect {
     /// Address to listen on. Without TLS only loopback is allowed.
@@ -220,6 +237,8 @@ pub(crate) struct Collect {
     pub(crate) web: WebArgs,
     #[command(flatten)]
     pub(crate) nats: NatsArgs,
+    #[command(flatten)]
+    pub(crate) grpc: GrpcArgs,
     /// Sync to disk before acknowledging.
     #[arg(long)]
     pub(crate) fsync: bool,

@@ -7,6 +7,7 @@ use std::time::Duration;
 use anyhow::Context;
 use rustix::process::{Resource, getrlimit, setrlimit};
 use signal_hook::consts::{SIGINT, SIGTERM};
+use townlet_collector::grpc::GrpcOptions;
 use townlet_collector::store::{Settle, StoreOptions};
 use townlet_collector::web::{BearerToken, WebOptions};
 use townlet_collector::{Collector, CollectorError, CollectorOptions, Security};
@@ -23,7 +24,8 @@ const DRAIN: Duration = Duration::from_secs(5);
 pub(crate) fn run(args: &Collect) -> anyhow::Result<Exit> {
     let security = security(args, townlet_collector::protocols())?;
     if matches!(security, Security::PlaintextOnLoopback) {
-        let exposed = [Some(args.listen), args.web.web].into_iter().flatten().find(|one| !one.ip().is_loopback());
+        let all = [Some(args.listen), args.web.web, args.grpc.otlp_grpc];
+        let exposed = all.into_iter().flatten().find(|one| !one.ip().is_loopback());
         if let Some(address) = exposed {
             return Err(Failure::usage(format!(
                 "{address} is not a loopback address: give --cert and --key, plaintext stays on this machine"
@@ -39,8 +41,10 @@ pub(crate) fn run(args: &Collect) -> anyhow::Result<Exit> {
     options.max_streams = usize::try_from(args.max_streams).unwrap_or(usize::MAX);
     options.nats = collect_nats::source(&args.nats)?;
     options.web = web(args)?.map(|web| web.with_otlp(options.max_line_bytes));
+    options.grpc = grpc(args)?;
     let web_connections = if options.web.is_some() { args.web.web_max_connections } else { 0 };
-    make_room(args.max_connections.saturating_add(web_connections));
+    let grpc_connections = if options.grpc.is_some() { args.grpc.otlp_grpc_max_connections } else { 0 };
+    make_room(args.max_connections.saturating_add(web_connections).saturating_add(grpc_connections));
     // Signals are caught before the address is announced: who reads it may stop us at once.
     let stop = stop_signal()?;
     let collector = Collector::bind(options).map_err(|error| match error {
@@ -55,6 +59,10 @@ pub(crate) fn run(args: &Collect) -> anyhow::Result<Exit> {
     if let Some(address) = collector.web_addr() {
         say!("serving the web on {address}")?;
         announce(args.web.web_addr_file.as_deref(), address)?;
+    }
+    if let Some(address) = collector.grpc_addr() {
+        say!("taking OTLP over gRPC on {address}")?;
+        announce(args.grpc.otlp_grpc_addr_file.as_deref(), address)?;
     }
     announce(args.addr_file.as_deref(), collector.local_addr())?;
     match args.duration {
@@ -80,10 +88,7 @@ fn security(args: &Collect, protocols: Vec<Vec<u8>>) -> anyhow::Result<Security>
 
 fn web(args: &Collect) -> anyhow::Result<Option<WebOptions>> {
     let Some(listen) = args.web.web else { return Ok(None) };
-    let token = args.web.web_token_file.as_deref().map(BearerToken::from_file).transpose().map_err(Failure::usage)?;
-    if token.is_none() && !listen.ip().is_loopback() {
-        return Err(Failure::usage(format!("{listen} is not a loopback address: give --web-token-file")));
-    }
+    let token = token(listen, args.web.web_token_file.as_deref(), "--web-token-file")?;
     Ok(Some(WebOptions {
         token,
         allowed_origins: args.web.web_origin.clone(),
@@ -92,6 +97,25 @@ fn web(args: &Collect) -> anyhow::Result<Option<WebOptions>> {
         metric_streams: args.web.metric_streams,
         ..WebOptions::new(listen, security(args, vec![b"http/1.1".to_vec()])?)
     }))
+}
+
+fn grpc(args: &Collect) -> anyhow::Result<Option<GrpcOptions>> {
+    let Some(listen) = args.grpc.otlp_grpc else { return Ok(None) };
+    let token = token(listen, args.grpc.otlp_grpc_token_file.as_deref(), "--otlp-grpc-token-file")?;
+    Ok(Some(GrpcOptions {
+        token,
+        max_connections: args.grpc.otlp_grpc_max_connections,
+        ..GrpcOptions::new(listen, security(args, vec![b"h2".to_vec()])?)
+    }))
+}
+
+/// What the clients of a listener have to show.
+fn token(listen: SocketAddr, file: Option<&Path>, option: &str) -> anyhow::Result<Option<BearerToken>> {
+    let token = file.map(BearerToken::from_file).transpose().map_err(Failure::usage)?;
+    if token.is_none() && !listen.ip().is_loopback() {
+        return Err(Failure::usage(format!("{listen} is not a loopback address: give {option}")));
+    }
+    Ok(token)
 }
 
 fn announce(path: Option<&Path>, address: SocketAddr) -> anyhow::Result<()> {

@@ -67,6 +67,10 @@ pub(crate) fn run(args: &Simulate) -> anyhow::Result<Exit> {
         if spills.as_array().is_some_and(|all| !all.is_empty()) {
             json["spills"] = spills;
         }
+        let letters = telemetry.dead_letters();
+        if !letters.is_empty() {
+            json["dead_letters"] = serde_json::to_value(letters)?;
+        }
         let json = serde_json::to_string_pretty(&json)?;
         std::fs::write(path, json + "\n").with_context(|| format!("writing {}", path.display()))?;
     }

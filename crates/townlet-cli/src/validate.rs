@@ -7,6 +7,7 @@ use townlet_tls::{ClientOptions, ClientTls, Endpoint, probe};
 use townlet_transport::Transport as _;
 use townlet_transport_http::HttpFactory;
 use townlet_transport_nats::{NatsFactory, NatsTransport};
+use townlet_transport_otlp::OtlpFactory;
 use townlet_transport_tcp::TcpFactory;
 use townlet_transport_websocket::WsFactory;
 
@@ -67,6 +68,10 @@ impl Peer {
             }
             "http" => {
                 let options = HttpFactory::options(settings)?;
+                Self { endpoint: options.target.endpoint().clone(), tls: options.security.tls() }
+            }
+            "otlp" => {
+                let options = OtlpFactory::options(settings)?;
                 Self { endpoint: options.target.endpoint().clone(), tls: options.security.tls() }
             }
             "websocket" => {

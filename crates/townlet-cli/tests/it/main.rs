@@ -2,8 +2,10 @@
 #![expect(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot go on says where it stopped")]
 
 mod bad_peers;
+mod collect_grpc;
 mod collect_web;
 mod configs;
+mod dead_letters;
 mod demo;
 mod follow;
 mod history;

@@ -93,12 +93,14 @@ fn connect_reports_the_chain_the_name_and_the_expiry_and_exits_3_for_an_unknown_
     for part in ["localhost", "name matches", "expires in", "verdict: trusted", "townlet-ack/1"] {
         assert!(ran.stdout.contains(part), "{part} in {}", ran.stdout);
     }
-    let url = format!("https://localhost:{}/in", collector.port);
-    let http = format!("telemetry:\n  transport:\n    type: http\n    endpoint: {url}\n    ca_file: ca.pem\n");
-    let ran = townlet(&["validate", "--connect", &write(&ours, "h.yaml", &http)]).expect(0);
-    assert!(ran.stdout.contains("verdict: trusted"), "{}", ran.stdout);
-    let ran = townlet(&["validate", "--connect", &write(&theirs, "h.yaml", &http)]).expect(3);
-    assert!(ran.stdout.contains("REFUSED"), "{}", ran.stdout);
+    for kind in ["http", "otlp"] {
+        let url = format!("https://localhost:{}/in", collector.port);
+        let yaml = format!("telemetry:\n  transport:\n    type: {kind}\n    endpoint: {url}\n    ca_file: ca.pem\n");
+        let ran = townlet(&["validate", "--connect", &write(&ours, "h.yaml", &yaml)]).expect(0);
+        assert!(ran.stdout.contains("verdict: trusted"), "{kind}: {}", ran.stdout);
+        let ran = townlet(&["validate", "--connect", &write(&theirs, "h.yaml", &yaml)]).expect(3);
+        assert!(ran.stdout.contains("REFUSED"), "{kind}: {}", ran.stdout);
+    }
     let foreign = write(&theirs, "t.yaml", &yaml);
     let ran = townlet(&["validate", "--connect", &foreign]).expect(3);
     assert!(ran.stdout.contains("REFUSED"), "{}", ran.stdout);
