@@ -18,7 +18,7 @@ fn works(collector: &Collector) {
 }
 
 fn ended(collector: &Collector, kind: EndKind) {
-    wait_for(collector, kind.as_str(), |report| report.endings.get(kind.as_str()).is_some());
+    wait_for(collector, kind.as_str(), |report| report.endings.contains_key(kind.as_str()));
 }
 
 #[test]
