@@ -174,10 +174,15 @@ impl Decision {
     /// For anything else, and for another form.
     pub fn from_bytes(bytes: &[u8]) -> Result<Self, String> {
         let decision: Self = canonical::from_slice(bytes).map_err(|error| error.to_string())?;
-        if decision.schema == DECISION_FORM {
-            return Ok(decision);
+        if decision.schema != DECISION_FORM {
+            let form = crate::fields::shown(&decision.schema);
+            return Err(format!("the form is {form}; this program reads {DECISION_FORM}"));
         }
-        Err(format!("the form is {}; this program reads {DECISION_FORM}", crate::fields::shown(&decision.schema)))
+        // A time has other texts, and what is left out could be written: one decision has one name.
+        match decision.to_bytes() {
+            Ok(text) if text == bytes => Ok(decision),
+            _ => Err("it is not in the text that this decision has".to_owned()),
+        }
     }
 
     /// Whether something stands in the way, and all of it only because nobody can tell.
