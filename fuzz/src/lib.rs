@@ -9,4 +9,5 @@
 pub mod disk;
 pub mod json;
 pub mod pieces;
+pub mod places;
 pub mod redaction;

@@ -4,6 +4,7 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
+use townlet_fuzz::places::have_places;
 use townlet_policy::Findings;
 use townlet_rollout::simulate::{Resampled, Simulation};
 use townlet_rollout::{Moment, PlanFile, Recorder, References};
@@ -43,14 +44,3 @@ fuzz_target!(|bytes: &[u8]| {
     let again = Recorder::replay(&file.plan, text, &log).unwrap_or_else(|error| panic!("{error}\n{log}"));
     assert_eq!(again.to_jsonl(), log);
 });
-
-fn have_places(found: &Findings, text: &str) {
-    let shown = found.to_string();
-    assert!(!shown.chars().any(|c| c.is_control() && c != '\n'), "{shown:?}");
-    let lines = text.split(['\n', '\r', '\u{85}', '\u{2028}', '\u{2029}']).count();
-    for finding in found {
-        assert!(finding.place.line >= 1 && finding.place.column >= 1 && finding.place.width >= 1, "{finding}");
-        assert!(finding.place.line as usize <= lines + 1, "no such line: {finding}");
-        assert!(!finding.message.is_empty());
-    }
-}
