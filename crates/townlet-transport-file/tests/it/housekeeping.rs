@@ -64,6 +64,29 @@ fn a_finished_file_is_compressed_beside_the_batches_and_the_open_one_is_not() {
 }
 
 #[test]
+fn a_file_that_takes_long_to_compress_holds_up_no_batch_and_no_end() {
+    const LARGE: u64 = 1 << 33;
+    let folder = TempDir::new().unwrap();
+    let large = folder.path().join("town.20261120T220000Z-000.jsonl");
+    // Takes no room, and a long time.
+    std::fs::File::create(&large).unwrap().set_len(LARGE).unwrap();
+    let path = folder.path().join("town.jsonl");
+    let mut sink = open(FileOptions { rotate_bytes: Some(1000), gzip: true, ..FileOptions::new(&path) });
+    let parts = || tree(folder.path()).iter().filter(|name| name.ends_with(".part")).count();
+    put(&mut sink, &[frame_of_len(1, 100)]);
+    wait_for("the compression to begin", || parts() == 1);
+    for seq in 2..=60 {
+        put(&mut sink, &[frame_of_len(seq, 100)]);
+    }
+    assert_eq!((sink.housekeeping().compressed, parts()), (0, 1), "sixty batches and five rotations in its middle");
+    drop(sink);
+    wait_for("its end, half way", || parts() == 0);
+    assert_eq!(large.metadata().unwrap().len(), LARGE);
+    std::fs::remove_file(large).unwrap();
+    assert_eq!(everything(folder.path()), (1..=60).collect::<Vec<_>>());
+}
+
+#[test]
 fn the_day_before_is_compressed_under_its_own_name() {
     let folder = TempDir::new().unwrap();
     let wall = Wall::evening();
