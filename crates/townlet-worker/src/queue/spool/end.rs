@@ -26,7 +26,9 @@ impl Queue {
                         spool.spilled += 1;
                     }
                 }
-                (Some(frame), None) => unstored.push_back(Waiting { stream, seq, frame: *frame, position: None, tried: true }),
+                (Some(frame), None) => {
+                    unstored.push_back(Waiting { stream, seq, frame: *frame, position: None, tried: true })
+                }
                 (Some(frame), Some(_)) if !self.is_committed(position) => {
                     uncommitted.push_back(Waiting { stream, seq, frame: *frame, position, tried: true });
                 }
