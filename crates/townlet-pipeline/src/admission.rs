@@ -114,8 +114,8 @@ impl Shared {
 
     /// The lock; under `block` with room in every such sink, or after its timeout.
     fn lock_with_room(&self, weight: usize) -> MutexGuard<'_, State> {
-        let state = self.lock_to_emit();
-        if self.may_block && state.sinks.iter().any(|sink| sink.must_wait(weight)) {
+        let mut state = self.lock_to_emit();
+        if self.may_block && state.sinks.iter_mut().any(|sink| sink.must_wait(weight)) {
             return self.wait_for_room(state, weight);
         }
         state
