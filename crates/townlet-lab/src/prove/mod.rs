@@ -22,6 +22,7 @@ pub mod outage;
 mod pace;
 mod receiver;
 pub mod report;
+mod rollout;
 mod shutdown;
 mod spool;
 pub mod start;
@@ -88,6 +89,12 @@ pub const FIGURES: &[Figure] = &[
         promise: "one dead sink of four: the others' p99 from emit to delivery moves at most 25 %, and they lose \
                   nothing",
         measure: isolation::measure,
+    },
+    Figure {
+        name: "rollout",
+        promise: "a rollout of 48 hours in virtual time (2,880 windows, 10 metrics, 20 rules) takes at most 100 ms at the \
+                  median, 1,000 of them at most 60 s on two threads",
+        measure: rollout::measure,
     },
 ];
 

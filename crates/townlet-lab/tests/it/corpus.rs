@@ -82,6 +82,70 @@ fn a_shift_is_there_from_its_minute_on_and_not_before() {
     assert!(checked >= 15, "{checked}");
 }
 
+/// How far each value of a history follows the one a minute before.
+fn correlation(trace: &Trace) -> f64 {
+    let values: Vec<(u64, f64)> =
+        trace.history.iter().filter_map(|sample| Some((sample.at_ms / 60_000, sample.value?))).collect();
+    let mean = values.iter().map(|(_, value)| value).sum::<f64>() / values.len() as f64;
+    let pairs = values.windows(2).filter(|pair| pair[1].0 == pair[0].0 + 1);
+    let (products, squares) = pairs.fold((0.0, 0.0), |(products, squares), pair| {
+        let (a, b) = (pair[0].1 - mean, pair[1].1 - mean);
+        (products + a * b, squares + (a * a + b * b) / 2.0)
+    });
+    products / squares
+}
+
+#[test]
+fn each_kind_is_what_its_label_says() {
+    let of = |kind: Kind| -> Vec<Trace> {
+        let numbers = (0..2 * QUICK).filter(|number| Kind::ALL[number % 8] == kind);
+        numbers.map(|number| Trace::new(5, number)).collect()
+    };
+    assert!(of(Kind::Stationary).iter().all(|trace| correlation(trace).abs() < 0.05));
+    let followed: Vec<f64> = of(Kind::Autocorrelated).iter().map(correlation).collect();
+    assert!(followed.iter().all(|rho| (0.45..0.95).contains(rho)), "{followed:?}");
+    assert!(followed.iter().filter(|rho| **rho > 0.6).count() >= 10, "{followed:?}");
+    for (kind, swings) in [(Kind::Diurnal, true), (Kind::Autocorrelated, false)] {
+        for trace in of(kind) {
+            let hours: Vec<f64> = (0..24)
+                .map(|hour| {
+                    let of_hour = |sample: &&Sample| sample.at_ms / 3_600_000 % 24 == hour;
+                    median(trace.history.iter().filter(of_hour).filter_map(|sample| sample.value).collect())
+                })
+                .collect();
+            let (low, high) =
+                hours.iter().fold((f64::MAX, f64::MIN), |(low, high), hour| (low.min(*hour), high.max(*hour)));
+            assert_eq!(high / low > 1.15, swings, "{kind:?}: {low} to {high}");
+        }
+    }
+    for trace in of(Kind::Weekly) {
+        assert!(trace.history.len() > 13 * 1440, "two weeks");
+        // 1970-01-01 was a Thursday.
+        let rests = |sample: &&Sample| matches!(sample.at_ms / 86_400_000 % 7, 2 | 3);
+        let (rest, work): (Vec<&Sample>, Vec<&Sample>) = trace.history.iter().partition(rests);
+        let level = |samples: Vec<&Sample>| median(samples.iter().filter_map(|sample| sample.value).collect());
+        assert!(level(rest) < 0.95 * level(work), "days of rest lie lower");
+    }
+    for trace in of(Kind::Spikes) {
+        let level = median(values(&trace.history));
+        let wild = values(&trace.history).iter().filter(|value| **value > 2.0 * level).count();
+        assert!(wild >= 3, "{wild} wild samples in a week");
+    }
+    for trace in of(Kind::Gaps) {
+        let longest = trace.history.windows(2).map(|pair| pair[1].at_ms - pair[0].at_ms).max().unwrap_or(0);
+        let missing = trace.history.iter().filter(|sample| sample.value.is_none()).count();
+        assert!(longest > 10 * 60_000 && missing > 20, "{longest} ms, {missing}");
+    }
+    for trace in of(Kind::LowTraffic) {
+        assert!(trace.noise >= 0.05);
+    }
+    for trace in of(Kind::CounterResets) {
+        assert_eq!(trace.direction, Direction::HigherIsBetter);
+        let resets = trace.history.iter().filter(|sample| sample.value.is_none()).count();
+        assert!(resets > 5, "{resets} restarts in a week");
+    }
+}
+
 #[test]
 fn spikes_that_are_no_change_stay_below_twice_or_alone_and_holes_are_no_absence() {
     for number in (0..QUICK).filter(|number| matches!(Kind::ALL[number % 8], Kind::Spikes | Kind::Gaps)) {

@@ -122,6 +122,17 @@ fn a_backlog_is_found_whole_by_every_start_and_drained_by_the_last() {
 }
 
 #[test]
+fn rollouts_of_48_hours_go_their_whole_way_in_virtual_time() {
+    let figure = smallest("rollout");
+    // The times are promised for release builds, and measured there.
+    let measured = &figure["measured"];
+    let count = |name: &str| measured[name].as_u64().unwrap();
+    assert_eq!((count("metrics"), count("rules"), count("runs")), (10, 20, 2), "{figure:#}");
+    assert!(count("windows") >= 2_880 && count("undone_by_mistake") == 0, "{figure:#}");
+    assert!(measured["alone_p50_ms"].as_f64().unwrap() > 0.0, "{figure:#}");
+}
+
+#[test]
 fn a_figure_that_does_not_exist_is_refused_with_2_and_the_ones_that_do_are_named() {
     let run = prove(&["--only", "speed"]);
     assert_eq!(run.status.code(), Some(2));
