@@ -60,7 +60,7 @@ impl NatsServer {
         let store = folder.path().join("store");
         let text = format!(
             "server_name: {name}\nlisten: 127.0.0.1:{port}\nhttp: 127.0.0.1:{monitor}\n\
-             jetstream {{ store_dir: {:?}, max_mem: 64MB, max_file: 2GB }}\n{extra}\n",
+             jetstream {{ store_dir: {:?}, max_mem: 64MB, max_file: 64GB }}\n{extra}\n",
             store.display().to_string()
         );
         std::fs::write(folder.path().join("server.conf"), text).expect("the configuration is written");
