@@ -27,7 +27,10 @@ fuzz_target!(|bytes: &[u8]| {
         }
         b'd' => {
             if let Ok(decision) = Decision::from_bytes(bytes) {
-                assert!(decision.to_bytes().expect("what was read can be written") == bytes, "another text of the same decision");
+                assert!(
+                    decision.to_bytes().expect("what was read can be written") == bytes,
+                    "another text of the same decision"
+                );
                 let _ = townlet_gate::gate::explain(&decision);
             }
         }
