@@ -73,6 +73,7 @@ pub mod inspect;
 mod lines;
 pub mod nats;
 pub mod otlp;
+mod planted;
 mod report;
 pub mod sequence;
 mod server;
@@ -83,7 +84,9 @@ pub use report::{
     CertificateReport, CollectorReport, ConnectionReport, EndKind, Ending, InvalidLine, LineCounts, ShardReport,
     StreamReport, Via,
 };
-pub use server::{Collector, CollectorError, CollectorOptions, LineView, Security, Subscriber};
+pub use server::{
+    Collector, CollectorError, CollectorOptions, Connection, LineView, Receiver, Security, Subscriber, Took,
+};
 
 /// The TLS application protocol (ALPN) of a connection on which the collector
 /// acknowledges lines.

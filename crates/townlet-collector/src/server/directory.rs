@@ -13,6 +13,7 @@ use townlet_schema::LineHead;
 
 use super::foreign;
 use super::shown::{Figures, Shown};
+use crate::planted;
 use crate::report::{ShardReport, StreamReport};
 use crate::sequence::{Arrival, SequenceCounts, SequenceReport, SequenceTracker};
 use crate::store::{Store, StoreError, StreamLog, Unsynced};
@@ -125,6 +126,7 @@ impl Directory {
         path: Option<PathBuf>,
     ) -> Result<Held, Full> {
         let now = self.clock.fetch_add(1, Ordering::Relaxed);
+        let run_id = run_id.filter(|_| !planted::is("the run is no part of what tells lines apart"));
         let key: Key = (run_id.map(Into::into), stream.map(Into::into));
         let mut table = self.table();
         if let Some(found) = table.streams.get(&key) {
@@ -247,7 +249,8 @@ impl Stream {
     }
 
     pub(super) fn is(&self, run_id: Option<&str>, stream: Option<&str>) -> bool {
-        self.stream.as_deref() == stream && self.run_id.as_deref() == run_id
+        let same_run = self.run_id.as_deref() == run_id;
+        self.stream.as_deref() == stream && (same_run || planted::is("the run is no part of what tells lines apart"))
     }
 
     /// What the metrics and the list of shards say of it.
@@ -420,7 +423,9 @@ fn observe(tracker: &mut SequenceTracker, head: &LineHead<'_>) -> Option<Arrival
     }
     let seq = head.seq.and_then(NonZeroU64::new)?;
     Some(match head.rendering {
-        Some(rendering) => tracker.observe_keyframe(seq, rendering, head.tick),
-        None => tracker.observe(seq, head.tick),
+        Some(rendering) if !planted::is("a keyframe of a state that is there is thrown away") => {
+            tracker.observe_keyframe(seq, rendering, head.tick)
+        }
+        _ => tracker.observe(seq, head.tick),
     })
 }

@@ -68,22 +68,32 @@ impl Intake {
             (Some(store), cap) if cap > 0 => Some(RejectedLog::open(&store.dir().join(REJECTED), cap)?),
             _ => None,
         };
-        Ok(Self {
-            store,
+        let live = options.web.as_ref().filter(|web| web.live_streams > 0).map(|web| Live::new(web.live_streams));
+        Ok(Self { store, rejected, ..Self::within(options, live) })
+    }
+
+    /// Without files.
+    pub(super) fn unstored(options: &CollectorOptions, live: Live) -> Self {
+        Self::within(options, Some(live))
+    }
+
+    fn within(options: &CollectorOptions, live: Option<Live>) -> Self {
+        Self {
+            store: None,
             directory: Directory::new(
                 options.max_streams,
                 options.gaps_per_stream,
                 options.max_line_bytes,
                 options.web.as_ref().map_or(0, |web| web.metric_streams),
             ),
-            rejected,
+            rejected: None,
             figures: Figures::new(),
-            live: options.web.as_ref().filter(|web| web.live_streams > 0).map(|web| Live::new(web.live_streams)),
+            live,
             backlog: Backlog::default(),
             subscriber: options.subscriber.clone(),
             streams_per_connection: options.max_streams_per_connection,
             failures: Mutex::default(),
-        })
+        }
     }
 
     pub(super) fn failures(&self) -> MutexGuard<'_, Failures> {

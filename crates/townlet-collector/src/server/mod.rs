@@ -15,6 +15,7 @@ mod intake;
 mod live;
 mod nats;
 mod options;
+mod receiver;
 mod rejected;
 mod shown;
 mod slots;
@@ -43,6 +44,7 @@ pub use intake::LineView;
 pub(crate) use intake::reason_key;
 use nats::Nats;
 pub use options::{CollectorOptions, Security, Subscriber};
+pub use receiver::{Connection, Receiver, Took};
 use slots::{Door, Slot, Slots};
 use web::Web;
 

@@ -130,6 +130,14 @@ impl Live {
         Some(followed)
     }
 
+    /// The state of one stream, as it was followed.
+    pub(super) fn state(&self, run_id: &str, stream: &str) -> Option<State> {
+        let name = StreamName { run_id: run_id.parse().ok()?, stream: stream.into() };
+        let followed = self.table().streams.get(&name).map(Arc::clone)?;
+        let inner = followed.lock();
+        inner.follower.state().cloned()
+    }
+
     /// From now on `mailbox` gets what it wants; first the states as they are.
     pub(super) fn subscribe(&self, mailbox: &Arc<Mailbox>) {
         let streams: Vec<_> = {
