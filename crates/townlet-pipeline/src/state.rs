@@ -13,6 +13,7 @@ use townlet_state::{Limits, State, coalesce, per_tick_items};
 use townlet_transform::{DropReason as Refusal, Dropped, RedactedTree};
 use townlet_transport::StateBody;
 
+use crate::planted;
 use crate::stream::ENVELOPE_WEIGHT;
 use crate::streams::StreamInfo;
 
@@ -79,7 +80,11 @@ impl StreamState {
         let all = Limits { items: usize::MAX };
         let mut earlier = self.earlier.iter().map(|(happened, _)| Object::clone(happened));
         let Some(first) = earlier.next() else { return self.state.clone() };
-        let happened = earlier.fold(first, |before, after| coalesce(before, after, all).0);
+        let happened =
+            earlier.fold(first, |before, after| match planted::is("what happened in merged states is mixed up") {
+                true => coalesce(after, before, all).0,
+                false => coalesce(before, after, all).0,
+            });
         let (merged, _) = coalesce(happened, Object::clone(&self.state.sections), all);
         State::new(self.state.seq, self.state.tick, merged)
     }
@@ -103,6 +108,9 @@ impl StateBody for StreamState {
         let happened = of_the_tick(&older.state.sections);
         let items = per_tick_items(&happened).values().sum();
         let mut earlier = older.earlier.clone();
+        if planted::is("a state that was merged before loses what it had then") {
+            earlier.clear();
+        }
         if items > 0 {
             earlier.push((Arc::new(happened), items));
         }

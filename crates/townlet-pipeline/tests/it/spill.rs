@@ -7,7 +7,7 @@ use std::time::Instant;
 use townlet_pipeline::{
     Backpressure, DropReason, Options, SpillMode, SpillOptions, SpillSettings, Telemetry, TickHealth,
 };
-use townlet_schema::RunId;
+use townlet_schema::{RunId, Snapshot};
 use townlet_testkit::Script;
 use townlet_transport::{ErrorKind, Level};
 
@@ -375,4 +375,34 @@ fn block_on<F: Future>(future: F) -> F::Output {
         }
         std::thread::park_timeout(PATIENCE);
     }
+}
+
+#[test]
+fn states_merge_before_they_go_to_disk_and_no_event_is_shed_for_them() {
+    let folder = tempfile::tempdir().unwrap();
+    let dead = Script::new();
+    dead.fail_next_connects(1 << 20, ErrorKind::Unavailable);
+    let merging = || Options { backpressure: Backpressure::Coalesce, max_queue_length: 16, ..small("main") };
+    let first = start(&dead, merging(), settings(folder.path()), 1);
+    let states = first.stream::<Snapshot>("states").unwrap();
+    for tick in 1..=200 {
+        states.emit(tick, Snapshot::default()).unwrap();
+    }
+    eventually("states have merged", || books(&first, "main").account.coalesced() > 150);
+    assert_eq!(books(&first, "main").spilled, 0, "nothing had to go to disk");
+    emit(&first, 0..300);
+    let last = first.shutdown(ms(50));
+    let statement = last.sinks[0].1;
+    assert_eq!((statement.account.dropped(), statement.buffered, last.residual()), (0, 0, 0), "{statement:?}");
+    assert_eq!(statement.spilled + statement.account.coalesced(), 500);
+    drop((states, first));
+
+    let alive = Script::new();
+    let second = start(&alive, merging(), settings(folder.path()), 2);
+    delivered(&second, "main", statement.spilled);
+    let orders = identities(&alive.received()).into_iter().filter(|(stream, _)| stream == "town.orders");
+    assert!(orders.map(|(_, seq)| seq).eq(1..=300), "each event, in order");
+    assert_eq!(second.shutdown(PATIENCE).residual(), 0);
+    let ahead = builder().scripted(merging(), &alive).spill("main", write_ahead(folder.path()));
+    assert!(ahead.start().unwrap_err().to_string().contains("nothing could merge"));
 }
