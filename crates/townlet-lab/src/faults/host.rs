@@ -6,7 +6,7 @@ use bytes::Bytes;
 use townlet_transport::{Frame, Label};
 use townlet_worker::{Admitted, DropReason, Route};
 
-use super::ground_truth::{Id, STREAMS};
+use super::ground_truth::{FIRST_STATES, Id, NAMES, Offered, STREAMS, run_name};
 use super::world::World;
 
 /// Admitted, and not a frame yet.
@@ -22,6 +22,7 @@ pub(crate) struct Blocked {
     sink: usize,
     weight: usize,
     frame: Frame,
+    offered: Offered,
     give_up: Duration,
 }
 
@@ -31,7 +32,8 @@ fn reason_of(timed_out: bool) -> DropReason {
 
 impl World {
     pub(crate) fn emit(&mut self) {
-        let stream = self.chance.size(0, STREAMS - 1);
+        let streams = if self.plan.states { STREAMS } else { FIRST_STATES };
+        let stream = self.chance.size(0, streams - 1);
         let tick = self.tick;
         let len = self.chance.size(0, if self.chance.clone().percent(5) { 900 } else { 200 });
         let Some(life) = &mut self.life else { return };
@@ -40,17 +42,22 @@ impl World {
         }
         life.seqs[stream] += 1;
         let id = Id { run: life.run, stream, seq: life.seqs[stream] };
-        let label = life.labels[stream].clone();
-        let line = format!("{}{}\n", id.text(), "x".repeat(len));
+        let (frame, offered) = if id.is_state() {
+            let (frame, state) = life.towns.next(id, tick, &mut self.chance);
+            (frame, Offered::State(state))
+        } else {
+            let line = id.line(tick, len, self.plan.states);
+            let frame = Frame::new(life.labels[stream].clone(), "event", id.seq, tick, Bytes::from(line.clone()));
+            (frame, Offered::Event(line.into_bytes()))
+        };
         for sink in 0..self.plan.sinks.len() {
-            let frame = Frame::new(label.clone(), "event", id.seq, tick, Bytes::from(line.clone()));
             let weight = if self.plan.estimates { frame.len() * self.chance.size(80, 120) / 100 } else { frame.len() };
-            self.admit(sink, frame, weight, None);
+            self.admit(sink, frame.clone(), &offered, weight, None);
         }
     }
 
     /// One try to admit; where there is no room the host waits, until `give_up`.
-    fn admit(&mut self, sink: usize, frame: Frame, weight: usize, give_up: Option<Duration>) {
+    fn admit(&mut self, sink: usize, frame: Frame, offered: &Offered, weight: usize, give_up: Option<Duration>) {
         let (id, tick) = (Id::of(&frame), frame.tick());
         let now = self.now;
         let timed_out = give_up.is_some_and(|at| now >= at);
@@ -68,7 +75,7 @@ impl World {
                 Admitted::Upstream(_) => {
                     let machine = seat.sink.machine(Route::Main);
                     let receipt = watched.then(|| machine.watch(stream, id.seq));
-                    self.truths[sink].accept(id, frame.line(), receipt);
+                    self.truths[sink].accept(id, offered, receipt);
                     seat.intake.push_back(Upstream { weight, frame });
                     if at_once {
                         self.make_frames(sink, usize::MAX);
@@ -76,7 +83,7 @@ impl World {
                     break;
                 }
                 Admitted::Dropped(reason) => {
-                    self.truths[sink].refuse(id, frame.line(), reason);
+                    self.truths[sink].refuse(id, offered, reason);
                     break;
                 }
                 Admitted::EvictUpstream => match seat.intake.pop_front() {
@@ -88,7 +95,7 @@ impl World {
                     None => {
                         let reason = reason_of(timed_out);
                         seat.sink.machine(Route::Main).refuse(stream, reason);
-                        self.truths[sink].refuse(id, frame.line(), reason);
+                        self.truths[sink].refuse(id, offered, reason);
                         break;
                     }
                 },
@@ -96,7 +103,8 @@ impl World {
                     assert!(!timed_out, "a host would wait longer than its timeout");
                     let give_up = give_up.unwrap_or(now + self.plan.sinks[sink].options.block_timeout);
                     seat.driver.woken = true;
-                    life.blocked.push(Blocked { sink, weight, frame, give_up });
+                    let offered = offered.clone();
+                    life.blocked.push(Blocked { sink, weight, frame, offered, give_up });
                     return;
                 }
             }
@@ -107,8 +115,8 @@ impl World {
 
     pub(crate) fn retry_blocked(&mut self) {
         let Some(life) = &mut self.life else { return };
-        for Blocked { sink, weight, frame, give_up } in std::mem::take(&mut life.blocked) {
-            self.admit(sink, frame, weight, Some(give_up));
+        for Blocked { sink, weight, frame, offered, give_up } in std::mem::take(&mut life.blocked) {
+            self.admit(sink, frame, &offered, weight, Some(give_up));
         }
     }
 
@@ -150,6 +158,6 @@ impl World {
 }
 
 /// The labels of a run.
-pub(crate) fn labels(run: u32) -> [Label; STREAMS] {
-    std::array::from_fn(|n| Label::new(&format!("run-{run}"), &format!("s{n}")))
+pub(crate) fn labels(run: u32, whole: bool) -> [Label; STREAMS] {
+    NAMES.map(|name| Label::new(&run_name(run, whole), name))
 }

@@ -12,11 +12,12 @@ use super::ground_truth::STREAMS;
 use super::host::{Blocked, Upstream, labels};
 use super::network::Driver;
 use super::plan::ms;
+use super::states::Towns;
 use super::world::World;
 
 /// The stream that frames of earlier runs are booked under.
 pub(crate) const RECOVERED: u32 = STREAMS as u32;
-const KINDS: &[&str] = &["event"];
+const KINDS: &[&str] = &["event", "snapshot"];
 
 /// One sink of a run, with what its threads know.
 #[derive(Debug)]
@@ -42,6 +43,7 @@ pub(crate) struct Life {
     pub(crate) run: u32,
     pub(crate) labels: [Label; STREAMS],
     pub(crate) seqs: [u64; STREAMS],
+    pub(crate) towns: Towns,
     pub(crate) seats: Vec<Seat>,
     pub(crate) blocked: Vec<Blocked>,
     pub(crate) spooler: Option<Spooler>,
@@ -79,7 +81,7 @@ impl World {
             }
             let seats = (self.plan.sinks.iter()).map(|plan| Seat {
                 sink: Sink::new(plan.options.clone(), self.seed ^ u64::from(run), false),
-                driver: Driver::default(),
+                driver: Driver::new(plan.form),
                 intake: Default::default(),
                 recovered: 0,
             });
@@ -119,8 +121,9 @@ impl World {
             }
             self.life = Some(Life {
                 run,
-                labels: labels(run),
+                labels: labels(run, self.plan.states),
                 seqs: [0; STREAMS],
+                towns: Towns::new(run),
                 seats,
                 blocked: Vec::new(),
                 spooler,
@@ -225,6 +228,7 @@ impl World {
             let cut = self.life.as_mut().map(|life| life.seats[sink].driver.let_go()).unwrap_or_default();
             let there = self.chance.size(0, cut.len());
             self.arrive(sink, &cut[..there]);
+            self.delay(sink, &cut[there..]);
         }
         let Some(life) = self.life.take() else { return };
         for truth in &mut self.truths {

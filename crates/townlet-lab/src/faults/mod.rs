@@ -9,6 +9,13 @@
 //! `Receipt`. Time is a number; nothing sleeps and no thread takes part, so a
 //! seed does the same on every machine.
 //!
+//! Schedules of even seeds have two streams of states beside three of events. Their
+//! frames are those of the pipeline (`StateFrames`), merge under `coalesce`, are
+//! rendered for the peer by what a real driver has in its hands (`Hands`, with the
+//! pipeline's encoder), and arrive at a collector without its sockets (`Receiver`)
+//! and at a reader that follows over all runs (`Follower`). Lost connections may
+//! bring their last lines when the next one is open.
+//!
 //! **What must hold**, after every step:
 //! - The books balance, stream by stream, and agree with what emitters were told
 //!   and with what the peers got. Memory stays within its bounds.
@@ -20,6 +27,10 @@
 //! - What a receipt called durable would survive a power cut at this moment, in
 //!   the log or at the peer, and so would as many events as count as spilled.
 //! - After a run that ended in order nothing waits in memory.
+//! - The collector keeps each number of a stream once, and each keyframe.
+//! - A state that a reader or the collector holds is the host's at that number,
+//!   exactly; what it tells of earlier ticks happened in states that merged into it,
+//!   each told once, in order. Over one connection no diff ever misses its base.
 //!
 //! And at the end, once faults have stopped: everything that is owed arrives in
 //! bounded time, and no event is missing that a receipt or a run that ended in
@@ -35,7 +46,9 @@ mod host;
 mod life;
 mod mistakes;
 mod network;
+mod peer;
 mod plan;
+mod states;
 mod world;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};

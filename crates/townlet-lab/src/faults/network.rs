@@ -4,10 +4,12 @@
 use std::collections::VecDeque;
 use std::time::Duration;
 
+use townlet_pipeline::StateForm;
 use townlet_transport::{Connected, ErrorKind, Frame, Level, TransportError};
-use townlet_worker::{Action, Backpressure, Route, SpillMode};
+use townlet_worker::driver::Hands;
+use townlet_worker::{Action, Route, SpillMode};
 
-use super::ground_truth::Id;
+use super::ground_truth::{Arriving, Id};
 use super::plan::ms;
 use super::world::World;
 
@@ -22,7 +24,7 @@ struct Call {
 #[derive(Debug)]
 enum CallKind {
     Connect,
-    Send(Vec<Frame>),
+    Send,
     Receipts,
     Flush,
 }
@@ -36,8 +38,10 @@ pub(crate) struct Driver {
     pub(crate) exited: bool,
     sleeps_until: Duration,
     call: Option<Call>,
-    /// Sent and unacknowledged.
-    flight: VecDeque<Frame>,
+    /// What the real thread has in its hands as well.
+    hands: Hands,
+    /// There is a connection.
+    open: bool,
     /// Receipts on their way: when, and for how many frames.
     receipts: VecDeque<(Duration, usize)>,
     /// The connection takes what it is given and brings nothing there.
@@ -61,27 +65,33 @@ impl Driver {
         }
     }
 
+    /// A driver of a sink that gets states in this form.
+    pub(crate) fn new(form: StateForm) -> Self {
+        Self { hands: Hands::new(form.encoder(Default::default())), ..Self::default() }
+    }
+
+    fn sends(&self) -> bool {
+        matches!(self.call, Some(Call { kind: CallKind::Send, .. }))
+    }
+
     /// What the transport has in its hands.
     pub(crate) fn flying(&self) -> Vec<Id> {
-        let batch = match &self.call {
-            Some(Call { kind: CallKind::Send(batch), .. }) => batch.as_slice(),
-            _ => &[],
-        };
-        self.flight.iter().chain(batch).map(Id::of).collect()
+        let batch = if self.sends() { self.hands.batch() } else { &[] };
+        self.hands.flight().iter().chain(batch).map(Id::of).collect()
     }
 
     /// The process ends in the middle of a call: what of a batch may get there yet.
     pub(crate) fn let_go(&mut self) -> Vec<Frame> {
-        match self.call.take() {
-            Some(Call { kind: CallKind::Send(batch), .. }) if !self.dead => batch,
-            _ => Vec::new(),
-        }
+        let cut = if self.sends() && !self.dead { self.hands.lines().to_vec() } else { Vec::new() };
+        self.call = None;
+        cut
     }
 
-    fn unsettled(&mut self, batch: Vec<Frame>) -> Vec<Frame> {
+    /// The connection is gone; all that is not settled, in order.
+    fn lose(&mut self) -> Vec<Frame> {
         self.receipts.clear();
-        (self.dead, self.mute) = (false, false);
-        self.flight.drain(..).chain(batch).collect()
+        (self.dead, self.mute, self.open) = (false, false, false);
+        self.hands.let_go()
     }
 }
 
@@ -127,11 +137,10 @@ impl World {
                     call.ends = call.ends.max(next);
                 }
             }
-            Action::Disconnect => self.fail(sink, Vec::new(), ErrorKind::Timeout),
+            Action::Disconnect => self.fail(sink, ErrorKind::Timeout),
             Action::Rebuild | Action::Revert => {
-                if !driver.flight.is_empty() {
-                    self.fail(sink, Vec::new(), ErrorKind::Disconnected);
-                }
+                let unsettled = driver.lose();
+                machine.taken_back(unsettled);
             }
             Action::Finish => {
                 assert_eq!(machine.statement().buffered, 0, "finished with something left in memory");
@@ -170,7 +179,7 @@ impl World {
         let ends_well = call.ends_well || self.plan.network == 0 || self.healed;
         match call.kind {
             CallKind::Connect => self.end_connect(sink, ends_well),
-            CallKind::Send(batch) => self.end_send(sink, batch, ends_well),
+            CallKind::Send => self.end_send(sink, ends_well),
             CallKind::Receipts => self.end_receipts(sink, ends_well),
             CallKind::Flush => {
                 seat.sink.machine(Route::Main).finished();
@@ -185,23 +194,39 @@ impl World {
 
     fn end_connect(&mut self, sink: usize, ends_well: bool) {
         if !ends_well && self.chance.percent(40) {
-            return self.fail(sink, Vec::new(), ErrorKind::Unavailable);
+            return self.fail(sink, ErrorKind::Unavailable);
         }
         let honest = self.plan.sinks[sink].level;
         let level = if !ends_well && self.chance.percent(10) { Level::Sent } else { honest };
+        let replaced = self.plan.states && !ends_well && self.chance.percent(10);
         let Some(life) = &mut self.life else { return };
-        let machine = life.seats[sink].sink.machine(Route::Main);
+        let driver = &mut life.seats[sink].driver;
+        let fresh = !driver.open || replaced;
+        if fresh {
+            driver.hands.forget_peer();
+            if !driver.hands.flight().is_empty() {
+                return self.fail(sink, ErrorKind::Disconnected);
+            }
+            (driver.dead, driver.mute, driver.open) = (false, false, true);
+            self.peers[sink].connect();
+        }
+        let seat = &mut life.seats[sink];
+        let machine = seat.sink.machine(Route::Main);
         if let Err(refused) = machine.connected(&Connected::reused("sim", level, false)) {
-            return self.fail(sink, Vec::new(), refused.kind());
+            return self.fail(sink, refused.kind());
         }
         // A connection that gives less than its peer would is still one.
-        let mut batch = Vec::new();
-        machine.take(&mut batch);
-        if batch.is_empty() {
+        let hands = &mut seat.driver.hands;
+        hands.take(machine);
+        if hands.batch().is_empty() {
             return;
         }
-        self.note(|| format!("sink {sink}: sends {:?}", batch.iter().map(Id::of).collect::<Vec<_>>()));
-        self.begin(sink, CallKind::Send(batch));
+        if hands.render() {
+            hands.note_rendered(machine);
+        }
+        let ids: Vec<Id> = hands.lines().iter().map(Id::of).collect();
+        self.note(|| format!("sink {sink}: sends {ids:?}"));
+        self.begin(sink, CallKind::Send);
         if let Some(call) = self.call(sink) {
             call.ends_well &= ends_well;
         }
@@ -209,72 +234,107 @@ impl World {
 
     /// The peer reads these lines.
     pub(crate) fn arrive(&mut self, sink: usize, frames: &[Frame]) {
+        self.come(sink, frames, false);
+    }
+
+    fn come(&mut self, sink: usize, frames: &[Frame], late: bool) {
+        // Who waits has been told what became of those that merged before this was sent.
+        if self.plan.states {
+            self.look(sink);
+        }
         let Some(life) = &self.life else { return };
         let live = life.run;
-        let options = &self.plan.sinks[sink].options;
+        let plan = &self.plan.sinks[sink];
         // Where nothing is evicted or refused, what comes back from the log comes in its order.
-        let ordered = options.spill == Some(SpillMode::WriteAhead)
-            && options.backpressure == Backpressure::Spill
+        let ordered = plan.options.spill == Some(SpillMode::WriteAhead)
+            && plan.sheds_nothing()
             && !self.plan.rejections
             && !self.plan.sheds;
+        let how = Arriving { live, ordered, late };
         for frame in frames {
-            self.truths[sink].receive(frame, live, ordered);
+            let first = self.truths[sink].receive(frame, how);
+            if self.plan.states {
+                self.peers[sink].take(&mut self.truths[sink], frame, first, how);
+            }
         }
         if let Some(last) = frames.last() {
             self.note(|| format!("sink {sink}: {} arrive, to {:?}", frames.len(), Id::of(last)));
         }
     }
 
-    fn end_send(&mut self, sink: usize, mut batch: Vec<Frame>, ends_well: bool) {
+    /// A lost connection may still bring these, behind what comes on the next one.
+    pub(crate) fn delay(&mut self, sink: usize, lines: &[Frame]) {
+        if self.plan.late > 0 && !lines.is_empty() && self.chance.percent(self.plan.late) {
+            self.late.push((sink, lines.to_vec()));
+        }
+    }
+
+    /// What was delayed comes.
+    pub(crate) fn come_late(&mut self, most: usize) {
+        for _ in 0..most.min(self.late.len()) {
+            let at = self.chance.size(0, self.late.len() - 1);
+            let (sink, lines) = self.late.swap_remove(at);
+            self.note(|| format!("sink {sink}: over a lost connection"));
+            self.come(sink, &lines, true);
+        }
+    }
+
+    fn end_send(&mut self, sink: usize, ends_well: bool) {
         let now = self.now;
         let acked = self.plan.sinks[sink].acked;
         let Some(life) = &mut self.life else { return };
         let seat = &mut life.seats[sink];
+        let (hands, machine) = (&mut seat.driver.hands, seat.sink.machine(Route::Main));
+        let lines = hands.lines().to_vec();
+        hands.drop_lines();
         if seat.driver.dead {
-            seat.driver.flight.extend(batch);
-            return seat.sink.machine(Route::Main).pending(now);
+            hands.sent();
+            return machine.pending(now);
         }
         if ends_well {
-            self.arrive(sink, &batch);
-            if !acked {
-                return self.deliver(sink, batch.len(), Level::Sent);
+            if acked {
+                hands.sent();
+                machine.pending(now);
             }
-            self.plan_receipts(sink, batch.len());
-            let Some(life) = &mut self.life else { return };
-            let seat = &mut life.seats[sink];
-            seat.driver.flight.extend(batch);
-            return seat.sink.machine(Route::Main).pending(now);
+            self.arrive(sink, &lines);
+            if !acked {
+                return self.deliver(sink, lines.len(), Level::Sent);
+            }
+            return self.plan_receipts(sink, lines.len());
         }
         // Cut somewhere: a part got there, and of that a part is known to have.
-        let there = self.chance.size(0, batch.len());
-        self.arrive(sink, &batch[..there]);
+        let there = self.chance.size(0, lines.len());
+        self.arrive(sink, &lines[..there]);
         match self.chance.between(0, 9) {
             0 if acked => {
                 // The connection takes it all and is dead: nothing more gets there, no receipt comes.
                 let Some(life) = &mut self.life else { return };
                 let seat = &mut life.seats[sink];
                 seat.driver.dead = true;
-                seat.driver.flight.extend(batch);
+                seat.driver.hands.sent();
                 return seat.sink.machine(Route::Main).pending(now);
             }
-            1 => return self.panic(sink, batch),
+            1 => {
+                self.delay(sink, &lines[there..]);
+                return self.panic(sink);
+            }
             _ => {}
         }
         let settled = if acked { 0 } else { self.chance.size(0, there) };
         if settled > 0 {
             self.deliver(sink, settled, Level::Sent);
-            batch.drain(..settled);
         }
-        if self.plan.rejections && !batch.is_empty() && there == settled && self.chance.percent(50) {
+        if self.plan.rejections && settled < lines.len() && there == settled && self.chance.percent(50) {
             let kind = self.chance.pick(&[ErrorKind::Rejected, ErrorKind::TooLarge]);
-            let rest = batch.split_off(1);
-            self.note(|| format!("sink {sink}: {kind} {:?}", Id::of(&batch[0])));
+            self.note(|| format!("sink {sink}: {kind} {:?}", Id::of(&lines[settled])));
             let Some(life) = &mut self.life else { return };
+            let (heads, rest) = life.seats[sink].driver.hands.reject(1);
             let machine = life.seats[sink].sink.machine(Route::Main);
-            return machine.rejected(now, batch[0].tick(), rest, &error(kind));
+            return machine.rejected(now, heads[0].tick(), rest, &error(kind));
         }
+        self.delay(sink, &lines[there..]);
         let kind = self.chance.pick(&[ErrorKind::Timeout, ErrorKind::Disconnected, ErrorKind::StorageFull]);
-        self.fail(sink, batch, kind);
+        self.fail(sink, kind);
     }
 
     /// Receipts in time, late, in pieces, or lost on the way.
@@ -307,8 +367,8 @@ impl World {
     fn end_receipts(&mut self, sink: usize, ends_well: bool) {
         if !ends_well && self.chance.percent(15) {
             return match self.chance.percent(20) {
-                true => self.panic(sink, Vec::new()),
-                false => self.fail(sink, Vec::new(), ErrorKind::Disconnected),
+                true => self.panic(sink),
+                false => self.fail(sink, ErrorKind::Disconnected),
             };
         }
         let now = self.now;
@@ -319,14 +379,20 @@ impl World {
         while let Some((_, frames)) = driver.receipts.pop_front_if(|(at, _)| *at <= now) {
             n += frames;
         }
-        let n = n.min(driver.flight.len());
-        driver.flight.drain(..n);
-        if n > 0 {
-            self.deliver(sink, n, level);
+        if let Some((n, _)) = driver.hands.acknowledged(n) {
+            self.book(sink, n, level);
         }
     }
 
+    /// The first frames of the batch are settled.
     fn deliver(&mut self, sink: usize, frames: usize, level: Level) {
+        if let Some(life) = &mut self.life {
+            life.seats[sink].driver.hands.settled(frames);
+        }
+        self.book(sink, frames, level);
+    }
+
+    fn book(&mut self, sink: usize, frames: usize, level: Level) {
         let now = self.now;
         let Some(life) = &mut self.life else { return };
         let seat = &mut life.seats[sink];
@@ -338,21 +404,21 @@ impl World {
         self.note(|| format!("sink {sink}: {frames} settled as {level}"));
     }
 
-    fn fail(&mut self, sink: usize, batch: Vec<Frame>, kind: ErrorKind) {
+    fn fail(&mut self, sink: usize, kind: ErrorKind) {
         let now = self.now;
         self.note(|| format!("sink {sink}: {kind}"));
         let Some(life) = &mut self.life else { return };
         let seat = &mut life.seats[sink];
-        let unsettled = seat.driver.unsettled(batch);
+        let unsettled = seat.driver.lose();
         seat.sink.machine(Route::Main).failed(now, unsettled, &error(kind));
     }
 
-    fn panic(&mut self, sink: usize, batch: Vec<Frame>) {
+    fn panic(&mut self, sink: usize) {
         let now = self.now;
         self.note(|| format!("sink {sink}: panic"));
         let Some(life) = &mut self.life else { return };
         let seat = &mut life.seats[sink];
-        let unsettled = seat.driver.unsettled(batch);
+        let unsettled = seat.driver.lose();
         seat.sink.machine(Route::Main).panicked(now, unsettled, "simulated");
     }
 }

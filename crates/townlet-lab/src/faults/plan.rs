@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use townlet_pipeline::{Cadence, StateForm};
 use townlet_spill::{FsyncPolicy, SpillOptions};
 use townlet_testkit::disk::Dice;
 use townlet_transport::Level;
@@ -54,6 +55,19 @@ pub(crate) struct SinkPlan {
     pub(crate) acked: bool,
     /// What an honest connection settles frames at.
     pub(crate) level: Level,
+    /// How it gets states.
+    pub(crate) form: StateForm,
+}
+
+impl SinkPlan {
+    /// Nothing goes for want of room: there is a spill to go to.
+    pub(crate) fn sheds_nothing(&self) -> bool {
+        match self.options.backpressure {
+            Backpressure::Spill => true,
+            Backpressure::Coalesce => self.options.spill.is_some(),
+            _ => false,
+        }
+    }
 }
 
 /// Everything about a schedule that stays the same.
@@ -73,6 +87,10 @@ pub(crate) struct Plan {
     pub(crate) disk: u64,
     /// The process may be killed, and the power may go.
     pub(crate) crashes: bool,
+    /// There are streams of states beside those of events.
+    pub(crate) states: bool,
+    /// Percent of lost connections that bring something late.
+    pub(crate) late: u64,
     /// Peers refuse some frames.
     pub(crate) rejections: bool,
     /// The log is so small, or forgets so soon, that it sheds.
@@ -81,12 +99,12 @@ pub(crate) struct Plan {
 }
 
 impl Plan {
-    pub(crate) fn new(chance: &mut Chance) -> Self {
+    pub(crate) fn new(chance: &mut Chance, states: bool) -> Self {
         let sheds = chance.percent(20);
         let crashes = chance.percent(75);
         let spills = !chance.percent(8);
         let count = chance.pick(&[1, 1, 2]);
-        let sinks = (0..count).map(|n| sink(chance, n, spills)).collect();
+        let sinks = (0..count).map(|n| sink(chance, n, spills, states)).collect();
         let apart = chance.percent(40);
         let fsync = match chance.between(0, 9) {
             0 => FsyncPolicy::Never,
@@ -103,7 +121,7 @@ impl Plan {
             read_buffer: chance.size(512, 4096),
             keep_quarantined: 4,
         };
-        Self {
+        let plan = Self {
             sinks,
             spill,
             watched: chance.pick(&[100, 100, 100, 50, 0]),
@@ -112,10 +130,13 @@ impl Plan {
             network: if chance.percent(15) { 0 } else { chance.between(1, 60) },
             disk: if chance.percent(30) { 0 } else { chance.between(1, 70) },
             crashes,
+            states,
+            late: 0,
             rejections: chance.percent(15),
             sheds,
             steps: chance.between(60, 700),
-        }
+        };
+        Self { late: if states && chance.percent(30) { chance.between(10, 100) } else { 0 }, ..plan }
     }
 
     pub(crate) fn is_durable(&self) -> bool {
@@ -123,21 +144,33 @@ impl Plan {
     }
 }
 
-fn sink(chance: &mut Chance, n: usize, spills: bool) -> SinkPlan {
+fn sink(chance: &mut Chance, n: usize, spills: bool, states: bool) -> SinkPlan {
     let backpressure = match chance.between(0, 9) {
         0 => Backpressure::DropOldest,
         1 => Backpressure::Block,
+        2..=4 if states => Backpressure::Coalesce,
         _ if spills => Backpressure::Spill,
         _ => Backpressure::DropOldest,
     };
     let spill = spills.then(|| chance.pick(&[SpillMode::Overflow, SpillMode::WriteAhead]));
+    // With states that merge there is a log of what does not fit, or none.
+    let spill = match backpressure {
+        Backpressure::Coalesce => spill.filter(|_| chance.percent(60)).map(|_| SpillMode::Overflow),
+        _ => spill,
+    };
+    let form = match if states { chance.between(0, 9) } else { 9 } {
+        0 => StateForm::Whole,
+        1 | 2 => StateForm::Diffs(Cadence { keyframe_every: chance.between(1, 8) as u32, keyframe_bytes: 0 }),
+        _ => StateForm::Diffs(Cadence::default()),
+    };
     let acked = chance.percent(60);
     let level = if acked { chance.pick(&[Level::PeerAcked, Level::PeerAcked, Level::Durable]) } else { Level::Sent };
+    let (least, most) = if states { (700, 3500) } else { (300, 3000) };
     let roomy = chance.percent(30);
     let options = Options {
         name: format!("sink-{n}"),
         max_queue_length: if roomy { 64 } else { chance.size(1, 16) },
-        max_buffer_bytes: if roomy { 20_000 } else { chance.size(300, 3000) },
+        max_buffer_bytes: if roomy { 20_000 } else { chance.size(least, most) },
         max_batch_size: chance.size(1, 8),
         flush_interval_ticks: chance.between(0, 10),
         flush_interval: ms(chance.between(0, 200)),
@@ -153,5 +186,5 @@ fn sink(chance: &mut Chance, n: usize, spills: bool) -> SinkPlan {
         settle_at: if chance.percent(50) { level } else { Level::Sent },
         ack_timeout: ms(chance.between(20, 500)),
     };
-    SinkPlan { options, acked, level }
+    SinkPlan { options, acked, level, form }
 }

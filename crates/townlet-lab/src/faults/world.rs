@@ -4,15 +4,18 @@ use std::time::Duration;
 
 use townlet_spill::{Spill, StateFound};
 use townlet_testkit::disk::{SimDisk, Survival};
-use townlet_worker::{Backpressure, DropReason};
+use townlet_transport::Frame;
+use townlet_worker::DropReason;
 
 use super::ground_truth::{Id, STREAMS, Truth};
 use super::life::{Life, RECOVERED};
+use super::peer::Peer;
 use super::plan::{Chance, Plan, ms};
 
 /// A schedule of faults against the whole way from a host to its peers.
 #[derive(Debug)]
 pub(crate) struct World {
+    /// Its number among those of its kind.
     pub(crate) seed: u64,
     pub(crate) chance: Chance,
     pub(crate) plan: Plan,
@@ -20,6 +23,9 @@ pub(crate) struct World {
     pub(crate) tick: u64,
     pub(crate) disk: SimDisk,
     pub(crate) truths: Vec<Truth>,
+    pub(crate) peers: Vec<Peer>,
+    /// What lost connections may still bring, by sink.
+    pub(crate) late: Vec<(usize, Vec<Frame>)>,
     pub(crate) life: Option<Life>,
     pub(crate) runs: u32,
     /// Faults have stopped.
@@ -41,6 +47,10 @@ pub struct Tally {
     pub received: u64,
     /// Events that arrived again.
     pub repeated: u64,
+    /// States that merged into later ones, as far as somebody waited for them.
+    pub coalesced: u64,
+    /// States that came as diffs.
+    pub diffs: u64,
     /// Steps of the simulated disks.
     pub disk_steps: u64,
 }
@@ -51,21 +61,27 @@ impl std::ops::AddAssign for Tally {
         self.runs += other.runs;
         self.received += other.received;
         self.repeated += other.repeated;
+        self.coalesced += other.coalesced;
+        self.diffs += other.diffs;
         self.disk_steps += other.disk_steps;
     }
 }
 
 impl World {
     pub(crate) fn new(seed: u64, keep_log: bool) -> Self {
-        let mut chance = Chance::new(seed);
-        let plan = Plan::new(&mut chance);
+        // Every other schedule has states.
+        let (number, states) = (seed.div_ceil(2), seed.is_multiple_of(2));
+        let mut chance = Chance::new(if states { !number } else { number });
+        let plan = Plan::new(&mut chance, states);
         let disk = SimDisk::new(chance.roll());
         disk.sync_time(chance.micros(50, 8000));
         Self {
-            seed,
+            seed: number,
             now: Duration::from_secs(1_000_000),
             tick: 1,
             truths: plan.sinks.iter().map(|_| Truth::default()).collect(),
+            peers: plan.sinks.iter().map(|_| Peer::default()).collect(),
+            late: Vec::new(),
             life: None,
             runs: 0,
             healed: false,
@@ -118,6 +134,8 @@ impl World {
             runs: u64::from(self.runs),
             received: self.truths.iter().map(|truth| truth.received).sum(),
             repeated: self.truths.iter().map(|truth| truth.repeated).sum(),
+            coalesced: self.truths.iter().map(Truth::coalesced).sum(),
+            diffs: self.peers.iter().map(|peer| peer.diffs).sum(),
             disk_steps: self.disk.steps(),
         }
     }
@@ -134,6 +152,7 @@ impl World {
             }
             174..=177 => self.tick += self.chance.between(1, 4),
             178..=183 => self.retry_blocked(),
+            184 if !self.late.is_empty() => self.come_late(1),
             184..=190 => {
                 let most = self.chance.size(1, 6);
                 self.make_frames(sink, most);
@@ -168,6 +187,7 @@ impl World {
         if let Some(life) = &mut self.life {
             life.seats.iter_mut().for_each(|seat| seat.driver.heal(self.now));
         }
+        self.come_late(usize::MAX);
         if self.life.as_ref().is_some_and(|life| life.deadline.is_some()) {
             self.finish_run();
         }
@@ -231,10 +251,11 @@ impl World {
         let mut sum = seat.sink.stream(RECOVERED);
         for stream in 0..STREAMS {
             let account = seat.sink.stream(stream as u32);
-            let (accepted, delivered, dropped) = truth.counts(stream);
+            let [accepted, delivered, dropped, coalesced] = truth.counts(stream);
             assert_eq!(account.accepted(), accepted, "sink {sink}, stream {stream}: {account:?}");
             if truth.knows_all() {
                 assert_eq!(account.dropped(), dropped, "stream {stream}: {account:?}");
+                assert_eq!(account.coalesced(), coalesced, "stream {stream}: {account:?}");
                 let possible = delivered..=delivered + truth.may_be_delivered(stream);
                 assert!(possible.contains(&account.delivered()), "stream {stream}: {possible:?}, {account:?}");
             }
@@ -253,7 +274,7 @@ impl World {
             status.queue_bytes
         );
         // What comes back from disk comes a record at a time, whatever its size, and one even where memory is full.
-        let slack = if plan.options.spill.is_some() { 1000 } else { 0 };
+        let slack = if plan.options.spill.is_some() { 2000 } else { 0 };
         let slack = slack + if self.plan.estimates { plan.options.max_buffer_bytes / 2 } else { 0 };
         assert!(
             status.queue_bytes <= plan.options.max_buffer_bytes + slack,
@@ -269,9 +290,9 @@ impl World {
         // The disk forgets only what nobody asked it to keep.
         let damaged = books.account.dropped_for(DropReason::SpillDamaged);
         assert!(damaged == 0 || self.power_lost, "sink {sink}: {damaged} lost on a disk that keeps what was synced");
-        if plan.options.backpressure == Backpressure::Spill {
+        if plan.sheds_nothing() {
             let shed = books.account.dropped_for(DropReason::Backpressure);
-            assert_eq!(shed, 0, "`spill` evicts nothing");
+            assert_eq!(shed, 0, "what has a spill to go to is not evicted");
         }
         let shed = books.account.dropped_for(DropReason::SpillShed);
         assert!(shed == 0 || self.plan.sheds, "{shed} shed from a log with room");
@@ -301,7 +322,7 @@ impl World {
                 && shed == 0
                 && !self.plan.sheds
                 && !self.plan.rejections
-                && plan.options.backpressure == Backpressure::Spill
+                && plan.sheds_nothing()
             {
                 panic!("a power cut now would lose {lost:?}, for which a receipt was given; {recovery:?}");
             }
@@ -320,11 +341,13 @@ impl World {
             let truth = &self.truths[sink];
             let mut missing: Vec<Id> = truth.missing().map(|(id, _)| *id).collect();
             missing.sort_by_key(|id| (id.run, id.stream, id.seq));
-            let policy = self.plan.sinks[sink].options.backpressure;
             // A later run may drop what an earlier one had promised, by policy, without naming it.
-            let may_drop = self.plan.sheds || self.plan.rejections || policy != Backpressure::Spill;
+            let may_drop = self.plan.sheds || self.plan.rejections || !self.plan.sinks[sink].sheds_nothing();
             if !may_drop {
                 assert!(missing.is_empty(), "sink {sink}: promised and missing: {missing:?}");
+            }
+            if let Some(life) = &self.life {
+                self.peers[sink].judge(life.run);
             }
         }
     }

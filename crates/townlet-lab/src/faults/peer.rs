@@ -1,0 +1,110 @@
+//! The receiving side of one sink: a collector without its sockets, and a reader that
+//! follows its states over all runs.
+
+use std::collections::{HashMap, HashSet};
+
+use townlet_collector::{Connection, Receiver, Took};
+use townlet_schema::read_head;
+use townlet_state::{Follower, Step};
+use townlet_transport::Frame;
+
+use super::ground_truth::{Arriving, FIRST_STATES, Id, NAMES, Truth, number_of, run_id};
+
+/// Gaps that are kept of a stream: more than there ever are.
+const GAPS: usize = 1 << 16;
+/// So many states at a stretch are more than late lines.
+const GOES_ON: u32 = 8;
+/// Streams that are followed: those of all runs.
+const FOLLOWED: usize = 1 << 10;
+
+#[derive(Debug)]
+pub(crate) struct Peer {
+    collector: Receiver,
+    connection: Connection,
+    /// By stream of states.
+    readers: Vec<Follower>,
+    /// Lines of older runs than the one that the reader holds, at a stretch.
+    behind: [u32; NAMES.len() - FIRST_STATES],
+    /// Keyframes that came, by rendering.
+    keyframes: HashSet<(Id, u64)>,
+    /// The newest state that came, by run and stream.
+    newest: HashMap<(u32, usize), u64>,
+    /// A line came behind later ones: readers may have missed something.
+    disturbed: bool,
+    /// States that came as diffs.
+    pub(crate) diffs: u64,
+}
+
+impl Default for Peer {
+    fn default() -> Self {
+        let collector = Receiver::new(GAPS, FOLLOWED);
+        let readers = NAMES[FIRST_STATES..].iter().map(|name| Follower::new(name)).collect();
+        let connection = collector.connect();
+        let (behind, keyframes, newest) = Default::default();
+        Self { collector, connection, readers, behind, keyframes, newest, disturbed: false, diffs: 0 }
+    }
+}
+
+impl Peer {
+    /// The next lines come over another connection.
+    pub(crate) fn connect(&mut self) {
+        self.connection = self.collector.connect();
+    }
+
+    /// A line comes; `first`: its number has not come before.
+    pub(crate) fn take(&mut self, truth: &mut Truth, line: &Frame, first: bool, how: Arriving) {
+        let id = Id::of(line);
+        let took = self.connection.take(line.line());
+        let head = id.is_state().then(|| read_head(line.line()));
+        let head = head.map(|head| head.unwrap_or_else(|e| panic!("no line: {id:?}: {e}")));
+        let rendering = head.as_ref().and_then(|head| head.rendering);
+        let new = match rendering {
+            Some(rendering) => self.keyframes.insert((id, rendering)),
+            None => first,
+        };
+        let expected = if new { Took::New } else { Took::Duplicate };
+        assert_eq!(took, expected, "the collector, of {id:?}, rendering {rendering:?}");
+        let Some(head) = head else { return };
+        self.disturbed |= how.late;
+        self.diffs += u64::from(head.base_seq.is_some());
+        let newest = self.newest.entry((id.run, id.stream)).or_default();
+        *newest = id.seq.max(*newest);
+        let reader = &mut self.readers[id.stream - FIRST_STATES];
+        let place = |reader: &Follower| {
+            let run = reader.run_id().and_then(|run| number_of(run.as_str()));
+            run.zip(reader.state().map(|state| state.seq))
+        };
+        let before = place(reader);
+        let step = reader.feed_read(&head, line.line()).unwrap_or_else(|e| panic!("a reader cannot take {id:?}: {e}"));
+        if let (Some(run), Some(state)) = (reader.run_id().and_then(|run| number_of(run.as_str())), reader.state()) {
+            truth.check_state(Id { run, seq: state.seq, ..id }, &state.sections);
+        }
+        let behind = &mut self.behind[id.stream - FIRST_STATES];
+        *behind = if before.is_some_and(|(run, _)| id.run < run) { *behind + 1 } else { 0 };
+        // Late lines neither put a reader back, nor to an older run unless that one goes on.
+        assert!(*behind >= GOES_ON || place(reader) >= before, "{id:?} puts a reader back from {before:?}");
+        let of_run = run_id(id.run);
+        if let Some(state) = self.collector.state(of_run.as_str(), NAMES[id.stream]) {
+            truth.check_state(Id { seq: state.seq, ..id }, &state.sections);
+        }
+        if reader.run_id() == Some(&of_run) && reader.state().is_some_and(|state| state.seq == id.seq) {
+            truth.check_what_merged(id);
+        }
+        // What comes in order leads to the newest state: nobody has to ask for a whole one.
+        if id.run == how.live && !self.disturbed {
+            let at = reader.state().map(|state| state.seq);
+            assert!(!matches!(step, Step::Gap { .. }), "a diff against a state that the peer does not have: {id:?}");
+            assert!(reader.run_id() == Some(&of_run), "a reader stays with another run than that of {id:?}");
+            assert!(at == Some(*newest) && !reader.is_stale(), "a reader is at {at:?}, and {newest} came");
+        }
+    }
+
+    /// At the end: the collector shows the newest state that came of a run.
+    pub(crate) fn judge(&self, run: u32) {
+        for (stream, name) in NAMES.iter().enumerate().skip(FIRST_STATES) {
+            let Some(newest) = self.newest.get(&(run, stream)).filter(|_| !self.disturbed) else { continue };
+            let shown = self.collector.state(run_id(run).as_str(), name).map(|state| state.seq);
+            assert_eq!(shown, Some(*newest), "what subscribers of {name} see");
+        }
+    }
+}
