@@ -8,17 +8,18 @@ use townlet_worker::Account;
 
 use crate::shared::State;
 
-/// What is known of the run that used a spill before.
+/// What is known of the run that used a spill, or a ledger, before.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Recovered {
-    /// `buffer.spill.path`.
+    /// `buffer.spill.path`, or `ledger_path`.
     pub path: PathBuf,
     /// That run; none where the folder was new or its account cannot be read.
     pub run_id: Option<String>,
     /// It ended by `shutdown`, so that its account is final.
     pub ended: bool,
-    /// Events, over all sinks of the spill, that it had accepted by its last account.
+    /// Events, over all sinks of the spill, or of those without one, that it had accepted
+    /// by its last account, which is at most about a second old.
     pub accepted: u64,
     /// Of them delivered.
     pub delivered: u64,
@@ -34,6 +35,9 @@ pub struct Recovered {
     pub lost_at_most: u64,
     /// The last number of each stream by that account.
     pub last_seqs: Vec<(String, u64)>,
+    /// Of a ledger: its file is damaged. What is said here is then of an account before
+    /// the last one, or there is none.
+    pub damaged: bool,
 }
 
 fn number(n: u64) -> Json {
@@ -101,5 +105,6 @@ pub(crate) fn recovered(path: &Path, stored: Option<&[u8]>, found: u64, damaged:
         recovered: found,
         lost_at_most,
         last_seqs: seqs.collect(),
+        damaged: false,
     }
 }

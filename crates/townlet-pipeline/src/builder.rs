@@ -1,5 +1,6 @@
 //! Composition: sinks, transforms, identity.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use townlet_schema::{Kind, RunId};
@@ -13,6 +14,7 @@ use crate::dynamic::NamedEvent;
 use crate::error::BuildError;
 use crate::figures::SinkFigures;
 use crate::intake::MAX_SINKS;
+use crate::ledger::Ledger;
 use crate::peer::{Rendering, StateForm};
 use crate::shared::{Fittings, Shared, SinkSeat};
 use crate::slots::{SharedMake, Slot};
@@ -30,6 +32,7 @@ pub struct Builder {
     runtime_variant: Option<String>,
     sinks: Vec<(Options, SinkInfo, SharedMake)>,
     spills: Vec<(String, SpillSettings)>,
+    ledger: Option<PathBuf>,
     states: Vec<(String, StateForm)>,
     dead_letters: Vec<(String, DeadLetterSettings)>,
 }
@@ -43,6 +46,7 @@ impl Default for Builder {
             runtime_variant: None,
             sinks: Vec::new(),
             spills: Vec::new(),
+            ledger: None,
             states: Vec::new(),
             dead_letters: Vec::new(),
         }
@@ -112,6 +116,16 @@ impl Builder {
         self
     }
 
+    /// Keeps totals and last numbers of the sinks without a spill in the folder `path`, at
+    /// most once a second and never on the way of an event, so that the run after a
+    /// kill can say them, and how much may be lost: [`Telemetry::recovered`]. A second
+    /// process is refused; a damaged file is not, and the next run says that it was.
+    #[must_use]
+    pub fn ledger(mut self, path: impl Into<PathBuf>) -> Self {
+        self.ledger = Some(path.into());
+        self
+    }
+
     /// The form in which a sink gets the states; by default each whole.
     #[must_use]
     pub fn states(mut self, sink: impl Into<String>, form: StateForm) -> Self {
@@ -173,11 +187,17 @@ impl Builder {
             }
         }
         let slots = self.sinks.iter().map(|(_, info, make)| Slot::new(info.clone(), Arc::clone(make))).collect();
-        let recovered = opened.iter().map(|log| log.recovered.clone()).collect();
+        let mut recovered: Vec<_> = opened.iter().map(|log| log.recovered.clone()).collect();
         let mut spooler_of = vec![None; sinks.len()];
         for (n, log) in opened.iter().enumerate() {
             log.sinks().for_each(|sink| spooler_of[sink] = Some(n));
         }
+        let unspilled = spooler_of.iter().enumerate().filter(|(_, spooler)| spooler.is_none()).map(|(sink, _)| sink);
+        let unspilled: Vec<usize> = unspilled.collect();
+        // Where each sink has a spill, all books are there.
+        let ledger = self.ledger.filter(|_| !unspilled.is_empty());
+        let ledger = ledger.map(|path| Ledger::open(&path, unspilled)).transpose()?;
+        recovered.extend(ledger.iter().map(|ledger| ledger.recovered.clone()));
         let states_only = (0..).zip(&forms).filter(|(_, form)| matches!(form, StateForm::Legacy(_)));
         let states_only = states_only.fold(0, |bits, (sink, _)| bits | 1 << sink);
         let fittings = Fittings { spooler_of, spills: opened.len(), slots, dead_letters, states_only };
@@ -185,6 +205,10 @@ impl Builder {
         let telemetry = Telemetry::new(Arc::clone(&shared), self.producer, self.runtime_variant, recovered)?;
         for (index, log) in opened.into_iter().enumerate() {
             log.start(&shared, index)?;
+        }
+        if let Some(ledger) = ledger {
+            shared.lock().ledger_runs = true;
+            ledger.start(&shared)?;
         }
         let figures = SinkFigures::of(&shared);
         for (sink, (options, ..)) in self.sinks.into_iter().enumerate() {

@@ -46,6 +46,14 @@ pub enum BuildError {
     /// The default transforms cannot be built.
     #[error("transforms: {0}")]
     Transforms(#[from] townlet_transform::BuildError),
+    /// A ledger cannot be opened: another process has it, or its folder cannot be used.
+    #[error("ledger {}: {detail}", path.display())]
+    Ledger {
+        /// Its folder.
+        path: std::path::PathBuf,
+        /// Why.
+        detail: String,
+    },
     /// A spill cannot be opened: another process has it, or its folder cannot be used.
     #[error("spill {}: {source}", path.display())]
     Spill {

@@ -31,6 +31,9 @@ const PAUSES: usize = 4;
 /// At shutdown, how long storing what was not delivered may take beyond the deadline.
 const GRACE: Duration = Duration::from_millis(200);
 
+/// At shutdown, how long the ledger may take for its last word.
+const LEDGER_GRACE: Duration = Duration::from_millis(50);
+
 /// Events that hosts encode for a stage that is behind, until it says again that
 /// it is: one that is held up by its sink needs no help.
 const HELP: usize = 1024;
@@ -47,6 +50,8 @@ pub(crate) struct State {
     /// By spill.
     pub(crate) spools: Vec<SpoolStatus>,
     pub(crate) spoolers_running: usize,
+    /// The thread of the ledger has not ended.
+    pub(crate) ledger_runs: bool,
 }
 
 pub(crate) struct Shared {
@@ -63,6 +68,8 @@ pub(crate) struct Shared {
     pub(crate) stage_bell: Bells,
     /// By spill.
     pub(crate) spoolers: Vec<Bells>,
+    /// Where the ledger waits.
+    pub(crate) ledger: Bells,
     /// By sink, the place of its spill's bell.
     spooler_of: Vec<Option<usize>>,
     /// Where hosts wait for room, and `shutdown` for the end.
@@ -121,6 +128,7 @@ impl Shared {
             bells: sinks.iter().map(|_| <[Bells; 2]>::default()).collect(),
             stage_bell: Bells::default(),
             spoolers: (0..spills).map(|_| Bells::default()).collect(),
+            ledger: Bells::default(),
             spooler_of,
             slots,
             dead_letters,
@@ -143,6 +151,7 @@ impl Shared {
                 states_only,
                 spools: vec![SpoolStatus::default(); spills],
                 spoolers_running: spills,
+                ledger_runs: false,
             }),
         }
     }
@@ -258,6 +267,11 @@ impl Shared {
         }
         self.abandon(&mut state);
         let statements = state.sinks.iter().map(Sink::statement).collect();
+        self.ledger.ring_work();
+        let last = self.now().saturating_add(LEDGER_GRACE);
+        while state.ledger_runs && self.now() < last {
+            state = self.room.wait_for_room(state, last.saturating_sub(self.now()));
+        }
         drop(state);
         self.retire_slots();
         self.ring_all();
@@ -317,6 +331,7 @@ impl Shared {
             bell.ring_work();
         }
         self.stage_bell.ring_work();
+        self.ledger.ring_work();
         self.room.ring_room();
     }
 }

@@ -87,7 +87,8 @@ impl Telemetry {
         *self.inner.shared.lock().streams.run_id()
     }
 
-    /// What earlier runs left in the spills, in the order in which they were configured.
+    /// What earlier runs left in the spills, in the order in which they were configured,
+    /// and behind them in the ledger.
     pub fn recovered(&self) -> &[Recovered] {
         &self.inner.recovered
     }
