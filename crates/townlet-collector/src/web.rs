@@ -14,7 +14,7 @@
 //! | `GET /health` | `{"status":"ok"}`, always and to everybody |
 //! | `GET /metrics` | Prometheus text |
 //! | `GET /v1/streams` | each stream: gaps, losses, since when nothing came |
-//! | `POST /v1/telemetry` | takes lines of JSON, plain or gzip, all or none |
+//! | `POST /v1/telemetry` | takes lines of JSON, plain, gzip or zstd, all or none |
 //! | `/v1/telemetry/ws` | WebSocket: takes lines in messages |
 //! | `/ws/telemetry` | WebSocket: the states as they are, then what changes |
 //!

@@ -50,6 +50,9 @@ fn compression(ctx: &mut Context<'_>, block: &Block<'_>, kind: Type, type_name: 
         (Type::Tcp, Compression::Gzip) => ("gzip", "use 'deflate', or 'none'"),
         (Type::Tcp, Compression::Deflate) if settings.enable_tls && settings.acks => return,
         (Type::Tcp, Compression::Deflate) => ("deflate", "both sides agree on it under TLS with 'acks: true'"),
+        (Type::Tcp, Compression::Zstd) => ("zstd", "use 'deflate', or 'none'"),
+        (Type::File, Compression::Zstd) => ("zstd", "use 'gzip', or 'none'"),
+        (Type::Otlp, Compression::Zstd) => ("zstd", "use 'gzip', which every receiver has, or 'none'"),
         (Type::File | Type::Http | Type::Otlp, Compression::Deflate) => ("deflate", "use 'gzip', or 'none'"),
         _ => return,
     };

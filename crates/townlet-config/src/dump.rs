@@ -150,6 +150,7 @@ fn transport(sink: &SinkConfig) -> Map {
     if kind.reads("compression") {
         let name = match settings.compression {
             Compression::Gzip => "gzip",
+            Compression::Zstd => "zstd",
             Compression::Deflate => "deflate",
             _ => "none",
         };

@@ -179,7 +179,12 @@ fn read_transport(ctx: &mut Context<'_>, block: &mut Block<'_>, worker: &mut Blo
             ctx,
             "compression",
             "none",
-            &[("none", Compression::None), ("gzip", Compression::Gzip), ("deflate", Compression::Deflate)],
+            &[
+                ("none", Compression::None),
+                ("gzip", Compression::Gzip),
+                ("zstd", Compression::Zstd),
+                ("deflate", Compression::Deflate),
+            ],
         ),
         format: block.opt_choice(
             ctx,

@@ -26,6 +26,9 @@
 //! - It may be used inside an async context as anywhere else: the HTTP client and
 //!   the runtime that it brings live on a thread of their own.
 //!
+//! # Features
+//! - `zstd`, off by default: `zstd` beside [`gzip`], from a library in C.
+//!
 //! # Log events
 //! `telemetry_tls_error`, `telemetry_tcp_plaintext_enabled`,
 //! `telemetry_http_credentials_renewed`, `telemetry_http_credentials_unusable`.
@@ -53,6 +56,8 @@ mod portions;
 mod poster;
 mod secret;
 mod target;
+#[cfg(feature = "zstd")]
+mod zstandard;
 
 pub use answer::Answer;
 pub use courier::Request;
@@ -64,3 +69,5 @@ pub use poster::Poster;
 pub use secret::Secret;
 pub use target::Target;
 pub use townlet_tls::Security;
+#[cfg(feature = "zstd")]
+pub use zstandard::zstd;

@@ -48,6 +48,10 @@ impl PostOptions {
                 format!("telemetry.transport.compression of type '{kind}' is none or gzip: a request stands alone");
             return Err(TransportError::new(ErrorKind::Misconfigured, message));
         }
+        if settings.compression == Compression::Zstd && !cfg!(feature = "zstd") {
+            let message = "telemetry.transport.compression: this program was built without zstd; use gzip";
+            return Err(TransportError::new(ErrorKind::Misconfigured, message));
+        }
         let security = if target.is_secure() {
             Security::Tls(ClientOptions {
                 ca_file: settings.ca_file.clone(),

@@ -26,8 +26,14 @@ pub(crate) fn body(part: &[Frame], format: Format, compression: Compression) -> 
             _ => piece,
         })
     };
-    if compression == Compression::Gzip {
-        return Ok(Body { bytes: townlet_http::gzip(pieces())?, content_type, encoding: Some("gzip") });
+    let smaller = match compression {
+        Compression::Gzip => Some((townlet_http::gzip(pieces())?, "gzip")),
+        #[cfg(feature = "zstd")]
+        Compression::Zstd => Some((townlet_http::zstd(pieces())?, "zstd")),
+        _ => None,
+    };
+    if let Some((bytes, encoding)) = smaller {
+        return Ok(Body { bytes, content_type, encoding: Some(encoding) });
     }
     let bytes = match (part, format) {
         ([only], Format::Ndjson) => only.bytes(),

@@ -3,7 +3,7 @@
 //!
 //! **What it is.** A [`Transport`](townlet_transport::Transport) to one URL: a
 //! `POST` of newline-delimited JSON for each batch, or of one JSON document for
-//! each frame, plain or gzip, over kept connections, with a token or password
+//! each frame, plain, gzip or zstd, over kept connections, with a token or password
 //! where the peer wants one. A 2xx answer settles frames as `peer_acked`.
 //!
 //! **What it is not.** It does not retry, queue or reorder; that is the worker's.
@@ -38,6 +38,10 @@
 //! - Errors name the URL without its query and never quote payload or answers.
 //! - It may be used inside an async context as anywhere else: the HTTP client and
 //!   the runtime that it brings live on a thread of their own.
+//!
+//! # Features
+//! - `zstd`, off by default: `compression: zstd`, by a library in C. Without it that is
+//!   a configuration error.
 //!
 //! # Log events
 //! `telemetry_tls_error`, `telemetry_tcp_plaintext_enabled`,

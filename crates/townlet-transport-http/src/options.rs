@@ -60,6 +60,10 @@ impl HttpOptions {
                 "format: lines are not sent as protobuf, use 'ndjson' or 'json' (protobuf is for type 'otlp')";
             return Err(TransportError::new(ErrorKind::Misconfigured, message));
         }
+        if self.compression == Compression::Zstd && !cfg!(feature = "zstd") {
+            let message = "compression: this program was built without zstd; use gzip, or the feature zstd";
+            return Err(TransportError::new(ErrorKind::Misconfigured, message));
+        }
         if self.send_timeout.is_zero() {
             let message = "send_timeout_seconds must be above 0: without a limit a stuck peer would block the worker";
             return Err(TransportError::new(ErrorKind::Misconfigured, message));

@@ -104,6 +104,8 @@ pub enum Compression {
     None,
     /// Each request, or file, by itself (RFC 1952).
     Gzip,
+    /// Each request by itself (RFC 8878), where the transport was built with it.
+    Zstd,
     /// A connection as one stream, flushed after each batch (RFC 1950).
     Deflate,
 }

@@ -63,6 +63,7 @@ const FOUNDATION: &[(&str, &[&str])] = &[
     ("rustls", &["townlet-tls", "townlet-transport-tcp", "townlet-http", "townlet-nats", "townlet-testkit"]),
     ("reqwest", &["townlet-http"]),
     ("flate2", &["townlet-http", "townlet-transport-tcp", "townlet-transport-file", "townlet-testkit"]),
+    ("zstd", &["townlet-http"]),
     ("httpdate", &["townlet-http"]),
     ("percent-encoding", &["townlet-http"]),
     ("zeroize", &["townlet-http", "townlet-nats", "townlet-registry"]),

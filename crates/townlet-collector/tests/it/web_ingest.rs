@@ -202,6 +202,11 @@ fn too_much_is_refused_so_that_the_sender_knows_whether_to_split_or_to_wait() {
     let bomb = gzip(&vec![b'\n'; 1 << 20]);
     assert!(bomb.len() < 100_000);
     assert_eq!(send(&collector, &bomb, "Content-Encoding: gzip\r\n").status, 413);
+    let level = ruzstd::encoding::CompressionLevel::Fastest;
+    let bomb = ruzstd::encoding::compress_to_vec(&vec![b'\n'; 1 << 20][..], level);
+    assert_eq!(send(&collector, &bomb, "Content-Encoding: zstd\r\n").status, 413);
+    let other = send(&collector, &bomb, "Content-Encoding: br\r\n");
+    assert_eq!((other.status, other.header("accept-encoding")), (415, Some("gzip, zstd")));
     assert_eq!(send(&collector, &vec![b'x'; 100_001], "").status, 413);
     let many: Vec<u8> = (1..=4).flat_map(|n| line(&format!("s{n}"), 1)).collect();
     assert_eq!(send(&collector, &many, "").status, 413, "split, they have room");

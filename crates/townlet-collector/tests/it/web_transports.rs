@@ -27,6 +27,7 @@ const STREAM: &str = "town.events";
 enum Way {
     Http,
     Gzip,
+    Zstd,
     Websocket,
 }
 
@@ -73,7 +74,11 @@ impl Place {
             security: townlet_transport_http::Security::Tls(client),
             // An answer that was lost on the way is soon given up.
             send_timeout: Duration::from_secs(1),
-            compression: if way == Way::Gzip { Compression::Gzip } else { Compression::None },
+            compression: match way {
+                Way::Gzip => Compression::Gzip,
+                Way::Zstd => Compression::Zstd,
+                _ => Compression::None,
+            },
             auth: Some(Auth::Bearer(SecretSource::File(self.token_file.clone()))),
             ..HttpOptions::new(target)
         })
@@ -148,7 +153,7 @@ fn assert_counts(report: &CollectorReport, stored: u64) {
 
 #[test]
 fn over_each_way_lines_arrive_once_in_order_whatever_the_network_does() {
-    for way in [Way::Http, Way::Gzip, Way::Websocket] {
+    for way in [Way::Http, Way::Gzip, Way::Zstd, Way::Websocket] {
         let place = Place::new();
         let collector = place.collector(|_| {});
         let address = collector.web_addr().unwrap();

@@ -516,6 +516,8 @@ fn compression_is_of_the_kind_that_the_type_can_do() {
     for (keys, help) in [
         ("type: tcp, endpoint: 'c:9', compression: gzip", "use 'deflate', or 'none'"),
         ("type: tcp, endpoint: 'c:9', acks: false, compression: deflate", "under TLS with 'acks: true'"),
+        ("type: tcp, endpoint: 'c:9', compression: zstd", "use 'deflate', or 'none'"),
+        ("type: otlp, endpoint: 'https://c', compression: zstd", "use 'gzip', which every receiver has, or 'none'"),
         ("type: http, endpoint: 'https://c', compression: deflate", "use 'gzip', or 'none'"),
         ("type: file, file_path: x, compression: deflate", "use 'gzip', or 'none'"),
     ] {

@@ -13,7 +13,7 @@ use crate::otlp::Room;
 /// Answers requests to one path.
 ///
 /// It is called on the thread of the connection, with the whole body, which was
-/// inflated where it came as gzip. It may be called by many threads at once. One
+/// inflated where it came compressed. It may be called by many threads at once. One
 /// that panics is answered for with 500.
 pub trait Route: Send + Sync {
     /// The answer to `request`.
@@ -64,7 +64,7 @@ impl Request<'_> {
         self.head.header(name)
     }
 
-    /// The body. A `Content-Encoding` of gzip has been undone.
+    /// The body. A `Content-Encoding` has been undone.
     pub fn body(&self) -> &[u8] {
         self.body
     }
