@@ -17,6 +17,8 @@ pub struct TelemetryConfig {
     pub provider: Provider,
     /// `producer`: who writes, in run markers; `None` leaves it to the host.
     pub producer: Option<String>,
+    /// `ledger_path`: the folder where the books of sinks without a spill are kept.
+    pub ledger_path: Option<PathBuf>,
     /// `diff_enabled`: states go out as diffs against what the peer has.
     pub diff_enabled: bool,
     /// `wire`: the form of the lines.

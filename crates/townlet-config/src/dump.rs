@@ -87,6 +87,9 @@ fn root(config: &TelemetryConfig) -> Node {
     if let Some(producer) = &config.producer {
         telemetry.text("producer", producer);
     }
+    if let Some(path) = &config.ledger_path {
+        telemetry.text("ledger_path", &path.to_string_lossy());
+    }
     telemetry.plain("diff_enabled", config.diff_enabled);
     telemetry.text(
         "wire",

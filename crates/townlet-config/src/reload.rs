@@ -154,6 +154,7 @@ fn rest(running: &TelemetryConfig, next: &TelemetryConfig) -> Vec<String> {
     note(names(running) != names(next), "telemetry.sinks");
     note(running.provider != next.provider, "runtime.telemetry");
     note(running.producer != next.producer, "telemetry.producer");
+    note(running.ledger_path != next.ledger_path, "telemetry.ledger_path");
     note(running.diff_enabled != next.diff_enabled, "telemetry.diff_enabled");
     note(running.wire != next.wire, "telemetry.wire");
     note(running.transforms != next.transforms, "telemetry.transforms.pipeline");

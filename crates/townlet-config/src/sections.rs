@@ -1,5 +1,7 @@
 //! The blocks beside the sinks: provider, narrations and the small switches.
 
+use std::path::PathBuf;
+
 use townlet_transport::Factory;
 
 use crate::block::Block;
@@ -11,6 +13,8 @@ use crate::context::Context;
 use crate::diagnostic::{Code, quote};
 use crate::keys::{Unknown, nearest};
 use crate::origin::Place;
+use crate::paths::resolve;
+use crate::spill::check_folder;
 use crate::values::count_of;
 use crate::yaml::{Node, Value};
 use crate::{dead_letters, sink, spill, transforms};
@@ -31,6 +35,7 @@ pub(crate) fn read(ctx: &mut Context<'_>, factories: &[&dyn Factory], tree: &Nod
     let config = TelemetryConfig {
         provider: read_provider(ctx, &mut root),
         producer: read_producer(ctx, &mut telemetry),
+        ledger_path: read_ledger(ctx, &mut telemetry, &sinks),
         diff_enabled,
         wire,
         sinks,
@@ -145,6 +150,28 @@ fn read_provider(ctx: &mut Context<'_>, root: &mut Block<'_>) -> Provider {
             Provider::Full
         }
     }
+}
+
+fn read_ledger(ctx: &mut Context<'_>, telemetry: &mut Block<'_>, sinks: &[SinkConfig]) -> Option<PathBuf> {
+    let given = telemetry.opt_text(ctx, "ledger_path", "a path; a folder of its own")?;
+    let key = telemetry.key("ledger_path");
+    if given.value.trim().is_empty() {
+        ctx.error(Code::Missing, &given.place, &key, format!("{key} must not be blank"));
+        return None;
+    }
+    let path = resolve(ctx, &key, &given.place, &given.value)?;
+    let shares = sinks.iter().find(|sink| sink.buffer.spill.as_ref().is_some_and(|spill| spill.path == path));
+    if let Some(sink) = shares {
+        let message = format!("{key}: that is the folder of the spill of sink '{}'", sink.name);
+        ctx.error(Code::Conflict, &given.place, &key, message).help("name a folder of its own");
+        return None;
+    }
+    if !sinks.is_empty() && sinks.iter().all(|sink| sink.buffer.spill.is_some()) {
+        let message = format!("{key} has no effect: each sink has a spill, which keeps its books");
+        ctx.warn(Code::NoEffect, &given.place, &key, message).help("remove it");
+    }
+    check_folder(ctx, &key, &given.place, &path, "the ledger");
+    Some(path)
 }
 
 fn read_producer(ctx: &mut Context<'_>, telemetry: &mut Block<'_>) -> Option<String> {

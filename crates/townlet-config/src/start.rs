@@ -178,6 +178,9 @@ pub fn start(config: &TelemetryConfig, factories: &Factories, identity: &Identit
         let make = || Ok(Box::new(StubSink::new()) as Box<dyn Transport>);
         return Ok(builder.sink(Options::default(), SinkInfo::new("stub"), make).start()?);
     }
+    if let Some(path) = &config.ledger_path {
+        builder = builder.ledger(path);
+    }
     let marker = marker_of(config, identity);
     for sink in &config.sinks {
         builder = add_sink(builder, sink, factories, &marker)?.states(&sink.name, state_form(config, sink));
