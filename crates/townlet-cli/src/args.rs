@@ -35,7 +35,7 @@ pub(crate) enum Command {
     /// Run a town with the telemetry of a configuration file. SIGHUP reads the file again.
     Simulate(Simulate),
     /// Receive streams over TCP and TLS, check sequences, acknowledge and store them.
-    Collect(Collect),
+    Collect(Box<Collect>),
     /// Check a configuration file; with --connect also the TLS endpoints that it names.
     Validate(Validate),
     /// Look for rules that cannot work: dead, shadowed, contradictory, two-sided, unreachable, without a rollback.
