@@ -159,8 +159,11 @@ pub(crate) fn capture_sinks(path: &Path, factories: &Factories) -> anyhow::Resul
     Ok(loader.load_str("--telemetry-path", &text).map_err(Failure::usage)?.config.sinks)
 }
 
-/// What the run before left in a spill, in a line; none where it left nothing.
+/// What the run before left in a spill or a ledger, in a line; none where it left nothing.
 pub(crate) fn recovery(found: &Recovered) -> Option<String> {
+    if found.damaged && found.run_id.is_none() {
+        return Some(format!("the ledger in {} is damaged: what earlier runs had is not known", found.path.display()));
+    }
     if found.recovered == 0 && found.lost_at_most == 0 {
         return None;
     }
@@ -208,7 +211,7 @@ pub(crate) fn spills_json(telemetry: &Telemetry) -> serde_json::Value {
 pub(crate) fn start(config: &TelemetryConfig, factories: &Factories, identity: &Identity) -> anyhow::Result<Telemetry> {
     let telemetry = townlet_config::start(config, factories, identity).map_err(|error| match error {
         // The configuration is sound; the folder is somebody else's at present.
-        StartError::Pipeline(error @ BuildError::Spill { .. }) => error.into(),
+        StartError::Pipeline(error @ (BuildError::Spill { .. } | BuildError::Ledger { .. })) => error.into(),
         error => Failure::usage(error),
     })?;
     for recovered in telemetry.recovered() {

@@ -1,6 +1,6 @@
 //! A host to be killed: this test binary once more, with a configuration in its
 //! environment. It tells what happens in lines on standard error (standard output
-//! is the test runner's): `recovered …` for each spill, `run <id>`,
+//! is the test runner's): `recovered …` for each spill and ledger, `run <id>`,
 //! `emitted <seq>`, `durable <seq>`, and at its end
 //! `account <accepted> <delivered> <dropped> <spilled> <residual>`.
 
@@ -100,7 +100,9 @@ fn a_host_runs_when_another_test_starts_it() {
     let telemetry = start(&config, &factories, &identity).expect("it starts");
     for found in telemetry.recovered() {
         let run = found.run_id.as_deref().unwrap_or("-");
-        say(format!("recovered {run} {} {} {}", found.ended, found.recovered, found.lost_at_most));
+        let last = found.last_seqs.iter().find(|(name, _)| name == "town.orders").map_or(0, |(_, seq)| *seq);
+        let of_then = format!("{} {} {}", found.accepted, found.delivered, last);
+        say(format!("recovered {run} {} {} {} {of_then}", found.ended, found.recovered, found.lost_at_most));
     }
     say(format!("run {}", telemetry.run_id().as_str()));
     let orders = telemetry.stream::<Order>("orders").expect("it is a name");

@@ -22,6 +22,8 @@ struct Said {
     run: Option<String>,
     /// Of the run before: its id, whether it ended, recovered, lost at most.
     recovered: Option<(String, bool, u64, u64)>,
+    /// Of it: accepted, delivered, and the last number of its orders, by its last account.
+    totals: [u64; 3],
     emitted: u64,
     durable: BTreeSet<u64>,
     refused: Vec<String>,
@@ -33,8 +35,9 @@ impl Said {
         let words: Vec<&str> = line.split(' ').collect();
         match words[..] {
             ["run", id] => self.run = Some(id.to_owned()),
-            ["recovered", run, ended, n, lost] => {
+            ["recovered", run, ended, n, lost, accepted, delivered, last] => {
                 self.recovered = Some((run.to_owned(), ended == "true", number(n), number(lost)));
+                self.totals = [number(accepted), number(delivered), number(last)];
             }
             ["emitted", seq] => self.emitted = number(seq),
             ["durable", seq] => assert!(self.durable.insert(number(seq)), "{line} twice"),
@@ -244,4 +247,53 @@ fn a_killed_run_lost_no_more_than_the_next_one_says() {
     }
     assert!(lost > 0, "memory held something when it was killed");
     eprintln!("{} runs lost {lost}, told at most {most}", runs.len());
+}
+
+/// Runs the host until its books are on disk, and a while more, and kills it.
+fn killed_with_books(config: &str, ledger: &Path) -> Said {
+    let mut child = spawn(config, Work::Plain);
+    let mut said = Said::default();
+    let mut output = BufReader::new(child.stderr.take().unwrap());
+    let has_books = || {
+        let stored = std::fs::read(ledger).unwrap_or_default();
+        let of = |text: &[u8]| stored.windows(text.len()).filter(|at| *at == text).count();
+        // An account of nothing is written at the start.
+        of(b"\"accepted\":") > of(b"\"accepted\":0,")
+    };
+    let mut left = None;
+    while left != Some(0) {
+        let mut line = String::new();
+        assert!(output.read_line(&mut line).unwrap() > 0, "it ended by itself: {said:?}");
+        said.hear(line.trim_end());
+        left = match left {
+            Some(left) => Some(left - 1),
+            None => (said.emitted % 500 == 1 && has_books()).then_some(700),
+        };
+    }
+    child.kill().unwrap();
+    said.hear_out(&mut output);
+    assert!(!child.wait().unwrap().success());
+    said
+}
+
+#[test]
+fn without_a_spill_totals_and_numbers_survive_a_kill_and_what_is_lost_is_bounded() {
+    let dir = TempDir::new().unwrap();
+    let yaml = "telemetry:\n  ledger_path: books\n  transport:\n    type: file\n    file_path: out/stream.jsonl\n    \
+                buffer: {max_queue_length: 500}\n  worker: {backpressure: block, block_timeout_seconds: 5}\n";
+    let config = write(dir.path(), "ledger.yaml", yaml);
+    for _ in 0..cycles(3).min(50) {
+        let _ = std::fs::remove_dir_all(dir.path().join("books"));
+        let said = killed_with_books(&config, &dir.path().join("books/ledger"));
+        let next = ended(&config);
+        let Some((run, ended, recovered, lost)) = next.recovered else { panic!("{next:?}") };
+        assert_eq!((Some(&run), ended, recovered, lost), (said.run.as_ref(), false, 0, 500));
+        let [accepted, delivered, last] = next.totals;
+        assert!(0 < accepted && accepted <= said.emitted + 1 && delivered <= accepted, "{:?}", next.totals);
+        assert_eq!(last, accepted, "the only stream");
+        let found = ids(&files_below(&dir.path().join("out")));
+        let arrived = found.get(&run).map_or(0, |ids| ids.len() as u64);
+        assert!(arrived >= delivered, "{arrived} arrived, {delivered} had been delivered");
+        assert!(said.emitted <= arrived + lost, "{} emitted, {arrived} arrived, at most {lost} lost", said.emitted);
+    }
 }
