@@ -9,13 +9,17 @@ use crate::record::Record;
 use crate::text::{Cursor, key_name};
 use crate::transform::Transform;
 
+/// What diffs since schema 1.1 have in place of `changes`.
+const PATCH: &str = "patch";
+
 /// Envelope fields that every line has; the other two are there when the line needs them.
 const ALWAYS: usize = 6;
 
 /// Drops records that lack a field, as `missing_fields`.
 ///
 /// A field is a member of the body, or of an object in it: `changes`, `employment.pending_count`. Null counts as
-/// there. Fields of the envelope are always there.
+/// there. Fields of the envelope are always there. What changed stands under `changes` in diffs up to schema 1.0 and
+/// under `patch` since: who asks a diff for the one is content with the other.
 pub struct EnsureFields {
     by_kind: BTreeMap<Kind, Vec<Vec<String>>>,
     default: Vec<Vec<String>>,
@@ -52,13 +56,8 @@ impl Transform for EnsureFields {
         let fields = self.fields(record.kind());
         let mut missing = Vec::new();
         for path in fields {
-            let found = if record.has_tree() {
-                in_tree(record.tree()?, path)
-            } else {
-                in_text(record.body_bytes()?, path)
-                    .ok_or_else(|| Dropped::invalid("the body is not JSON that can be followed"))?
-            };
-            if !found {
+            let changes = record.kind() == Kind::Diff && path.as_slice() == ["changes"];
+            if !has(record, path)? && !(changes && has(record, &[PATCH.to_owned()])?) {
                 missing.push(path.join("."));
             }
         }
@@ -67,6 +66,13 @@ impl Transform for EnsureFields {
         }
         Err(Dropped::new(DropReason::MissingFields, format!("{} without {}", record.kind(), missing.join(", "))))
     }
+}
+
+fn has(record: &mut Record, path: &[String]) -> Result<bool, Dropped> {
+    if record.has_tree() {
+        return Ok(in_tree(record.tree()?, path));
+    }
+    in_text(record.body_bytes()?, path).ok_or_else(|| Dropped::invalid("the body is not JSON that can be followed"))
 }
 
 fn in_tree(object: &Object, path: &[String]) -> bool {

@@ -29,6 +29,17 @@ fn the_predecessors_stream_goes_over_tls_redacted_validated_and_complete() {
 }
 
 #[test]
+fn our_own_capture_goes_out_again_with_its_diffs() {
+    let dir = TempDir::new().unwrap();
+    let stream = samples().join("1.1.0/town.jsonl");
+    let lines = std::fs::read_to_string(&stream).unwrap().lines().count();
+    assert!(std::fs::read_to_string(&stream).unwrap().contains(r#""payload_type":"diff""#));
+    let config = write(dir.path(), "f.yaml", "telemetry:\n  transport: {type: file, file_path: out.jsonl}\n");
+    let account = townlet(&["replay", text(&stream), "--config", &config, "--json"]).expect(0).json();
+    assert_eq!(account["statement"]["delivered"], lines, "{account}");
+}
+
+#[test]
 fn what_is_no_record_is_a_counted_drop() {
     let dir = TempDir::new().unwrap();
     let stream = write(dir.path(), "s.jsonl", "not json\n{\"schema_version\":\"0.9.0\",\"tick\":1}\n{\"a\":NaN}\n");

@@ -207,8 +207,12 @@ fn a_host_that_makes_up_reasons_cannot_fill_memory() {
 #[test]
 fn ensure_looks_into_objects_takes_null_for_there_and_knows_the_envelope() {
     let spec = |fields: &[&str]| TransformSpec::EnsureFields {
-        required_fields_by_kind: [(Kind::Diff, fields.iter().map(|f| (*f).to_owned()).collect()), (Kind::Run, vec![])]
-            .into(),
+        required_fields_by_kind: [
+            (Kind::Diff, fields.iter().map(|f| (*f).to_owned()).collect()),
+            (Kind::Snapshot, fields.iter().map(|f| (*f).to_owned()).collect()),
+            (Kind::Run, vec![]),
+        ]
+        .into(),
         default_required_fields: vec!["x".into()],
     };
     let check = |fields: &[&str], kind, body: &str| {
@@ -222,6 +226,9 @@ fn ensure_looks_into_objects_takes_null_for_there_and_knows_the_envelope() {
     assert!(check(&["schema_version", "tick", "payload_type", "run_id", "stream", "seq"], Kind::Diff, "{}"));
     assert!(check(&["changes"], Kind::Diff, r#"{ "removed":[], "\u0063hanges" : null }"#));
     assert!(!check(&["changes"], Kind::Diff, r#"{"x":{"changes":1}}"#));
+    assert!(check(&["changes"], Kind::Diff, r#"{"patch":{}}"#), "a diff of schema 1.1 says so what changed");
+    assert!(!check(&["changes"], Kind::Snapshot, r#"{"patch":{}}"#));
+    assert!(!check(&["changes.a"], Kind::Diff, r#"{"patch":{"a":1}}"#));
     assert!(check(&["a.b"], Kind::Diff, r#"{"a":{"c":1,"b":2}}"#));
     assert!(!check(&["a.b"], Kind::Diff, r#"{"a":[{"b":2}],"b":1}"#));
     assert!(check(&[], Kind::Run, "{}"), "an empty list turns the check off");
