@@ -57,7 +57,8 @@ impl Transform for EnsureFields {
         let mut missing = Vec::new();
         for path in fields {
             let changes = record.kind() == Kind::Diff && path.as_slice() == ["changes"];
-            if !has(record, path)? && !(changes && has(record, &[PATCH.to_owned()])?) {
+            let found = has(record, path)? || changes && has(record, &[PATCH.to_owned()])?;
+            if !found {
                 missing.push(path.join("."));
             }
         }
