@@ -134,7 +134,7 @@ fn w22_a_transport_that_is_not_built_in_is_refused_by_name_at_load() {
     let dir = TempDir::new().unwrap();
     let yaml = "telemetry:\n  transport:\n    type: kafka\n    endpoint: broker.example:9092\n";
     let ran = townlet(&["validate", &write(dir.path(), "t.yaml", yaml)]).expect(2);
-    let why = "takes one of stdout, file, tcp, http, websocket, prometheus, otlp, not 'kafka'";
+    let why = "takes one of stdout, file, tcp, http, websocket, prometheus, otlp, nats, not 'kafka'";
     assert!(ran.stderr.contains(why), "{}", ran.stderr);
 }
 
