@@ -79,7 +79,7 @@ pub(crate) enum Command {
     /// Ask a service for a while whether it is ready, and keep that as evidence; exit 1 if it was not at some time,
     /// 3 if it never answered.
     Readyz(crate::history::Readyz),
-    /// The configuration of a release, configs/<env>/<release>.toml, recorded by digest. (`validate` checks that of
+    /// The configuration of a release, `configs/<env>/<release>.toml`, recorded by digest. (`validate` checks that of
     /// telemetry.)
     #[command(subcommand)]
     ReleaseConfig(crate::history::ReleaseConfig),

@@ -18,8 +18,8 @@ pub const MOST_PARTITIONS: u32 = 1024;
 /// use townlet_transport::Label;
 ///
 /// let subject = Subject::parse("townlet.{partition}.{stream}", 16)?;
-/// assert_eq!(subject.of(&Label::new("r1", "shard-7.events")), "townlet.6.shard-7.events");
-/// assert_eq!(subject.filter(Some(6)), "townlet.6.>");
+/// assert_eq!(subject.of(&Label::new("r1", "shard-7.events")), "townlet.10.shard-7.events");
+/// assert_eq!(subject.filter(Some(10)), "townlet.10.>");
 /// # Ok::<(), townlet_transport::TransportError>(())
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq)]

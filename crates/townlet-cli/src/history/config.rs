@@ -15,7 +15,7 @@ use crate::release::{Kept, Signing, failure, now, ring, text};
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum ReleaseConfig {
-    /// Record configs/<env>/<release>.toml as it is, signed and by digest. The bytes are kept.
+    /// Record `configs/<env>/<release>.toml` as it is, signed and by digest. The bytes are kept.
     Add(ConfigAdd),
     /// Print the configuration that was recorded last for a release in an environment.
     Show(ConfigShow),
