@@ -11,7 +11,7 @@
 //!
 //! # Sharing
 //! Producers put a partition into the subject of each stream
-//! ([`Subject`](townlet_nats::Subject)), and a group has one durable consumer for each
+//! ([`Subject`]), and a group has one durable consumer for each
 //! partition, `group-pN`. Member `i` of `n` pulls the partitions `p` with `p mod n = i - 1`,
 //! so that a stream always comes to the same collector, whose files then hold all of it.
 //!
