@@ -180,8 +180,8 @@ fn stage() -> Vec<Budget> {
     ]
 }
 
-/// The budgets against rsyslog (2.5 ×), Vector (3 ×) and Fluent Bit (8 ×) are
-/// 0.20 to 0.22 of the limit by the design's own figures, so the first line covers them.
+/// The budgets against Vector (3 ×) and Fluent Bit (8 ×) are 0.20 to 0.22 of the limit by
+/// the design's own figures, so the first line covers them. That against rsyslog is measured where it is installed.
 fn collector() -> Vec<Budget> {
     let comparison = "collector, one connection";
     let absolute = |text, metric, limit| Budget {
@@ -195,6 +195,7 @@ fn collector() -> Vec<Budget> {
     let rate = (("townlet_collector", "mb_per_s"), ("read and write", "mb_per_s"));
     vec![
         at_least(comparison, "rate : read and write", rate, 0.22, true),
+        at_least(comparison, "rate : rsyslogd", (rate.0, ("rsyslogd", "mb_per_s")), 2.5, true),
         absolute("CPU, s per GB", "cpu_s_per_gb", 2.5),
         absolute("peak RSS, MB", "peak_rss_mb", 32.0),
     ]

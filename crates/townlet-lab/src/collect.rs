@@ -1,4 +1,5 @@
-//! What a collector takes in over one connection, beside copying the same bytes.
+//! What a collector takes in over one connection, beside copying the same bytes, and beside `rsyslogd` where the
+//! machine has one.
 //!
 //! Each runs in a process of its own, so that its CPU time and its peak memory
 //! are not mixed with those of the sender.
@@ -16,6 +17,7 @@ use townlet_collector::store::StoreOptions;
 use townlet_collector::{Collector, CollectorOptions, Security};
 
 use crate::measure::{Contender, Rounds, Sample, process_cpu};
+use crate::rivals::Rsyslog;
 use crate::scale::Scale;
 use crate::workload::collector_lines;
 
@@ -43,7 +45,42 @@ pub fn measure(scale: &Scale, dir: &Path, bench: &Path) -> anyhow::Result<Rounds
         let lines = &lines;
         Contender::new(name, move || one(bench, service, dir, lines, scale.collected))
     };
-    scale.compare(vec![run(Service::Collector, "townlet_collector"), run(Service::Copy, "read and write")])
+    let mut contenders = vec![run(Service::Collector, "townlet_collector"), run(Service::Copy, "read and write")];
+    if Rsyslog::start(tempfile::tempdir_in(dir)?.path())?.is_some() {
+        contenders.push(Contender::new("rsyslogd", || rsyslog(dir, &lines, scale.collected)));
+    } else {
+        eprintln!("bench: rsyslogd is not installed; the collector is not compared with it");
+    }
+    scale.compare(contenders)
+}
+
+fn rsyslog(dir: &Path, lines: &[u8], count: u64) -> anyhow::Result<Sample> {
+    let folder = tempfile::tempdir_in(dir)?;
+    let server = Rsyslog::start(folder.path())?.context("rsyslogd is there no longer")?;
+    let (began, cpu) = (Instant::now(), server.cpu_s()?);
+    // Kept open until all is written: it would say nothing when it closes its side.
+    let _socket = send(server.port(), lines)?;
+    server.wait_for(lines.len() as u64)?;
+    let (took, cpu_s) = (began.elapsed().as_secs_f64(), server.cpu_s()? - cpu);
+    Ok(sample(lines, count, took, &Account { cpu_s, peak_rss_kb: server.peak_rss_kb()?, stored: None }))
+}
+
+/// Sends all of it and ends its side.
+fn send(port: u16, lines: &[u8]) -> anyhow::Result<TcpStream> {
+    let mut socket = TcpStream::connect(("127.0.0.1", port))?;
+    socket.write_all(lines)?;
+    socket.shutdown(Shutdown::Write)?;
+    Ok(socket)
+}
+
+fn sample(lines: &[u8], count: u64, took: f64, account: &Account) -> Sample {
+    let gigabytes = lines.len() as f64 / 1e9;
+    Sample::from([
+        ("mb_per_s", gigabytes * 1e3 / took),
+        ("lines_per_s", count as f64 / took),
+        ("cpu_s_per_gb", account.cpu_s / gigabytes),
+        ("peak_rss_mb", account.peak_rss_kb as f64 / 1024.0),
+    ])
 }
 
 fn one(bench: &Path, service: Service, dir: &Path, lines: &[u8], count: u64) -> anyhow::Result<Sample> {
@@ -60,10 +97,8 @@ fn one(bench: &Path, service: Service, dir: &Path, lines: &[u8], count: u64) -> 
     let mut text = String::new();
     said.read_line(&mut text)?;
     let port: u16 = text.trim().parse().with_context(|| format!("the child said {text:?} instead of its port"))?;
-    let mut socket = TcpStream::connect(("127.0.0.1", port))?;
     let began = Instant::now();
-    socket.write_all(lines)?;
-    socket.shutdown(Shutdown::Write)?;
+    let mut socket = send(port, lines)?;
     // It closes its side once everything is with the kernel.
     socket.read_to_end(&mut Vec::new())?;
     let took = began.elapsed().as_secs_f64();
@@ -73,13 +108,7 @@ fn one(bench: &Path, service: Service, dir: &Path, lines: &[u8], count: u64) -> 
     ensure!(child.wait()?.success(), "the child failed: {text}");
     let account: Account = serde_json::from_str(&text).with_context(|| format!("the child said {text:?}"))?;
     ensure!(account.stored.is_none_or(|stored| stored == count), "stored {:?} of {count} lines", account.stored);
-    let gigabytes = lines.len() as f64 / 1e9;
-    Ok(Sample::from([
-        ("mb_per_s", gigabytes * 1e3 / took),
-        ("lines_per_s", count as f64 / took),
-        ("cpu_s_per_gb", account.cpu_s / gigabytes),
-        ("peak_rss_mb", account.peak_rss_kb as f64 / 1024.0),
-    ]))
+    Ok(sample(lines, count, took, &account))
 }
 
 /// The other process: prints its port, serves until standard input ends, prints its account.
@@ -110,7 +139,8 @@ pub fn serve(service: Service, dir: &Path) -> anyhow::Result<()> {
             (cpu, None)
         }
     };
-    let account = Account { cpu_s: cpu.as_secs_f64(), peak_rss_kb: peak_rss_kb()?, stored };
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let account = Account { cpu_s: cpu.as_secs_f64(), peak_rss_kb: peak_rss_kb(&status)?, stored };
     println!("{}", serde_json::to_string(&account)?);
     Ok(())
 }
@@ -130,9 +160,8 @@ fn say(port: u16) -> std::io::Result<()> {
     std::io::stdout().flush()
 }
 
-/// The most memory that this process has had, where the system says so; else 0.
-fn peak_rss_kb() -> anyhow::Result<u64> {
-    let Ok(status) = std::fs::read_to_string("/proc/self/status") else { return Ok(0) };
+/// The most memory that the process has had whose `/proc/PID/status` this is; 0 where the system does not say.
+pub(crate) fn peak_rss_kb(status: &str) -> anyhow::Result<u64> {
     let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap_or("0 kB");
-    line.trim().trim_end_matches(" kB").parse().context("reading VmHWM of /proc/self/status")
+    line.trim().trim_end_matches(" kB").parse().context("reading VmHWM of /proc/PID/status")
 }
