@@ -117,7 +117,7 @@ impl FrameEncoder for PeerEncoder {
                     && !planted::is("a state that comes back from disk is not known to be there")
                     && let Some(encoder) = self.streams.get_mut(frame.label())
                 {
-                    encoder.forget();
+                    encoder.bypassed(frame.seq());
                 }
                 if !lines.is_empty() {
                     lines.push(frame.clone());
@@ -158,6 +158,14 @@ impl FrameEncoder for PeerEncoder {
 }
 
 impl Encoder {
+    fn bypassed(&mut self, seq: u64) {
+        match self {
+            Self::Diffs(encoder) => encoder.bypassed(seq),
+            // Its readers have no numbers.
+            Self::Legacy(encoder) => encoder.connection_lost(),
+        }
+    }
+
     fn forget(&mut self) {
         match self {
             Self::Diffs(encoder) => encoder.connection_lost(),

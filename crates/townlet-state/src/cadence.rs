@@ -25,6 +25,9 @@ pub enum Reason {
     Due,
     /// The state is not later than the one that the peer has.
     OutOfOrder,
+    /// The peer may have a state between the one before and this one, from a connection
+    /// that was lost: it would not take a diff.
+    Ahead,
     /// A diff would have been no shorter, or nested too deeply.
     NoShorter,
 }

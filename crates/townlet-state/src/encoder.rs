@@ -23,6 +23,11 @@ const REMEMBERED: usize = 4096;
 /// over. The next state then travels whole. So a peer never gets a diff against
 /// a state that it does not have, whatever back-pressure dropped before.
 ///
+/// A connection that was lost may have brought more than anybody heard of. What is
+/// rendered again on the next one is old news to such a peer, and it stays where it
+/// is; so until all of that has been rendered again, there is no diff across a state
+/// that it may be at.
+///
 /// Deterministic: the same calls give the same bytes.
 ///
 /// ```
@@ -51,6 +56,8 @@ pub struct StateEncoder {
     cadence: Cadence,
     /// The latest state that was rendered, which the peer has if it has all.
     base: Option<State>,
+    /// The latest that any connection may have brought.
+    newest: u64,
     since: Since,
     requested: bool,
     /// Next rendering by seq, for states that may be rendered again.
@@ -95,6 +102,7 @@ impl StateEncoder {
         Self {
             cadence,
             base: None,
+            newest: 0,
             since: Since::default(),
             requested: false,
             renderings: BTreeMap::new(),
@@ -113,6 +121,7 @@ impl StateEncoder {
             _ if self.requested => Reason::Requested,
             _ if self.since.is_due(self.cadence) => Reason::Due,
             Some(base) if state.seq <= base.seq => Reason::OutOfOrder,
+            Some(base) if self.newest > base.seq && state.seq > base.seq + 1 => Reason::Ahead,
             Some(base) if write_diff(&base.sections, &state.sections, out) => {
                 let length = out.len() - start;
                 if !self.since.is_doubtful(length) || !whole_is_shorter(&state.sections, start, out) {
@@ -145,6 +154,13 @@ impl StateEncoder {
     /// Nothing is known any more of what the peer has.
     pub fn connection_lost(&mut self) {
         self.base = None;
+    }
+
+    /// State `seq` goes to the peer by another way, whole: from here on it has that,
+    /// which is not known here.
+    pub fn bypassed(&mut self, seq: u64) {
+        self.base = None;
+        self.newest = self.newest.max(seq);
     }
 
     /// State `seq` was rendered and did not reach the peer, although the
@@ -181,6 +197,7 @@ impl StateEncoder {
 
     fn rendered_diff(&mut self, state: &State, length: usize) -> Rendered {
         let base_seq = self.base.replace(state.clone()).map(|base| base.seq);
+        self.newest = self.newest.max(state.seq);
         self.since.diff(length);
         self.diffs += 1;
         Rendered { kind: Kind::Diff, seq: state.seq, tick: state.tick, base_seq, rendering: None, reason: None }
@@ -188,6 +205,7 @@ impl StateEncoder {
 
     fn rendered_keyframe(&mut self, state: &State, length: usize, reason: Reason) -> Rendered {
         self.base = Some(state.clone());
+        self.newest = self.newest.max(state.seq);
         self.since.keyframe(length);
         self.requested = false;
         self.keyframes += 1;

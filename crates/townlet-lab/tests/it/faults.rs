@@ -14,6 +14,13 @@ fn two_thousand_schedules_of_faults_hold() {
     (1..=2000).for_each(holds);
 }
 
+/// Behind those two thousand.
+#[test]
+fn schedules_that_once_failed_hold() {
+    // A peer that was ahead of what was sent again got a diff that it could not take.
+    [6362].into_iter().for_each(holds);
+}
+
 #[test]
 fn the_same_seed_makes_the_same_schedule() {
     for seed in [3, 77, 1234] {

@@ -1,7 +1,9 @@
 //! Keyframe or diff.
 
-use townlet_schema::{Json, Kind, Object, StateDiff};
-use townlet_state::{Cadence, Reason, Rendered, State, StateEncoder};
+use proptest::collection::vec;
+use proptest::prelude::*;
+use townlet_schema::{Json, Kind, LinePrefix, Object, RunId, SchemaVersion, StateDiff};
+use townlet_state::{Cadence, Follower, Reason, Rendered, State, StateEncoder, Step};
 
 use crate::data::{object, town};
 
@@ -58,6 +60,79 @@ fn a_lost_connection_a_request_and_a_withdrawn_state_bring_a_keyframe() {
     reasons(&mut encoder, 9..=9);
     encoder.withdraw(10);
     assert_eq!(encoder.base().map(|base| base.seq), Some(9), "a state that was never rendered");
+}
+
+#[test]
+fn a_peer_that_may_be_ahead_of_the_base_gets_no_diff_across_what_it_may_have() {
+    let mut encoder = StateEncoder::new(Cadence::default());
+    assert_eq!(reasons(&mut encoder, 1..=4), [Some(Reason::NoBase), None, None, None]);
+    // It got all four, and nobody heard of it. Of what is sent again, number 3 is shed.
+    encoder.connection_lost();
+    assert_eq!(reasons(&mut encoder, 1..=2), [Some(Reason::NoBase), None]);
+    assert_eq!(reasons(&mut encoder, 4..=6), [Some(Reason::Ahead), None, None]);
+    // Now it has what the encoder thinks: what is shed costs no keyframe.
+    assert_eq!(reasons(&mut encoder, 9..=9), [None]);
+    // State 10 went there by another way, and then the connection was lost as well.
+    encoder.bypassed(10);
+    assert_eq!(encoder.base(), None);
+    encoder.connection_lost();
+    assert_eq!(reasons(&mut encoder, 9..=9), [Some(Reason::NoBase)]);
+    assert_eq!(reasons(&mut encoder, 11..=12), [Some(Reason::Ahead), None]);
+}
+
+/// One connection: how far behind the newest state it begins, how many states are shed before each
+/// that it takes, how many of those get there, and how many of the others come when the next one is open.
+type Connection = (u64, Vec<u64>, usize, usize);
+
+fn connections() -> impl Strategy<Value = Vec<Connection>> {
+    let shed = prop_oneof![3 => Just(0_u64), 1 => 1..4_u64];
+    vec((0..5_u64, vec(shed, 1..7), 0..7_usize, 0..4_usize), 1..6)
+}
+
+proptest! {
+    #[test]
+    fn over_whatever_connections_no_diff_misses_its_base(connections in connections(), at in 0..7_usize) {
+        let run = RunId::from_u128(1);
+        let mut encoder = StateEncoder::new(Cadence::default());
+        let mut peer = Follower::new("town");
+        let mut late: Vec<(u64, Vec<u8>)> = Vec::new();
+        let mut newest = 0;
+        let last = connections.len();
+        for (number, (back, takes, there, of_the_rest)) in connections.into_iter().enumerate() {
+            encoder.connection_lost();
+            let mut seq = newest - back.min(newest);
+            let mut lines = Vec::new();
+            for shed in takes {
+                seq += 1 + shed;
+                let (rendered, body) = render(&mut encoder, &at_seq(seq));
+                let (prefix, mut line) = (LinePrefix::new(SchemaVersion::CURRENT, rendered.kind, &run, "town"), Vec::new());
+                prefix.write_line(seq, rendered.tick, rendered.extra(), body.as_bytes(), &mut line);
+                lines.push((seq, line));
+            }
+            newest = newest.max(seq);
+            let there = if number + 1 == last { lines.len() } else { there.min(lines.len()) };
+            for (index, (seq, line)) in lines[..there].iter().enumerate() {
+                if index == at {
+                    for (_, line) in late.drain(..) {
+                        peer.feed(&line).unwrap();
+                    }
+                }
+                let before = peer.state().map(|state| state.seq);
+                let step = peer.feed(line).unwrap();
+                prop_assert!(!matches!(step, Step::Gap { .. }), "{seq} at {before:?}: {step:?}");
+                prop_assert!(peer.state().is_some_and(|state| state.seq >= *seq), "{seq} at {before:?}");
+            }
+            let end = lines.len().min(there + of_the_rest);
+            late.extend(lines.drain(there..end));
+        }
+    }
+}
+
+/// As [`at`], with a body that no diff is longer than.
+fn at_seq(seq: u64) -> State {
+    let jobs = Object::from_iter([("ann", "idle at the counter of the corner shop"), ("bob", "asleep")]);
+    let sections = [("jobs", Json::Object(jobs)), ("weather", Json::Object(Object::from_iter([("rain", seq)])))];
+    State::new(seq, seq + 100, Object::from_iter(sections))
 }
 
 #[test]
