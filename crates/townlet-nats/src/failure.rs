@@ -10,7 +10,8 @@ use townlet_tls::{TlsErrorKind as Tls, classify};
 use townlet_transport::{ErrorKind, TransportError};
 
 /// A connection did not come about.
-pub(crate) fn of_connecting(peer: &str, error: ConnectError) -> TransportError {
+/// `advice` is for the case that the server does not let us in.
+pub(crate) fn of_connecting(peer: &str, advice: &str, error: ConnectError) -> TransportError {
     if let Some(cause) = tls_cause(&error) {
         let classified = classify(peer, cause);
         tracing::error!(endpoint = %peer, kind = %classified.kind(), error = %classified, "telemetry_tls_error");
@@ -19,8 +20,7 @@ pub(crate) fn of_connecting(peer: &str, error: ConnectError) -> TransportError {
     }
     let (kind, message) = match error.kind() {
         ConnectErrorKind::Authentication | ConnectErrorKind::AuthorizationViolation => {
-            let advice = "check auth, and the users in the server's configuration";
-            (ErrorKind::Misconfigured, format!("{peer} does not let us in: {advice}"))
+            (ErrorKind::Misconfigured, format!("{peer} does not let us in{advice}"))
         }
         ConnectErrorKind::Dns => {
             (ErrorKind::Unavailable, format!("the host name of {peer} does not resolve: {}", chain(&error)))

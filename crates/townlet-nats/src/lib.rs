@@ -22,13 +22,15 @@
 //! - `nats://` goes to this machine only, with both acknowledgements. Servers that the
 //!   cluster tells of are not followed: the list that was written is the list.
 //! - Under TLS no credential is sent before the handshake. Certificates are renewed as in
-//!   [`townlet_tls::Reload`]; secrets are read for each connection and printed never.
+//!   [`townlet_tls::Reload`]; secrets are read for each connection and printed never. Of an NKey, with or without the
+//!   JWT of a `.creds` file, nothing but a signature goes out.
 //! - An acknowledgement of a [`Publisher`] means that the stream has stored the message, on
 //!   a majority of its replicas.
 //!
 //! # Log events
 //! `telemetry_tls_error`, `telemetry_tcp_plaintext_enabled`, `telemetry_nats_server_error`
-//! (`said`), `telemetry_nats_stream_created` (`stream`).
+//! (`said`), `telemetry_nats_stream_created` (`stream`), `telemetry_nats_key_readable_by_others`
+//! (`file`).
 //!
 //! # Example
 //! ```
@@ -55,6 +57,7 @@ mod secret;
 mod server;
 mod stream;
 mod subject;
+mod user;
 mod watch;
 
 pub use gossip::Gossip;

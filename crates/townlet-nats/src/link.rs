@@ -13,7 +13,7 @@ use townlet_transport::{ErrorKind, TransportError};
 
 use crate::engine::Engine;
 use crate::failure::of_connecting;
-use crate::secret::Pass;
+use crate::secret::{Pass, warn_of_readers};
 use crate::watch::Watch;
 use crate::{NatsOptions, Security};
 
@@ -40,7 +40,10 @@ impl Connector {
             Security::Plaintext(_) => None,
             Security::Tls(client) => Some(Reload::client(ClientTls::load(client).map_err(from_tls)?)),
         };
-        options.auth.as_ref().map(Pass::read).transpose()?;
+        if let Some(auth) = &options.auth {
+            Pass::read(auth)?;
+            warn_of_readers(auth);
+        }
         Ok(Self { options, tls, doubted: false })
     }
 
@@ -75,13 +78,15 @@ impl Connector {
             }
         };
         let watch = Watch::new();
-        let options = self.client_options(config, &watch)?;
+        let pass = self.options.auth.as_ref().map(Pass::read).transpose()?;
+        let options = self.client_options(pass.as_ref(), config, &watch);
         let engine = Engine::start()?;
         let connecting = async move { options.connect(servers?).await };
         let client = match engine.call(self.options.connect_timeout, connecting) {
             Some(Ok(client)) => client,
             Some(Err(error)) => {
-                let error = of_connecting(&peer, error);
+                let advice = Pass::advice(pass.as_ref(), SystemTime::now());
+                let error = of_connecting(&peer, &advice, error);
                 self.doubted = error.kind() == ErrorKind::Tls;
                 return Err(error);
             }
@@ -106,9 +111,9 @@ impl Connector {
         Ok(Link(Arc::new(inner)))
     }
 
-    fn client_options(&self, config: ClientConfig, watch: &Arc<Watch>) -> Result<ConnectOptions, TransportError> {
+    fn client_options(&self, pass: Option<&Pass>, config: ClientConfig, watch: &Arc<Watch>) -> ConnectOptions {
         let watch = Arc::clone(watch);
-        let options = ConnectOptions::new()
+        pass.map_or_else(ConnectOptions::new, Pass::options)
             .name(&self.options.name)
             .connection_timeout(self.options.connect_timeout)
             .request_timeout(Some(self.options.request_timeout))
@@ -122,12 +127,7 @@ impl Connector {
             .event_callback(move |event| {
                 watch.happened(event);
                 std::future::ready(())
-            });
-        Ok(match self.options.auth.as_ref().map(Pass::read).transpose()? {
-            None => options,
-            Some(Pass::Token(token)) => options.token(token.to_string()),
-            Some(Pass::User(user, password)) => options.user_and_password(user, password.to_string()),
-        })
+            })
     }
 
     /// Takes up certificate files that were renewed: at most one look a second, or at
@@ -199,7 +199,7 @@ impl Link {
     }
 
     pub(crate) fn gone(&self) -> TransportError {
-        TransportError::new(ErrorKind::Disconnected, format!("the connection to {} ended", self.peer()))
+        self.0.watch.ended(self.peer())
     }
 }
 

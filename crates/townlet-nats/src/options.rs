@@ -24,7 +24,8 @@ pub struct NatsOptions {
     pub servers: Servers,
     /// TLS, or leave to go without.
     pub security: Security,
-    /// A token, or a user and password; read anew for each connection.
+    /// A token, a user and password, the credentials of a user (`.creds`), or the seed of its
+    /// NKey; read anew for each connection.
     pub auth: Option<Auth>,
     /// For name resolution, connect, TLS and greeting together, over all servers, 5 s.
     pub connect_timeout: Duration,

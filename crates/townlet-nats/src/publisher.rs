@@ -191,7 +191,7 @@ impl Link {
 
 impl WeakLink {
     fn gone(&self) -> TransportError {
-        TransportError::new(ErrorKind::Disconnected, format!("the connection to {} ended", self.peer))
+        self.watch.ended(&self.peer)
     }
 
     fn too_large(&self, length: usize) -> TransportError {

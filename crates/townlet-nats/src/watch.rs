@@ -52,6 +52,16 @@ impl Watch {
         let _ = self.gone.subscribe().wait_for(|gone| *gone).await;
     }
 
+    /// The error of whoever finds the connection at its end, with what the server said of it.
+    pub(crate) fn ended(&self, peer: &str) -> TransportError {
+        let complaint = self.complaint.lock().unwrap_or_else(PoisonError::into_inner);
+        let message = match &*complaint {
+            Some(said) => format!("the connection to {peer} ended; the server had said: {said}"),
+            None => format!("the connection to {peer} ended"),
+        };
+        TransportError::new(ErrorKind::Disconnected, message)
+    }
+
     /// Of an error that says only that no answer came: whether the server said why.
     pub(crate) fn explain(&self, peer: &str, error: TransportError) -> TransportError {
         let complaint = self.complaint.lock().unwrap_or_else(PoisonError::into_inner);

@@ -46,6 +46,7 @@ mod frames;
 pub mod http;
 mod logs;
 pub mod nats;
+pub mod nats_users;
 pub mod peer;
 mod script;
 mod scripted;

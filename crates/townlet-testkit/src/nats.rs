@@ -123,6 +123,12 @@ impl NatsServer {
         number(&figures, "\"total_connections\":").unwrap_or_default()
     }
 
+    /// Messages in all its streams, of all accounts.
+    pub fn messages(&self) -> usize {
+        let figures = self.ask("/jsz").unwrap_or_default();
+        number(&figures, "\"messages\":").unwrap_or_default()
+    }
+
     /// What it wrote to its log.
     pub fn said(&self) -> String {
         std::fs::read_to_string(self.log()).unwrap_or_default()

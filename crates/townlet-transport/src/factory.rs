@@ -135,6 +135,11 @@ pub enum Auth {
     /// Headers of any name, as `name=value,name=value` with values in percent
     /// encoding: the form of `OTEL_EXPORTER_OTLP_HEADERS`.
     Headers(SecretSource),
+    /// A user's JWT together with the seed of its key, as NATS keeps them in a
+    /// `.creds` file.
+    Credentials(SecretSource),
+    /// The seed of a user's key alone, as NATS keeps it in an `.nk` file.
+    NkeySeed(SecretSource),
 }
 
 /// Where a secret is.

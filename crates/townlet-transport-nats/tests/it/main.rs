@@ -4,6 +4,7 @@
 mod cluster;
 mod conformance;
 mod factory;
+mod keys;
 mod refusals;
 mod stored;
 mod tls;
