@@ -7,7 +7,8 @@ use crate::block::Block;
 use crate::context::Context;
 use crate::diagnostic::{Code, quote};
 use crate::origin::{Given, Place};
-use crate::paths::{check_readable, resolve};
+use crate::paths::{check_readable, resolve, warn_of_readers};
+use crate::rules::Type;
 
 /// Reads the block; `None` where it is absent or has findings.
 pub(crate) fn read(ctx: &mut Context<'_>, outer: &mut Block<'_>) -> Option<Given<Auth>> {
@@ -19,6 +20,13 @@ pub(crate) fn read(ctx: &mut Context<'_>, outer: &mut Block<'_>) -> Option<Given
     let user = block.opt_text(ctx, "user", "a user name");
     let password = secret(ctx, &mut block, "password_file", "password_env");
     let headers = secret(ctx, &mut block, "headers_file", "headers_env");
+    let credentials = secret(ctx, &mut block, "credentials_file", "credentials_env");
+    let seed = secret(ctx, &mut block, "nkey_seed_file", "nkey_seed_env");
+    for (name, source) in [("credentials_file", &credentials), ("nkey_seed_file", &seed)] {
+        if let (Some(SecretSource::File(path)), Some(entry)) = (source, block.entry(name)) {
+            warn_of_readers(ctx, &block.key(name), &entry.place, path);
+        }
+    }
     let key = block.path().to_owned();
     block.close(ctx);
     if ctx.found.errors().count() > before || !written {
@@ -31,6 +39,23 @@ pub(crate) fn read(ctx: &mut Context<'_>, outer: &mut Block<'_>) -> Option<Given
     if headers.is_some() && (bearer.is_some() || user.is_some() || password.is_some()) {
         let what = "has headers beside a token or password";
         return refuse(Code::Conflict, what, "put it among the headers: authorization=Bearer%20…");
+    }
+    let others = [&bearer, &password, &headers].into_iter().flatten().count() + usize::from(user.is_some());
+    let own = match (credentials, seed) {
+        (Some(_), Some(_)) => {
+            let what = "has credentials and the seed of an nkey";
+            return refuse(Code::Conflict, what, "a .creds file has its seed in it: remove nkey_seed_file");
+        }
+        (Some(credentials), None) => Some(Auth::Credentials(credentials)),
+        (None, Some(seed)) => Some(Auth::NkeySeed(seed)),
+        (None, None) => None,
+    };
+    if let Some(value) = own {
+        if others > 0 {
+            let what = "has a key of NATS beside another way to be let in";
+            return refuse(Code::Conflict, what, "one of them can be shown: remove the other");
+        }
+        return Some(Given { value, place });
     }
     let value = match (bearer, user, password) {
         (None, None, None) if headers.is_some() => Auth::Headers(headers?),
@@ -49,6 +74,19 @@ pub(crate) fn read(ctx: &mut Context<'_>, outer: &mut Block<'_>) -> Option<Given
         }
     };
     Some(Given { value, place })
+}
+
+/// Whether this type can show it.
+pub(crate) fn check(ctx: &mut Context<'_>, key: &str, kind: Type, type_name: &str, auth: &Given<Auth>) {
+    let (what, help) = match (&auth.value, kind) {
+        (_, Type::Other) | (Auth::Credentials(_) | Auth::NkeySeed(_), Type::Nats) => return,
+        (Auth::Credentials(_), _) => ("credentials", "use bearer_file, or 'user' with password_file"),
+        (Auth::NkeySeed(_), _) => ("the seed of an nkey", "use bearer_file, or 'user' with password_file"),
+        (Auth::Headers(_), Type::Nats) => ("headers", "use credentials_file, nkey_seed_file, bearer_file or 'user'"),
+        _ => return,
+    };
+    let message = format!("{key} has {what}, which type '{type_name}' cannot show");
+    ctx.error(Code::NotForType, &auth.place, key, message).help(help);
 }
 
 /// The place of one secret: a file or an environment variable, not both.

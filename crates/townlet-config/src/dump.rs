@@ -243,6 +243,8 @@ fn auth(map: &mut Map, settings: &Settings) {
             Some(("password", source))
         }
         Some(Auth::Headers(source)) => Some(("headers", source)),
+        Some(Auth::Credentials(source)) => Some(("credentials", source)),
+        Some(Auth::NkeySeed(source)) => Some(("nkey_seed", source)),
         _ => None,
     };
     match source {

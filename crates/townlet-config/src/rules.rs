@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use townlet_transport::{Format, Level, Settings};
 
 use crate::abilities;
+use crate::auth;
 use crate::block::Block;
 use crate::broker;
 use crate::context::Context;
@@ -109,6 +110,11 @@ pub(crate) fn apply(ctx: &mut Context<'_>, block: &Block<'_>, kind: Type, type_n
     settings.compression = raw.compression.as_ref().map_or_else(Default::default, |given| given.value);
     let format = if kind == Type::Otlp { Format::Protobuf } else { Format::default() };
     settings.format = raw.format.as_ref().map_or(format, |given| given.value);
+    if let Some(given) = &raw.auth
+        && kind.reads("auth")
+    {
+        auth::check(rules.ctx, &block.key("auth"), kind, type_name, given);
+    }
     settings.auth = raw.auth.as_ref().map(|given| given.value.clone());
     if kind.reads("labels") {
         publishing::apply(rules.ctx, block, &raw.publishing, &mut settings);

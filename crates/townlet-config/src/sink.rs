@@ -268,6 +268,15 @@ fn try_build(ctx: &mut Context<'_>, block: &Block<'_>, factory: &dyn Factory, se
         "labels",
         "nats",
     ];
+    // A key of a block within, written out.
+    let within = text.split([' ', ':']).map(|word| block.key(word)).find_map(|key| {
+        let place = ctx.places.get(&key).filter(|_| key.starts_with(&block.key("auth.")))?.clone();
+        Some((key, place))
+    });
+    if let Some((key, place)) = within {
+        ctx.error(Code::Transport, &place, &key, format!("{key}: {text}"));
+        return;
+    }
     // The earliest name in the message is the one it is about.
     let named = NAMED
         .iter()

@@ -77,6 +77,8 @@ prop_compose! {
             "type: otlp, endpoint: 'http://[::1]:4318/x', allow_plaintext: true, dev_allow_plaintext: true, format: json, \
                 compression: gzip, labels: {service.name: town}, export_fields: [a.*], settle_at: peer_acked",
             "type: nats, endpoint: 'tls://a.example,tls://b.example:4223', nats: {stream: T, partitions: 3}, auth: {bearer_env: T}",
+            "type: nats, endpoint: 'tls://a.example', auth: {credentials_file: @}",
+            "type: nats, endpoint: 'tls://a.example', auth: {nkey_seed_env: SEED}",
             "type: nats, endpoint: 'nats://[::1]', allow_plaintext: true, dev_allow_plaintext: true, settle_at: peer_acked, \
                 nats: {subject: 'a.{stream}', partitions: 1, create: true, replicas: 3, duplicate_window_seconds: 2.5}",
             "type: prometheus, scrape_listen: '127.0.0.1:9464', scrape_token_file: t, labels: {b: '7', a: \"x'y\"}",

@@ -2,11 +2,12 @@
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+use std::os::unix::fs::PermissionsExt;
 use std::time::Duration;
 
 use townlet_transport::{Auth, BrokerSettings, Level, SecretSource, Settings};
 
-use crate::support::{findings, loader, transport};
+use crate::support::{findings, lines, loader, transport};
 
 fn nats(keys: &str) -> String {
     transport(&format!("type: nats, {keys}"))
@@ -43,6 +44,59 @@ fn every_key_reaches_the_backend() {
     let plain = settings("endpoint: 'nats://localhost', allow_plaintext: true, dev_allow_plaintext: true");
     assert!(!plain.enable_tls && plain.plaintext_acknowledged);
     assert_eq!(plain.broker, BrokerSettings::default());
+}
+
+#[test]
+fn users_that_are_keys_are_named_by_their_files() {
+    let at = "endpoint: 'tls://a.example'";
+    let auth = |keys: &str| settings(&format!("{at}, auth: {{{keys}}}")).auth.unwrap();
+    assert_eq!(auth("credentials_env: CREDS"), Auth::Credentials(SecretSource::Env("CREDS".into())));
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("s.nk");
+    std::fs::write(&file, "").unwrap();
+    std::fs::set_permissions(&file, PermissionsExt::from_mode(0o600)).unwrap();
+    assert_eq!(auth(&format!("nkey_seed_file: '{}'", file.display())), Auth::NkeySeed(SecretSource::File(file)));
+    for (keys, says) in [
+        ("credentials_env: C, nkey_seed_env: S", "error conflict auth"),
+        ("credentials_env: C, bearer_env: T", "error conflict auth"),
+        ("nkey_seed_env: S, user: ann, password_env: PW", "error conflict auth"),
+        ("nkey_seed_env: S, user: ann", "error conflict auth"),
+        ("credentials_env: C, headers_env: H", "error conflict auth"),
+        ("credentials_file: c, credentials_env: C", "error conflict auth.credentials_env"),
+        ("credentials_file: ' '", "error missing auth.credentials_file"),
+        ("nkey_seed_env: 'not a name'", "error bad_choice auth.nkey_seed_env"),
+        ("headers_env: H", "error not_for_type auth"),
+    ] {
+        assert_eq!(found(&format!("{at}, auth: {{{keys}}}")), [says], "{keys}");
+    }
+    for key in ["credentials_env: C", "nkey_seed_env: S"] {
+        let elsewhere = transport(&format!("type: http, endpoint: 'https://c', auth: {{{key}}}"));
+        assert!(findings(&elsewhere)[0].starts_with("error not_for_type telemetry.transport.auth "), "{key}");
+    }
+}
+
+#[test]
+fn a_key_that_everybody_may_read_is_a_warning_and_one_that_nobody_can_an_error() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("shard.creds");
+    std::fs::write(&file, "x").unwrap();
+    let yaml = "telemetry:\n  transport:\n    type: nats\n    endpoint: tls://a.example\n    auth:\n      \
+                credentials_file: shard.creds\n";
+    std::fs::write(folder.path().join("town.yaml"), yaml).unwrap();
+    let found = |mode: u32| {
+        std::fs::set_permissions(&file, std::fs::Permissions::from_mode(mode)).unwrap();
+        lines(&match loader().load_file(folder.path().join("town.yaml")) {
+            Ok(loaded) => loaded.warnings,
+            Err(found) => found,
+        })
+    };
+    let at = "telemetry.transport.auth.credentials_file 6:";
+    assert_eq!(found(0o600), Vec::<String>::new());
+    assert_eq!(found(0o640), Vec::<String>::new());
+    assert!(found(0o644)[0].starts_with(&format!("warning file {at}")), "{:?}", found(0o644));
+    std::fs::remove_file(&file).unwrap();
+    std::fs::create_dir(&file).unwrap();
+    assert!(found(0o700)[0].starts_with(&format!("error file {at}")), "{:?}", found(0o700));
 }
 
 #[test]
