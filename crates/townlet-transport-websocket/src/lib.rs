@@ -47,6 +47,12 @@
 //!   ones on the next connection. A single line that it refuses is
 //!   [`TooLarge`](townlet_transport::ErrorKind::TooLarge), which the worker counts
 //!   and drops alone.
+//! - A peer that refuses what a message says (close codes 1003, 1007 and 1008) gets
+//!   what it has not acknowledged one line at a time, on connections that have
+//!   answered a ping first. A line for which alone it ends two of them in a row is
+//!   [`Rejected`](townlet_transport::ErrorKind::Rejected): the worker drops it under
+//!   that reason, keeps it where there are dead letters, and goes on with the next.
+//!   Without acknowledgements nobody can tell which line it was, and none is given up.
 //! - After a failed send nothing of the batch is reported as settled, so lines
 //!   may arrive twice, never not at all; `seq` tells them apart.
 //! - Messages of errors name the endpoint and quote neither payload nor token nor
@@ -60,7 +66,8 @@
 //! `telemetry_tls_error` (`endpoint`, `kind`, `error`) on each TLS failure;
 //! `telemetry_tcp_plaintext_enabled` (`endpoint`) on each plaintext connection;
 //! `telemetry_websocket_reopened` (`error`) where an idle connection had ended;
-//! `telemetry_websocket_smaller_messages` (`message_bytes`, `line_bytes`).
+//! `telemetry_websocket_smaller_messages` (`message_bytes`, `line_bytes`);
+//! `telemetry_websocket_line_by_line` (`code`, `lines`).
 //!
 //! # Example
 //! ```
@@ -78,12 +85,14 @@
 
 mod factory;
 mod failure;
+mod goodbye;
 mod handshake;
 mod limits;
 mod link;
 mod options;
 mod resume;
 mod socket;
+mod suspicion;
 mod token;
 mod transport;
 mod url;

@@ -1,5 +1,6 @@
 //! One open connection.
 
+use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
@@ -9,11 +10,13 @@ use tungstenite::protocol::{CloseFrame, Role, WebSocketConfig, frame::coding::Cl
 use tungstenite::{Error, Message, Utf8Bytes, WebSocket};
 
 use crate::failure::{from_ws, is_pause};
+use crate::goodbye::{Fault, goodbye};
 use crate::handshake::Agreed;
 use crate::limits::Limits;
-use crate::resume::Have;
+use crate::resume::{self, Have};
 use crate::socket::Socket;
-use crate::window::{Fate, TooLarge, Window};
+use crate::suspicion::Suspicion;
+use crate::window::{Fate, Unsettled, Window};
 
 /// How often one look reads before a peer that never stops talking has to wait.
 const MAX_READS: usize = 64;
@@ -34,6 +37,20 @@ pub(crate) struct Link {
     pulse: Pulse,
     /// Why the connection ended, where acknowledgements came first.
     late: Option<TransportError>,
+    terms: Terms,
+    /// Whether the peer has answered a ping on this connection.
+    proven: bool,
+    /// What waits for its turn where lines go out one at a time.
+    held: VecDeque<Frame>,
+}
+
+/// What earlier connections have taught, and what the configuration says.
+pub(crate) struct Terms {
+    pub(crate) limits: Limits,
+    pub(crate) suspicion: Suspicion,
+    pub(crate) ping_interval: Duration,
+    pub(crate) pong_timeout: Duration,
+    pub(crate) send_timeout: Duration,
 }
 
 /// Whether the peer is alive.
@@ -45,7 +62,7 @@ struct Pulse {
 }
 
 impl Link {
-    pub(crate) fn new(endpoint: Endpoint, socket: Socket, agreed: Agreed, ping: (Duration, Duration)) -> Self {
+    pub(crate) fn new(endpoint: Endpoint, socket: Socket, agreed: Agreed, terms: Terms) -> Self {
         let config = WebSocketConfig::default()
             .read_buffer_size(READ_BUFFER)
             .max_message_size(Some(LONGEST_ANSWER))
@@ -62,8 +79,16 @@ impl Link {
             window: agreed.acks.then(Window::default),
             have: agreed.have,
             largest: (0, 0),
-            pulse: Pulse { every: ping.0, patience: ping.1, heard: Instant::now(), asked: None },
+            pulse: Pulse {
+                every: terms.ping_interval,
+                patience: terms.pong_timeout,
+                heard: Instant::now(),
+                asked: None,
+            },
             late: None,
+            terms,
+            proven: false,
+            held: VecDeque::new(),
         }
     }
 
@@ -81,36 +106,55 @@ impl Link {
     }
 
     /// Writes a batch before `deadline`, lines gathered in messages. Where the
-    /// peer acknowledges, every frame is in the window afterwards, also after an
-    /// error: whoever goes on elsewhere has to know. Otherwise it stops at the
-    /// first frame that is too large, and says how many were written.
+    /// peer acknowledges, every frame is in the window or held afterwards, also after
+    /// an error: whoever goes on elsewhere has to know. Otherwise it stops at the
+    /// first frame that the peer never takes, and says how many were written.
     pub(crate) fn write(
         &mut self,
         batch: &[Frame],
-        limits: Limits,
         deadline: Instant,
-    ) -> Result<Option<(usize, TooLarge)>, TransportError> {
+    ) -> Result<Option<(usize, Fault)>, TransportError> {
         self.socket.get_mut().until(Some(deadline));
+        if self.window.is_some() && (self.terms.suspicion.careful > 0 || !self.held.is_empty()) {
+            self.held.extend(batch.iter().cloned());
+            return self.write_held().map(|()| None);
+        }
+        self.write_all(batch)
+    }
+
+    /// One line at a time: the next once the one before it is acknowledged.
+    fn write_held(&mut self) -> Result<(), TransportError> {
+        if self.terms.suspicion.careful == 0 {
+            let held = Vec::from(std::mem::take(&mut self.held));
+            return self.write_all(&held).map(|_| ());
+        }
+        while self.window.as_ref().is_some_and(|window| window.outstanding() == 0)
+            && let Some(frame) = self.held.pop_front()
+        {
+            self.write_all(&[frame])?;
+        }
+        Ok(())
+    }
+
+    fn write_all(&mut self, batch: &[Frame]) -> Result<Option<(usize, Fault)>, TransportError> {
         let mut at = 0;
         let mut result = Ok(None);
         while at < batch.len() && result.is_ok() {
             let frame = &batch[at];
-            let settled_otherwise = if self.have.holds(frame) {
-                Some(Fate::Had)
-            } else {
-                (frame.len() > limits.line).then_some(Fate::TooLarge(frame.len()))
-            };
+            let settled_otherwise =
+                if self.have.holds(frame) { Some(Fate::Had) } else { self.fault(frame).map(Fate::Never) };
             match (settled_otherwise, &mut self.window) {
                 (Some(fate), Some(window)) => {
                     window.push(frame, fate);
                     at += 1;
                 }
-                (Some(Fate::TooLarge(bytes)), None) => {
-                    result = Ok(Some((at, TooLarge(bytes))));
+                (Some(Fate::Never(fault)), None) => {
+                    result = Ok(Some((at, fault)));
                     break;
                 }
                 _ => {
-                    let end = at + limits.gather(&batch[at..]);
+                    let fits = self.terms.limits.gather(&batch[at..]);
+                    let end = at + batch[at..at + fits].iter().take_while(|frame| self.fault(frame).is_none()).count();
                     result = self.write_message(&batch[at..end]).map(|()| None);
                     at = end;
                 }
@@ -123,6 +167,14 @@ impl Link {
         }
         let flushed = self.socket.flush().map_err(|error| self.failed("sending to", error));
         result.and_then(|stopped| flushed.map(|()| stopped))
+    }
+
+    /// Why the peer never takes this one, where that is known.
+    fn fault(&self, frame: &Frame) -> Option<Fault> {
+        if frame.len() > self.terms.limits.line {
+            return Some(Fault::TooLarge(frame.len()));
+        }
+        self.terms.suspicion.convicts(frame).map(Fault::Refused)
     }
 
     fn write_message(&mut self, frames: &[Frame]) -> Result<(), TransportError> {
@@ -171,13 +223,14 @@ impl Link {
         };
         self.pulse.heard = Instant::now();
         self.pulse.asked = None;
+        self.proven |= matches!(message, Message::Pong(_));
         let said = match &message {
             Message::Text(text) => text.as_bytes(),
             Message::Binary(bytes) => &bytes[..],
             Message::Close(frame) => {
                 // Sends our half of the goodbye, where that does not wait.
                 let _ = self.socket.flush();
-                return Err(self.goodbye(frame.as_ref()));
+                return Err(goodbye(&self.endpoint, frame.as_ref()));
             }
             _ => return Ok(true),
         };
@@ -194,13 +247,25 @@ impl Link {
         let now = Instant::now();
         match self.pulse.asked {
             Some(asked) if now.duration_since(asked) >= self.pulse.patience => Err(self.silent()),
-            None if now.duration_since(self.pulse.heard) >= self.pulse.every => {
-                self.pulse.asked = Some(now);
-                self.socket.get_mut().until(Some(now + self.pulse.patience));
-                self.socket.send(Message::Ping(Bytes::new())).map_err(|error| self.failed("sending to", error))
-            }
+            None if now.duration_since(self.pulse.heard) >= self.pulse.every => self.ping(now),
             _ => Ok(()),
         }
+    }
+
+    fn ping(&mut self, now: Instant) -> Result<(), TransportError> {
+        self.pulse.asked = Some(now);
+        self.socket.get_mut().until(Some(now + self.pulse.patience));
+        self.socket.send(Message::Ping(Bytes::new())).map_err(|error| self.failed("sending to", error))
+    }
+
+    /// Where lines go out one at a time, a new connection has to show first that its
+    /// peer wants it at all.
+    pub(crate) fn greet(&mut self, wait: Duration) -> Result<(), TransportError> {
+        if self.terms.suspicion.careful == 0 || self.window.is_none() {
+            return Ok(());
+        }
+        self.ping(Instant::now())?;
+        self.prove_alive(wait)
     }
 
     /// Makes sure that the peer is alive before it is trusted with a batch:
@@ -226,10 +291,10 @@ impl Link {
         let mut heard = self.hear();
         loop {
             let Some(window) = &mut self.window else { return heard.map(|()| 0) };
-            let settled = window.take_settled().map_err(|TooLarge(bytes)| too_large(&self.endpoint, bytes))?;
+            let settled = window.take_settled().map_err(|fault| fault.at(&self.endpoint))?;
             if settled > 0 {
                 // What came before the end counts; the end is the next call's news.
-                self.late = heard.err();
+                self.late = heard.and_then(|()| self.go_on(settled)).err();
                 return Ok(settled);
             }
             let awaited = window.is_awaited();
@@ -245,6 +310,30 @@ impl Link {
             self.socket.get_mut().until(Some(deadline.min(look)));
             heard = self.read_once().map(|_| ());
         }
+    }
+
+    /// So many were settled: what was held for them may go out.
+    fn go_on(&mut self, settled: usize) -> Result<(), TransportError> {
+        self.terms.suspicion.careful = self.terms.suspicion.careful.saturating_sub(settled);
+        if self.held.is_empty() {
+            return Ok(());
+        }
+        self.socket.get_mut().until(Some(Instant::now() + self.terms.send_timeout));
+        self.write_held()
+    }
+
+    /// What this connection has taught so far, and whether its peer answers on it.
+    pub(crate) fn suspicion(&self) -> (Suspicion, bool) {
+        (self.terms.suspicion.clone(), self.proven)
+    }
+
+    /// What is unsettled at its end, by stream; what was held back too.
+    pub(crate) fn leaves(&mut self) -> Vec<Unsettled> {
+        let Some(window) = &mut self.window else { return Vec::new() };
+        for frame in self.held.drain(..) {
+            window.push(&frame, Fate::Sent { bytes: frame.len(), lines: 1 });
+        }
+        window.unsettled(resume::MOST)
     }
 
     /// Says goodbye and waits for the peer's, at most until `deadline`, so that
@@ -271,21 +360,6 @@ impl Link {
         }
     }
 
-    fn goodbye(&self, frame: Option<&CloseFrame>) -> TransportError {
-        let endpoint = &self.endpoint;
-        match frame.map(|frame| u16::from(frame.code)) {
-            Some(TOO_BIG) => {
-                let message = format!("{endpoint} closed the connection: a message was too big for it (1009)");
-                TransportError::with_source(ErrorKind::Disconnected, message, RefusedForSize)
-            }
-            Some(code) => {
-                let message = format!("{endpoint} closed the connection with code {code}");
-                TransportError::new(ErrorKind::Disconnected, message)
-            }
-            None => TransportError::new(ErrorKind::Disconnected, format!("{endpoint} closed the connection")),
-        }
-    }
-
     fn silent(&self) -> TransportError {
         let message = format!("{} did not answer a ping within {:?}", self.endpoint, self.pulse.patience);
         TransportError::new(ErrorKind::Disconnected, message)
@@ -298,7 +372,7 @@ impl Link {
             self.socket.get_mut().until(None);
             for _ in 0..MAX_READS {
                 match self.socket.read() {
-                    Ok(Message::Close(frame)) => return self.goodbye(frame.as_ref()),
+                    Ok(Message::Close(frame)) => return goodbye(&self.endpoint, frame.as_ref()),
                     Ok(_) => {}
                     Err(_) => break,
                 }
@@ -306,24 +380,4 @@ impl Link {
         }
         from_ws(&self.endpoint, doing, error)
     }
-}
-
-/// Close code 1009: the message is too big (RFC 6455, section 7.4.1).
-const TOO_BIG: u16 = 1009;
-
-/// The cause of an error after which messages have to be smaller.
-#[derive(Debug)]
-pub(crate) struct RefusedForSize;
-
-impl std::fmt::Display for RefusedForSize {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("WebSocket close code 1009")
-    }
-}
-
-impl std::error::Error for RefusedForSize {}
-
-pub(crate) fn too_large(endpoint: &Endpoint, bytes: usize) -> TransportError {
-    let message = format!("a line of {bytes} bytes is larger than {endpoint} takes");
-    TransportError::new(ErrorKind::TooLarge, message)
 }

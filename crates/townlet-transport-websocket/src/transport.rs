@@ -1,6 +1,5 @@
 //! The transport: connects when asked, writes batches, reports the truth.
 
-use std::error::Error;
 use std::fmt;
 use std::net::TcpStream;
 use std::time::{Duration, Instant, SystemTime};
@@ -10,12 +9,14 @@ use townlet_tls::{ClientTls, Reload, dial};
 use townlet_transport::{Connected, ErrorKind, Frame, Outcome, SendError, Transport, TransportError};
 
 use crate::failure::{from_tls, logged};
+use crate::goodbye::Refused;
 use crate::handshake::{Request, upgrade};
 use crate::limits::Limits;
-use crate::link::{Link, RefusedForSize, too_large};
+use crate::link::{Link, Terms};
 use crate::socket::{Socket, Stream};
-use crate::window::{TooLarge, Unsettled, Window};
-use crate::{Security, WsOptions, resume};
+use crate::suspicion::Suspicion;
+use crate::window::Unsettled;
+use crate::{Security, WsOptions};
 
 /// No timeout is longer: `Instant` has an end.
 const LONGEST: Duration = Duration::from_secs(24 * 3600);
@@ -28,6 +29,7 @@ pub struct WsTransport {
     doubted: bool,
     link: Option<Link>,
     limits: Limits,
+    suspicion: Suspicion,
     /// What the last connection left without an acknowledgement, by stream.
     unsettled: Vec<Unsettled>,
 }
@@ -53,7 +55,15 @@ impl WsTransport {
             token.read()?;
         }
         let limits = Limits { message: options.message_bytes, line: options.max_line_bytes };
-        Ok(Self { options, tls, doubted: false, link: None, limits, unsettled: Vec::new() })
+        Ok(Self {
+            options,
+            tls,
+            doubted: false,
+            link: None,
+            limits,
+            suspicion: Suspicion::default(),
+            unsettled: Vec::new(),
+        })
     }
 
     /// The certificate files in use, what became of their renewals, and the days
@@ -97,8 +107,14 @@ impl WsTransport {
             unsettled: &self.unsettled,
         };
         let agreed = upgrade(&mut socket, &request)?;
-        let ping = (self.options.ping_interval.min(LONGEST), self.options.pong_timeout.min(LONGEST));
-        Ok(Link::new(endpoint.clone(), socket, agreed, ping))
+        let terms = Terms {
+            limits: self.limits,
+            suspicion: self.suspicion.clone(),
+            ping_interval: self.options.ping_interval.min(LONGEST),
+            pong_timeout: self.options.pong_timeout.min(LONGEST),
+            send_timeout: self.options.send_timeout.min(LONGEST),
+        };
+        Ok(Link::new(endpoint.clone(), socket, agreed, terms))
     }
 
     /// Takes up certificate files that were renewed: at most one look a second,
@@ -114,15 +130,26 @@ impl WsTransport {
     }
 
     /// A connection ended with `error`: what it leaves behind shapes the next one.
-    fn lost(&mut self, link: &Link, error: TransportError) -> TransportError {
-        if error.source().is_some_and(|source| source.is::<RefusedForSize>()) {
-            self.limits.refused(link.largest());
-            tracing::warn!(
-                endpoint = %self.options.url.endpoint(), message_bytes = self.limits.message,
-                line_bytes = self.limits.line, "telemetry_websocket_smaller_messages"
-            );
+    fn lost(&mut self, mut link: Link, error: TransportError) -> TransportError {
+        let endpoint = self.options.url.endpoint();
+        let (suspicion, proven) = link.suspicion();
+        self.suspicion = suspicion;
+        match Refused::behind(&error) {
+            Some(Refused::Size) => {
+                self.limits.refused(link.largest());
+                let Limits { message, line } = self.limits;
+                tracing::warn!(%endpoint, message_bytes = message, line_bytes = line, "telemetry_websocket_smaller_messages");
+            }
+            Some(Refused::Content(code)) => {
+                if let Some(window) = link.window() {
+                    self.suspicion.refused(code, window, proven);
+                }
+                tracing::warn!(%endpoint, code, lines = self.suspicion.careful, "telemetry_websocket_line_by_line");
+            }
+            None if error.kind() == ErrorKind::Rejected => self.suspicion.given_up(),
+            None => {}
         }
-        self.unsettled = link.window().map(|window: &Window| window.unsettled(resume::MOST)).unwrap_or_default();
+        self.unsettled = link.leaves();
         error
     }
 
@@ -137,7 +164,7 @@ impl WsTransport {
                 self.link = Some(link);
                 Ok(result)
             }
-            Err(error) => Err(self.lost(&link, error)),
+            Err(error) => Err(self.lost(link, error)),
         }
     }
 }
@@ -158,7 +185,8 @@ impl Transport for WsTransport {
                 Err(error) => tracing::info!(%error, "telemetry_websocket_reopened"),
             }
         }
-        let link = self.open()?;
+        let mut link = self.open()?;
+        link.greet(wait)?;
         let connected = Connected::fresh(peer, link.level(), link.is_tls())
             .showing(self.certificates().and_then(Reload::good_until));
         self.unsettled.clear();
@@ -168,21 +196,18 @@ impl Transport for WsTransport {
 
     fn send(&mut self, batch: &[Frame]) -> Result<Outcome, SendError> {
         let deadline = Instant::now() + self.options.send_timeout.min(LONGEST);
-        let limits = self.limits;
         let sent = self.with_link(|link| {
             if batch.is_empty() {
                 return Ok((Outcome::Settled(link.level()), None));
             }
             link.hear()?;
-            let stopped = link.write(batch, limits, deadline)?;
+            let stopped = link.write(batch, deadline)?;
             let outcome = if link.window().is_some() { Outcome::Pending } else { Outcome::Settled(link.level()) };
             Ok((outcome, stopped))
         })?;
         match sent {
             (outcome, None) => Ok(outcome),
-            (_, Some((written, TooLarge(bytes)))) => {
-                Err(SendError::after(written, too_large(self.options.url.endpoint(), bytes)))
-            }
+            (_, Some((written, fault))) => Err(SendError::after(written, fault.at(self.options.url.endpoint()))),
         }
     }
 
@@ -195,7 +220,8 @@ impl Transport for WsTransport {
 
     fn close(&mut self) {
         if let Some(mut link) = self.link.take() {
-            self.unsettled = link.window().map(|window| window.unsettled(resume::MOST)).unwrap_or_default();
+            self.suspicion = link.suspicion().0;
+            self.unsettled = link.leaves();
             link.close(Instant::now() + self.options.send_timeout.min(LONGEST));
         }
     }

@@ -5,6 +5,8 @@ use std::str;
 
 use townlet_transport::{Frame, Label};
 
+use crate::goodbye::Fault;
+
 /// An answer longer than this is no acknowledgement: 20 digits and room for
 /// white space.
 const MAX_LINE: usize = 64;
@@ -34,8 +36,8 @@ pub(crate) enum Fate {
     Sent { bytes: usize, lines: usize },
     /// Not sent: the peer said that it has it.
     Had,
-    /// Not sent: so many bytes are more than the peer takes.
-    TooLarge(usize),
+    /// Not sent: the peer will never take it.
+    Never(Fault),
 }
 
 /// The lowest and the highest number of a stream that wait to be settled.
@@ -45,10 +47,6 @@ pub(crate) struct Unsettled {
     pub(crate) from: u64,
     pub(crate) to: u64,
 }
-
-/// The oldest unsettled frame is larger than the peer takes.
-#[derive(Debug, PartialEq, Eq)]
-pub(crate) struct TooLarge(pub(crate) usize);
 
 impl Window {
     pub(crate) fn push(&mut self, frame: &Frame, fate: Fate) {
@@ -79,17 +77,17 @@ impl Window {
     ///
     /// # Errors
     /// None is, and the oldest never will be: it is taken out.
-    pub(crate) fn take_settled(&mut self) -> Result<usize, TooLarge> {
+    pub(crate) fn take_settled(&mut self) -> Result<usize, Fault> {
         let mut settled = 0;
         while let Some(oldest) = self.frames.front() {
             match oldest.fate {
                 Fate::Sent { .. } if self.taken == self.acked => break,
                 Fate::Sent { .. } => self.taken += 1,
                 Fate::Had => {}
-                Fate::TooLarge(_) if settled > 0 => break,
-                Fate::TooLarge(bytes) => {
+                Fate::Never(_) if settled > 0 => break,
+                Fate::Never(fault) => {
                     self.frames.pop_front();
-                    return Err(TooLarge(bytes));
+                    return Err(fault);
                 }
             }
             self.frames.pop_front();
@@ -101,6 +99,22 @@ impl Window {
     /// True where frames wait to be settled.
     pub(crate) fn is_awaited(&self) -> bool {
         !self.frames.is_empty()
+    }
+
+    /// Frames that wait to be settled.
+    pub(crate) fn len(&self) -> usize {
+        self.frames.len()
+    }
+
+    /// Lines that were sent and are not acknowledged.
+    pub(crate) fn outstanding(&self) -> u64 {
+        self.sent - self.acked
+    }
+
+    /// The line that is not acknowledged, where it is one alone.
+    pub(crate) fn alone(&self) -> Option<(Label, u64)> {
+        let mut sent = self.frames.iter().rev().filter(|entry| matches!(entry.fate, Fate::Sent { .. }));
+        (self.outstanding() == 1).then(|| sent.next()).flatten().map(|entry| (entry.label.clone(), entry.seq))
     }
 
     /// Bytes and lines of the largest message that is not acknowledged in whole.
@@ -180,12 +194,26 @@ mod tests {
 
     #[test]
     fn a_frame_that_is_too_large_is_at_fault_once_it_is_the_oldest() {
-        let mut window = window(&[SENT, Fate::TooLarge(99), SENT]);
+        let mut window = window(&[SENT, Fate::Never(Fault::TooLarge(99)), SENT]);
         assert_eq!(window.take_settled(), Ok(0));
         window.hear(b"{\"ack\":2}").unwrap();
         assert_eq!(window.take_settled(), Ok(1));
-        assert_eq!(window.take_settled(), Err(TooLarge(99)));
+        assert_eq!(window.take_settled(), Err(Fault::TooLarge(99)));
         assert_eq!(window.take_settled(), Ok(1));
+    }
+
+    #[test]
+    fn a_line_is_alone_where_all_before_it_are_acknowledged_and_none_was_sent_after_it() {
+        let mut two = window(&[SENT, SENT, Fate::Had]);
+        assert_eq!((two.alone(), two.outstanding(), two.len()), (None, 2, 3));
+        two.hear(b"{\"ack\":1}").unwrap();
+        assert_eq!(
+            two.alone(),
+            Some((Label::new("r", "s"), 2)),
+            "the first waits to be taken out, and is acknowledged"
+        );
+        two.hear(b"{\"ack\":2}").unwrap();
+        assert_eq!((two.alone(), two.outstanding()), (None, 0));
     }
 
     #[test]

@@ -7,6 +7,7 @@ mod factory;
 mod handshake;
 mod peer;
 mod pulse;
+mod refusals;
 mod resume;
 mod serve;
 mod tls;

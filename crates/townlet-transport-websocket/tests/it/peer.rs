@@ -15,6 +15,9 @@ pub(crate) struct Seen {
     /// For each opening handshake that came to its end: its headers of interest.
     pub(crate) asked: Vec<Asked>,
     pub(crate) pings: usize,
+    pub(crate) messages: usize,
+    /// Connections that this side ended.
+    pub(crate) closes: usize,
     up: bool,
     listening: bool,
     open: Vec<TcpStream>,
@@ -44,6 +47,10 @@ pub(crate) enum Manner {
     Plain,
     /// As `Acknowledge`, but takes messages of at most so many bytes (code 1009).
     Small(usize),
+    /// As `Acknowledge`, but ends a connection that brings one of these lines.
+    Refuses { code: u16, seqs: &'static [u64] },
+    /// Ends each connection as soon as it is open.
+    TurnsAway(u16),
     /// As `Acknowledge`, and promises to sync where it is asked to.
     Durable,
     /// Picks the subprotocol, acknowledges nothing, and answers pings.

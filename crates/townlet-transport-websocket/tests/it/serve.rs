@@ -50,6 +50,7 @@ pub(crate) fn serve<S: Read + Write>(mut socket: S, shared: &(Mutex<Seen>, Condv
             let seen = shared.0.lock().unwrap();
             drop(shared.1.wait_while(seen, |_| true));
         }
+        Manner::TurnsAway(code) => end(&mut socket, shared, code),
         Manner::Small(limit) => socket.set_config(|config| config.max_message_size = Some(limit)),
         _ => {}
     }
@@ -76,7 +77,15 @@ fn read_messages<S: Read + Write>(socket: &mut WebSocket<S>, shared: &(Mutex<See
         let whole = bytes.strip_suffix(b"\n").expect("a message holds whole lines");
         let lines: Vec<Vec<u8>> = whole.split(|byte| *byte == b'\n').map(<[u8]>::to_vec).collect();
         count += lines.len();
+        if let Manner::Refuses { code, seqs } = manner {
+            let refuses = |line: &[u8]| seqs.iter().any(|seq| seq_of(line) == *seq);
+            if lines.iter().any(|line| refuses(line)) {
+                end(socket, shared, code);
+                continue;
+            }
+        }
         let mut seen = shared.0.lock().unwrap();
+        seen.messages += 1;
         seen.lines.extend(lines);
         let first = seen.openings == 1;
         drop(seen);
@@ -90,6 +99,21 @@ fn read_messages<S: Read + Write>(socket: &mut WebSocket<S>, shared: &(Mutex<See
             return;
         }
     }
+}
+
+/// Says goodbye with this code.
+fn end<S: Read + Write>(socket: &mut WebSocket<S>, shared: &(Mutex<Seen>, Condvar), code: u16) {
+    let _ = socket.close(Some(CloseFrame { code: code.into(), reason: "".into() }));
+    let _ = socket.flush();
+    shared.0.lock().unwrap().closes += 1;
+    shared.1.notify_all();
+}
+
+/// The number in a line of the test kit.
+fn seq_of(line: &[u8]) -> u64 {
+    let text = String::from_utf8_lossy(line);
+    let rest = text.split_once("\"seq\":").expect("a line has a number").1;
+    rest.split(|c: char| !c.is_ascii_digit()).next().unwrap().parse().unwrap()
 }
 
 /// Reads the head of a request.

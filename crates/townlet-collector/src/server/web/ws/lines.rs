@@ -205,8 +205,11 @@ impl Producer<'_> {
             EndKind::LineTooLong => Some(CloseCode::Size),
             EndKind::BadRequest => Some(CloseCode::Protocol),
             EndKind::Stopped => Some(CloseCode::Away),
-            EndKind::StoreFailed | EndKind::TooManyStreams | EndKind::NoRoom => Some(CloseCode::Again),
-            EndKind::IdleTimeout | EndKind::LineTimeout => Some(CloseCode::Policy),
+            EndKind::StoreFailed
+            | EndKind::TooManyStreams
+            | EndKind::NoRoom
+            | EndKind::IdleTimeout
+            | EndKind::LineTimeout => Some(CloseCode::Again),
             _ => None,
         };
         if let Some(code) = code {
