@@ -9,7 +9,7 @@ use townlet_transport::{Transport, TransportError};
 use townlet_worker::driver::{self, Make};
 use townlet_worker::{Backpressure, Options, Route, Sink, SpillMode, seed_from};
 
-use crate::dead_letters::{self, DeadLetterFile, DeadLetterSettings};
+use crate::dead_letters::{self, DeadLetterSettings, SinkLetters};
 use crate::dynamic::NamedEvent;
 use crate::error::BuildError;
 use crate::figures::SinkFigures;
@@ -243,7 +243,7 @@ impl Builder {
     }
 
     /// For each sink where what its peer refuses is kept.
-    fn take_dead_letters(&mut self) -> Result<Vec<Option<Arc<DeadLetterFile>>>, BuildError> {
+    fn take_dead_letters(&mut self) -> Result<Vec<Option<Arc<SinkLetters>>>, BuildError> {
         let mut settings = Vec::new();
         for (name, of) in std::mem::take(&mut self.dead_letters) {
             let Some(sink) = self.sinks.iter().position(|(options, ..)| options.name == name) else {
@@ -251,7 +251,8 @@ impl Builder {
             };
             settings.push((sink, of));
         }
-        Ok(dead_letters::files(self.sinks.len(), settings))
+        let names: Vec<&str> = self.sinks.iter().map(|(options, ..)| options.name.as_str()).collect();
+        Ok(dead_letters::by_sink(&names, settings))
     }
 
     /// The form for each sink.

@@ -101,5 +101,31 @@ impl Figures for SinkFigures {
                 show(Figure { name: figure, help, labels: &[("sink", name)], reading: reading(status) });
             }
         }
+        let letters =
+            || sinks.iter().zip(&shared.dead_letters).filter_map(|((name, _), all)| Some((name, all.as_ref()?)));
+        for (name, all) in letters() {
+            for (reason, counts) in all.counts() {
+                for (outcome, n) in
+                    [("kept", counts.kept), ("beyond_limit", counts.beyond_limit), ("failed", counts.failed)]
+                {
+                    show(Figure {
+                        name: "dead_letters_total",
+                        help: "Events that the peer refuses for good, by what became of them in the file of dead letters.",
+                        labels: &[("outcome", outcome), ("reason", reason.as_str()), ("sink", name)],
+                        reading: Reading::Counter(n),
+                    });
+                }
+            }
+        }
+        for (name, all) in letters() {
+            for (reason, counts) in all.counts() {
+                show(Figure {
+                    name: "dead_letter_bytes_total",
+                    help: "Bytes written to the file of dead letters.",
+                    labels: &[("reason", reason.as_str()), ("sink", name)],
+                    reading: Reading::Counter(counts.bytes),
+                });
+            }
+        }
     }
 }

@@ -12,7 +12,7 @@ use townlet_transport::FrameEncoder;
 use townlet_worker::driver::{Bells, Seat};
 use townlet_worker::{Backpressure, DeadLetters, DropReason, Machine, Route, Sink, SpoolStatus, Statement};
 
-use crate::dead_letters::DeadLetterFile;
+use crate::dead_letters::SinkLetters;
 use crate::dynamic::NamedEvent;
 use crate::intake::Intake;
 use crate::lane::Lane;
@@ -62,7 +62,7 @@ pub(crate) struct Shared {
     /// Per sink: its transport.
     pub(crate) slots: Vec<Slot>,
     /// Per sink: where what its peer refuses is kept.
-    pub(crate) dead_letters: Vec<Option<Arc<DeadLetterFile>>>,
+    pub(crate) dead_letters: Vec<Option<Arc<SinkLetters>>>,
     /// Where the stage shows its frames.
     pub(crate) tap: Arc<TapPoint>,
     /// Per sink: main worker, extra lane.
@@ -103,7 +103,7 @@ pub(crate) struct Fittings {
     /// For each sink its transport.
     pub(crate) slots: Vec<Slot>,
     /// For each sink where what its peer refuses is kept.
-    pub(crate) dead_letters: Vec<Option<Arc<DeadLetterFile>>>,
+    pub(crate) dead_letters: Vec<Option<Arc<SinkLetters>>>,
     /// The sinks that get states alone, as bits.
     pub(crate) states_only: u32,
 }
@@ -382,7 +382,7 @@ impl Seat for SinkSeat {
     }
 
     fn dead_letters(&self) -> Option<Arc<dyn DeadLetters>> {
-        self.shared.dead_letters[self.sink].clone().map(|file| file as Arc<dyn DeadLetters>)
+        self.shared.dead_letters[self.sink].clone().map(|letters| letters as Arc<dyn DeadLetters>)
     }
 
     fn encoder(&self) -> Option<Box<dyn FrameEncoder>> {

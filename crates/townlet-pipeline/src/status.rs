@@ -53,6 +53,9 @@ impl Telemetry {
                     status.spill_error.clone_from(&spill.error);
                     status.spill_damaged_total = Some(spill.damaged_total);
                 }
+                if let Some(letters) = &inner.shared.dead_letters[n] {
+                    status.dead_letters = letters.by_reason();
+                }
                 (sink.main().options().name.clone(), status)
             };
             state.sinks.iter().zip(&inner.shared.slots).enumerate().map(describe).collect()
@@ -118,6 +121,7 @@ fn describe(sink: &Sink, info: &SinkInfo, now: (Duration, SystemTime)) -> Transp
         certificate_days_left: s.certificate_until.map(|until| days_left(until, now.1)),
         spill_error: None,
         spill_damaged_total: None,
+        dead_letters: BTreeMap::new(),
         sinks: BTreeMap::new(),
     }
 }

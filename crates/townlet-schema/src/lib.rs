@@ -91,5 +91,5 @@ pub use run_id::{RunId, RunIdError};
 pub use schemas::{bundled_schema, json_schemas};
 pub use section::{Section, SectionClass};
 pub use snapshot::Snapshot;
-pub use status::TransportStatus;
+pub use status::{DeadLetterCounts, TransportStatus};
 pub use version::{Compatibility, SchemaVersion, VersionError};

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::heap::heap_of;
+use crate::heap::{heap_of, no_heap};
 use crate::snapshot::Name;
 
 /// What `latest_transport_status()` says of a sink, and of the others by name.
@@ -108,10 +108,31 @@ pub struct TransportStatus {
     /// sinks share says the same on each.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub spill_damaged_total: Option<u64>,
+    /// What became of frames that the peer refuses for good in the sink's file of dead
+    /// letters, by reason; empty where the sink has none. The frames themselves stand
+    /// under `dropped`.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub dead_letters: BTreeMap<String, DeadLetterCounts>,
     /// The other sinks, by name; empty on each of them.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub sinks: BTreeMap<String, TransportStatus>,
 }
+
+/// What became of refused frames, of one sink and under one reason.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(default)]
+pub struct DeadLetterCounts {
+    /// Frames that were written to the file by this process.
+    pub kept: u64,
+    /// Bytes that they are there.
+    pub bytes: u64,
+    /// Frames that were not written, because the file has its bytes.
+    pub beyond_limit: u64,
+    /// Frames that were not written, because writing failed.
+    pub failed: u64,
+}
+
+no_heap!(DeadLetterCounts);
 
 heap_of!(TransportStatus {
     last_error,
@@ -124,5 +145,6 @@ heap_of!(TransportStatus {
     settle_at,
     dropped,
     spill_error,
+    dead_letters,
     sinks,
 });

@@ -1,13 +1,16 @@
 //! What peers refuse for good ends in a file, and can be sent again from there.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
+use std::sync::{Arc, Mutex};
 
 use bytes::Bytes;
 use serde_json::Value;
 use townlet_pipeline::{DeadLetterSettings, Options, SinkInfo, Telemetry};
 use townlet_testkit::Script;
-use townlet_transport::{Connected, ErrorKind, Frame, Level, Outcome, SendError, Transport, TransportError};
+use townlet_transport::{
+    Connected, ErrorKind, Figures, Frame, Level, Outcome, Reading, SendError, Transport, TransportError,
+};
 
 use crate::fakes::*;
 
@@ -141,6 +144,80 @@ fn a_disk_that_takes_nothing_costs_a_count_and_no_time() {
     telemetry.emit_event("order", 1, &order(1)).unwrap();
     assert_eq!(telemetry.shutdown(PATIENCE).residual(), 0);
     assert_eq!(telemetry.dead_letters()[0].failed, 1);
+}
+
+/// Refuses odd numbers, and takes no fifth one for its size. Hands on its figures.
+struct Fastidious(Arc<Mutex<Option<Arc<dyn Figures>>>>);
+
+impl Transport for Fastidious {
+    fn watch(&mut self, figures: Arc<dyn Figures>) {
+        *self.0.lock().unwrap() = Some(figures);
+    }
+    fn connect(&mut self) -> Result<Connected, TransportError> {
+        Ok(Connected::local())
+    }
+    fn send(&mut self, batch: &[Frame]) -> Result<Outcome, SendError> {
+        let kind = |seq: u64| match seq {
+            _ if seq.is_multiple_of(5) => Some(ErrorKind::TooLarge),
+            _ => (seq % 2 == 1).then_some(ErrorKind::Rejected),
+        };
+        let refused = batch.iter().enumerate().find_map(|(at, frame)| Some((at, kind(frame.seq())?)));
+        let Some((at, kind)) = refused else { return Ok(Outcome::Settled(Level::PeerAcked)) };
+        Err(SendError::after(at, TransportError::new(kind, "peer.example does not take it")))
+    }
+    fn close(&mut self) {}
+}
+
+#[test]
+fn what_became_of_refused_frames_is_in_status_figures_and_report_by_sink_and_reason() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("refused.jsonl");
+    let figures = Arc::new(Mutex::new(None));
+    let (given, script) = (Arc::clone(&figures), Script::new());
+    let telemetry = builder()
+        .sink(eager("main"), SinkInfo::new("fastidious"), move || {
+            Ok(Box::new(Fastidious(Arc::clone(&given))) as Box<dyn Transport>)
+        })
+        .scripted(eager("other"), &script)
+        .dead_letters("main", DeadLetterSettings { max_bytes: 1500, ..DeadLetterSettings::new(&path) })
+        .start()
+        .unwrap();
+    for id in 1..=40 {
+        telemetry.emit_event("order", id, &order(id)).unwrap();
+    }
+    let of = |reason: &str| telemetry.latest_transport_status().dead_letters[reason];
+    let total = |counts: townlet_schema::DeadLetterCounts| counts.kept + counts.beyond_limit + counts.failed;
+    eventually("all are settled", || (total(of("rejected")), total(of("oversize"))) == (16, 8));
+    let (rejected, oversize) = (of("rejected"), of("oversize"));
+    assert!(rejected.kept > 0 && oversize.kept > 0 && rejected.beyond_limit > 0, "{rejected:?} {oversize:?}");
+    assert_eq!(rejected.bytes + oversize.bytes, std::fs::metadata(&path).unwrap().len());
+    let of_letters = |reason: &str| letters(&path).iter().filter(|l| l["dead_letter"]["reason"] == reason).count();
+    assert_eq!((of_letters("rejected"), of_letters("oversize")), (rejected.kept as usize, oversize.kept as usize));
+    let status = telemetry.latest_transport_status();
+    assert!(status.sinks["other"].dead_letters.is_empty(), "it has none, and says nothing");
+
+    let [report] = &telemetry.dead_letters()[..] else { panic!() };
+    assert_eq!((report.kept, report.bytes), (rejected.kept + oversize.kept, rejected.bytes + oversize.bytes));
+    assert_eq!(report.sinks, [("main".to_owned(), status.dead_letters)].into());
+
+    let mut seen = BTreeMap::new();
+    figures.lock().unwrap().as_ref().unwrap().read(&mut |figure| {
+        if figure.name.starts_with("dead_letter") {
+            let labels: Vec<String> = figure.labels.iter().map(|(name, value)| format!("{name}={value}")).collect();
+            let Reading::Counter(n) = figure.reading else { panic!("{figure:?}") };
+            seen.insert(format!("{}{{{}}}", figure.name, labels.join(",")), n);
+        }
+    });
+    let mut expected = BTreeMap::new();
+    for (reason, counts) in [("rejected", rejected), ("oversize", oversize)] {
+        let labels = format!("reason={reason},sink=main}}");
+        for (outcome, n) in [("kept", counts.kept), ("beyond_limit", counts.beyond_limit), ("failed", 0)] {
+            expected.insert(format!("dead_letters_total{{outcome={outcome},{labels}"), n);
+        }
+        expected.insert(format!("dead_letter_bytes_total{{{labels}"), counts.bytes);
+    }
+    assert_eq!(seen, expected);
+    telemetry.shutdown(PATIENCE);
 }
 
 #[test]
