@@ -2,7 +2,7 @@
 //! [`townlet_gate::statement`], because a gate reads them.
 
 use serde::{Deserialize, Serialize};
-use townlet_registry::{Digest, Predicate, Time};
+use townlet_registry::{Digest, Time, predicates};
 
 use crate::readyz::Summary;
 
@@ -195,17 +195,9 @@ pub struct ConfigVersion {
     pub at: Time,
 }
 
-macro_rules! predicates {
-    ($($name:ident = $last:literal,)+) => {
-        $(impl Predicate for $name {
-            const TYPE: &'static str = concat!("urn:townlet:statement:", $last);
-        })+
-    };
-}
-
 predicates! {
-    Deployment = "deployment:1",
-    IncidentEntry = "incident-entry:1",
-    ReadyzHistory = "readyz-history:1",
-    ConfigVersion = "config-version:1",
+    Deployment = "urn:townlet:statement:deployment:1",
+    IncidentEntry = "urn:townlet:statement:incident-entry:1",
+    ReadyzHistory = "urn:townlet:statement:readyz-history:1",
+    ConfigVersion = "urn:townlet:statement:config-version:1",
 }

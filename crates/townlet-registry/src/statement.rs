@@ -17,6 +17,27 @@ pub trait Predicate: Serialize {
     const TYPE: &'static str;
 }
 
+/// Says of which type the predicates of a crate are, in one place: a URI for each.
+///
+/// ```
+/// #[derive(serde::Serialize)]
+/// struct Approval {
+///     role: String,
+/// }
+/// townlet_registry::predicates! {
+///     Approval = "https://example.com/approval/v1",
+/// }
+/// # assert_eq!(<Approval as townlet_registry::Predicate>::TYPE, "https://example.com/approval/v1");
+/// ```
+#[macro_export]
+macro_rules! predicates {
+    ($($name:ty = $uri:literal),+ $(,)?) => {
+        $(impl $crate::Predicate for $name {
+            const TYPE: &'static str = $uri;
+        })+
+    };
+}
+
 /// What a statement is about: a name for people, and the digest that decides.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(into = "WireSubject", try_from = "WireSubject")]

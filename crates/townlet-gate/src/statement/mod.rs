@@ -18,29 +18,21 @@ mod evidence;
 mod incident;
 
 use serde::{Deserialize, Serialize};
-use townlet_registry::{Predicate, Role, Time};
+use townlet_registry::{Role, Time, predicates};
 
 pub use attestation::{Attestation, AttestationKind};
 pub use evidence::{Body, Evidence, Signer, Unread};
 pub use incident::{IncidentClosed, IncidentOpened, IncidentOutcome, Severity, incident_subject, person_subject};
 
-macro_rules! predicates {
-    ($($name:ident = $last:literal,)+) => {
-        $(impl Predicate for $name {
-            const TYPE: &'static str = concat!("urn:townlet:statement:", $last);
-        })+
-    };
-}
-
 predicates! {
-    Authorship = "release-authorship:1",
-    Approval = "release-approval:1",
-    Waiver = "release-waiver:1",
-    Scorecard = "readiness-scorecard:1",
-    Rehearsal = "rollback-rehearsal:1",
-    Attestation = "attestation:1",
-    IncidentOpened = "incident-opened:1",
-    IncidentClosed = "incident-closed:1",
+    Authorship = "urn:townlet:statement:release-authorship:1",
+    Approval = "urn:townlet:statement:release-approval:1",
+    Waiver = "urn:townlet:statement:release-waiver:1",
+    Scorecard = "urn:townlet:statement:readiness-scorecard:1",
+    Rehearsal = "urn:townlet:statement:rollback-rehearsal:1",
+    Attestation = "urn:townlet:statement:attestation:1",
+    IncidentOpened = "urn:townlet:statement:incident-opened:1",
+    IncidentClosed = "urn:townlet:statement:incident-closed:1",
 }
 
 /// I made this manifest.
