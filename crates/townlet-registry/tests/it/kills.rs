@@ -1,5 +1,6 @@
 //! Processes that append until they are killed, again and again on one file. What they printed was acknowledged.
-//! 50 kills; `TOWNLET_KILLS=10000` for more. A failing run prints the seed that chose the moments.
+//! 50 kills; `TOWNLET_KILLS=10000` (`cargo xtask registry --full`) for more. A failing run prints the seed that chose
+//! the moments.
 #![expect(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot be set up must stop")]
 
 use std::collections::BTreeMap;

@@ -10,6 +10,26 @@ use townlet_registry::{
 
 use crate::support::{Kept, NOON, ORIGIN, empty, filled, minutes, noon, note, ring, signer};
 
+/// Entries are looked at on every core; the answer does not show it.
+#[test]
+fn what_is_wrong_is_told_in_the_order_of_the_log_and_the_first_of_it_refuses_a_bundle() {
+    let wrong = [3, 70, 71, 199, 640, 641, 1023];
+    let mut kept = empty();
+    let by = |n: &u32| if wrong.contains(n) { "mallory" } else { "ada" };
+    let notes: Vec<_> = (0..1024).map(|n| note(by(&n), &format!("release-{n}"), "fine")).collect();
+    kept.registry.append_all(&notes, noon()).unwrap();
+    kept.registry.checkpoint(&signer("log"), noon()).unwrap();
+    let ring = ring(&["ada"]);
+    let bundle = kept.registry.bundle_all().unwrap();
+    for _ in 0..3 {
+        let findings = kept.registry.verify(&ring, None).unwrap().findings;
+        let told: Vec<&str> = findings.iter().map(|finding| finding.what.split(':').next().unwrap()).collect();
+        assert_eq!(told, wrong.map(|n| format!("entry {n}")));
+        let refused = bundle.verify(&ring, None).unwrap_err();
+        assert!(refused.to_string().starts_with("entry 3: "), "{refused}");
+    }
+}
+
 #[test]
 fn an_acknowledged_statement_is_found_by_digest_type_subject_and_name() {
     let mut kept = empty();
