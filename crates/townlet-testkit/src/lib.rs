@@ -47,6 +47,7 @@ pub mod http;
 mod logs;
 pub mod nats;
 pub mod nats_users;
+mod patience;
 pub mod peer;
 mod script;
 mod scripted;
@@ -56,6 +57,7 @@ pub use clock::SimClock;
 pub use conformance::{Case, conformance};
 pub use frames::{event, frame, frame_of_len, frames, seqs_of};
 pub use logs::logged;
+pub use patience::on_time;
 pub use script::{Script, Step};
 pub use scripted::Scripted;
 

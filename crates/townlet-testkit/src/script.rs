@@ -130,6 +130,11 @@ impl Script {
         self.shared.update(|s| s.connect_failures.extend(std::iter::repeat_n(kind, count)));
     }
 
+    /// From now on connects succeed, however many were told to fail.
+    pub fn come_back(&self) {
+        self.shared.update(|s| s.connect_failures.clear());
+    }
+
     /// The `nth` send from now (1 is the next) panics; those before it take all.
     pub fn panic_on_send(&self, nth: usize) {
         for _ in 1..nth {

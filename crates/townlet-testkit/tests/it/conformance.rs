@@ -21,7 +21,7 @@ impl Case for Scripted {
         Some(self.script.connections())
     }
     fn call_limit(&self) -> Duration {
-        Duration::from_secs(2)
+        Duration::from_secs(60)
     }
     fn begin_outage(&mut self) -> bool {
         self.script.cut(ErrorKind::Disconnected);

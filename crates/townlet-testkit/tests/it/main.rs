@@ -5,5 +5,6 @@ mod clock;
 mod conformance;
 mod disk;
 mod logs;
+mod patience;
 mod peer;
 mod scripted;

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use townlet_testkit::certs::{Leaf, Pki};
 use townlet_testkit::peer::{Behaviour, Peer};
 
-const SOON: Duration = Duration::from_secs(10);
+const SOON: Duration = Duration::from_secs(60);
 
 fn connect(peer: &Peer) -> TcpStream {
     let socket = TcpStream::connect(peer.address()).unwrap();

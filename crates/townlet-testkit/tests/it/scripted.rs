@@ -3,7 +3,7 @@ use std::time::Duration;
 use townlet_testkit::{Script, Step, frame_of_len, frames, seqs_of};
 use townlet_transport::{ErrorKind, Level, Outcome, Transport};
 
-const SOON: Duration = Duration::from_secs(10);
+const SOON: Duration = Duration::from_secs(60);
 
 #[test]
 fn failures_come_in_the_order_in_which_they_were_ordered() {
