@@ -180,6 +180,7 @@ impl Builder {
         let renders = self.sinks.iter().any(coalesces) || forms.iter().any(|form| *form != StateForm::Whole);
         let mut streams = Streams::new(run_id, concerned, renders);
         let mut opened = Vec::new();
+        let grace = spills.iter().map(|group| group.settings.grace).max().unwrap_or_default();
         if !spills.is_empty() {
             let (recovered, _) = streams.open::<NamedEvent>(&format!("{}.recovered", self.producer))?;
             for group in spills {
@@ -200,7 +201,7 @@ impl Builder {
         recovered.extend(ledger.iter().map(|ledger| ledger.recovered.clone()));
         let states_only = (0..).zip(&forms).filter(|(_, form)| matches!(form, StateForm::Legacy(_)));
         let states_only = states_only.fold(0, |bits, (sink, _)| bits | 1 << sink);
-        let fittings = Fittings { spooler_of, spills: opened.len(), slots, dead_letters, states_only };
+        let fittings = Fittings { spooler_of, spills: opened.len(), grace, slots, dead_letters, states_only };
         let shared = Arc::new(Shared::new(sinks, fittings, streams, stage, inline));
         let telemetry = Telemetry::new(Arc::clone(&shared), self.producer, self.runtime_variant, recovered)?;
         for (index, log) in opened.into_iter().enumerate() {

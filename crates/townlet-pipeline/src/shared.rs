@@ -28,9 +28,6 @@ use crate::tuning::Tuning;
 const LOOKS: usize = 64;
 const PAUSES: usize = 4;
 
-/// At shutdown, how long storing what was not delivered may take beyond the deadline.
-const GRACE: Duration = Duration::from_millis(200);
-
 /// At shutdown, how long the ledger may take for its last word beyond the deadline: a
 /// sync of a busy disk takes tenths of seconds, and a program that ends before it is done
 /// leaves books that look killed. Only a disk that hangs uses it up.
@@ -74,6 +71,8 @@ pub(crate) struct Shared {
     pub(crate) ledger: Bells,
     /// By sink, the place of its spill's bell.
     spooler_of: Vec<Option<usize>>,
+    /// At shutdown, how long storing what was not delivered may take beyond the deadline.
+    grace: Duration,
     /// Where hosts wait for room, and `shutdown` for the end.
     pub(crate) room: Bells,
     /// True where the only sink's driver runs the stage.
@@ -100,6 +99,8 @@ pub(crate) struct Fittings {
     /// For each sink the number of its spill, of `spills`.
     pub(crate) spooler_of: Vec<Option<usize>>,
     pub(crate) spills: usize,
+    /// How long they may take at shutdown, beyond the deadline.
+    pub(crate) grace: Duration,
     /// For each sink its transport.
     pub(crate) slots: Vec<Slot>,
     /// For each sink where what its peer refuses is kept.
@@ -116,7 +117,7 @@ impl Shared {
         stage: Stage,
         inline_stage: bool,
     ) -> Self {
-        let Fittings { spooler_of, spills, slots, dead_letters, states_only } = fittings;
+        let Fittings { spooler_of, spills, grace, slots, dead_letters, states_only } = fittings;
         let may_block = sinks
             .iter()
             .map(|s| s.main().options())
@@ -132,6 +133,7 @@ impl Shared {
             spoolers: (0..spills).map(|_| Bells::default()).collect(),
             ledger: Bells::default(),
             spooler_of,
+            grace,
             slots,
             dead_letters,
             room: Bells::default(),
@@ -282,7 +284,7 @@ impl Shared {
 
     /// At the end, with spills: what has not been delivered is rendered and stored.
     fn store_the_rest<'a>(&'a self, mut state: MutexGuard<'a, State>) -> MutexGuard<'a, State> {
-        let last = self.now().saturating_add(GRACE);
+        let last = self.now().saturating_add(self.grace);
         // The stage's own thread goes on too; whoever comes first renders.
         while !state.intake.is_idle() && self.now() < last {
             drop(state);

@@ -13,6 +13,8 @@ use crate::books::{self, Recovered};
 use crate::error::BuildError;
 use crate::shared::{Shared, State};
 
+const GRACE: Duration = Duration::from_secs(1);
+
 /// A spill of one sink: see [`Builder::spill`](crate::Builder::spill).
 #[derive(Clone, Debug)]
 pub struct SpillSettings {
@@ -23,12 +25,17 @@ pub struct SpillSettings {
     pub mode: SpillMode,
     /// Its bounds, and when it syncs.
     pub options: SpillOptions,
+    /// At shutdown, how long storing what was not delivered may take beyond the
+    /// deadline; of several spills the longest counts. What is not stored by then is
+    /// `dropped(undelivered_at_shutdown)`. A second: a sync of a busy disk takes
+    /// tenths of seconds, and only one that hangs uses it up.
+    pub grace: Duration,
 }
 
 impl SpillSettings {
     /// What does not fit into memory goes to `path`: at most 1 GiB, synced by group commit.
     pub fn new(path: impl Into<PathBuf>) -> Self {
-        Self { path: path.into(), mode: SpillMode::Overflow, options: SpillOptions::default() }
+        Self { path: path.into(), mode: SpillMode::Overflow, options: SpillOptions::default(), grace: GRACE }
     }
 }
 

@@ -1,6 +1,7 @@
 //! Spills: outages and ends of the process that cost nothing.
 
 use std::collections::BTreeSet;
+use std::io::Write;
 use std::path::Path;
 use std::time::Instant;
 
@@ -8,7 +9,7 @@ use townlet_pipeline::{
     Backpressure, DropReason, Options, SpillMode, SpillOptions, SpillSettings, Telemetry, TickHealth,
 };
 use townlet_schema::{RunId, Snapshot};
-use townlet_testkit::Script;
+use townlet_testkit::{Script, on_time};
 use townlet_transport::{ErrorKind, Level};
 
 use crate::fakes::{PATIENCE, With, books, builder, delivered, eager, eventually, identities, ms, noted, order};
@@ -25,7 +26,8 @@ fn small(name: &str) -> Options {
 }
 
 fn settings(path: &Path) -> SpillSettings {
-    SpillSettings::new(path)
+    // However slow the disk: what is stored at the end is what these tests are about.
+    SpillSettings { grace: PATIENCE, ..SpillSettings::new(path) }
 }
 
 fn write_ahead(path: &Path) -> SpillSettings {
@@ -77,9 +79,7 @@ fn what_a_dead_sink_left_is_delivered_by_the_next_run_under_its_own_name() {
         dead.fail_next_connects(1 << 20, ErrorKind::Unavailable);
         let first = start(&dead, small("main"), spill(), 1);
         emit(&first, 0..700);
-        let began = Instant::now();
         let last = first.shutdown(ms(50));
-        assert!(began.elapsed() < ms(2000));
         let statement = last.sinks[0].1;
         assert_eq!((statement.spilled, statement.buffered, statement.account.dropped()), (700, 0, 0), "{mode:?}");
         assert_eq!(last.residual(), 0);
@@ -117,9 +117,7 @@ fn what_a_stuck_transport_holds_is_stored_at_the_end() {
     emit(&telemetry, 0..5);
     assert!(script.wait_until_held(PATIENCE));
     emit(&telemetry, 5..300);
-    let began = Instant::now();
     let last = telemetry.shutdown(ms(20));
-    assert!(began.elapsed() < ms(2000), "{:?}", began.elapsed());
     assert_eq!((last.sinks[0].1.spilled, last.sinks[0].1.account.dropped(), last.residual()), (300, 0, 0));
     script.release();
     drop(telemetry);
@@ -148,7 +146,8 @@ fn a_shutdown_that_waits_for_nothing_stores_what_the_stage_has_not_seen_yet() {
 fn a_spill_is_named_with_its_sinks_and_a_disk_that_takes_nothing_turns_health_red() {
     let folder = tempfile::tempdir().unwrap();
     let script = Script::new();
-    let telemetry = start(&script, small("main"), settings(folder.path()), 1);
+    let brief = SpillSettings { grace: ms(100), ..settings(folder.path()) };
+    let telemetry = start(&script, small("main"), brief, 1);
     emit(&telemetry, 0..10);
     delivered(&telemetry, "main", 10);
     let spills = telemetry.spills();
@@ -178,14 +177,15 @@ fn a_spill_is_named_with_its_sinks_and_a_disk_that_takes_nothing_turns_health_re
 fn a_durable_receipt_comes_from_the_disk_while_the_sink_is_dead_and_sent_does_not() {
     let folder = tempfile::tempdir().unwrap();
     let script = Script::new();
-    script.fail_next_connects(3, ErrorKind::Unavailable);
+    script.fail_next_connects(1 << 20, ErrorKind::Unavailable);
     script.acknowledge_by_hand();
-    let options = Options { backoff: ms(300), max_backoff: ms(300), ack_timeout: PATIENCE, ..small("main") };
+    let options = Options { ack_timeout: PATIENCE, ..small("main") };
     let telemetry = start(&script, options, write_ahead(folder.path()), 1);
     let orders = telemetry.stream("orders").unwrap();
     let (_, receipts) = orders.emit_with_receipt(1, order(1)).unwrap();
     receipts.wait(Level::Durable, PATIENCE).unwrap();
     assert!(receipts.iter().all(|(name, receipt)| name == "main" && !receipt.has_reached(Level::Sent)));
+    script.come_back();
     receipts.wait(Level::Sent, PATIENCE).unwrap();
     assert!(receipts.iter().all(|(_, receipt)| !receipt.has_reached(Level::PeerAcked)));
     let future = std::thread::spawn({
@@ -217,16 +217,20 @@ fn who_waits_for_a_receipt_does_not_wait_for_the_stage_to_wake_by_itself() {
     let patient = Options { flush_interval: ms(10_000), flush_interval_ticks: 1_000, ..small("main") };
     let telemetry = start(&Script::new(), patient, write_ahead(folder.path()), 1);
     let orders = telemetry.stream("orders").unwrap();
-    let mut waited: Vec<_> = (0..15)
-        .map(|id| {
+    let mut file = std::fs::File::create(folder.path().join("beside it")).unwrap();
+    let mut id = 0;
+    for _ in 0..5 {
+        on_time("a receipt beyond what the disk takes", ms(50), || {
+            let began = Instant::now();
+            file.write_all(&[b'x'; 200]).and_then(|()| file.sync_data()).unwrap();
+            let sync = began.elapsed();
+            id += 1;
             let began = Instant::now();
             let (_, receipts) = orders.emit_with_receipt(1, order(id)).unwrap();
             receipts.wait(Level::Durable, PATIENCE).unwrap();
-            began.elapsed()
-        })
-        .collect();
-    waited.sort();
-    assert!(waited[7] < ms(60), "half of them took longer than it takes to sync: {waited:?}");
+            began.elapsed().saturating_sub(2 * sync)
+        });
+    }
 }
 
 #[test]
