@@ -24,6 +24,14 @@ pub struct Emitted {
     pub dropped: Option<DropReason>,
 }
 
+/// What the sinks decided about an event.
+enum Way<'a> {
+    /// Some take it: it is on their books under this number, and has to go into the intake.
+    In(MutexGuard<'a, State>, u64, Routes),
+    /// None keeps it.
+    Nowhere(Emitted),
+}
+
 impl Shared {
     /// Takes an event over: bounded work, except where a sink's policy is
     /// `block`, which waits for room at most its timeout, in all.
@@ -63,15 +71,10 @@ impl Shared {
     ) -> Result<Emitted, EmitError> {
         // Declared before the guard, so dropped after it: a destructor may take long.
         let mut remains = Remains::new();
-        let mut state = self.lock_with_room(weight);
-        if state.closed {
-            return Err(EmitError::Closed);
-        }
-        let seq = state.streams.next_seq(stream);
-        let (routes, dropped) = state.admit(stream, tick, weight, T::KIND, &mut remains);
-        if routes == Routes::NOWHERE {
-            return Ok(Emitted { seq, dropped });
-        }
+        let (mut state, seq, routes) = match self.let_in(stream, tick, weight, T::KIND, &mut remains)? {
+            Way::In(state, seq, routes) => (state, seq, routes),
+            Way::Nowhere(emitted) => return Ok(emitted),
+        };
         let is_awaited = watch.is_some();
         if let Some(watch) = watch {
             watch(&mut state.sinks, routes, seq);
@@ -89,15 +92,10 @@ impl Shared {
     pub(crate) fn emit_body(&self, stream: u32, tick: u64, kind: Kind, body: &[u8]) -> Result<Emitted, EmitError> {
         let weight = body.len() + ENVELOPE_WEIGHT;
         let mut remains = Remains::new();
-        let mut state = self.lock_with_room(weight);
-        if state.closed {
-            return Err(EmitError::Closed);
-        }
-        let seq = state.streams.next_seq(stream);
-        let (routes, dropped) = state.admit(stream, tick, weight, kind, &mut remains);
-        if routes == Routes::NOWHERE {
-            return Ok(Emitted { seq, dropped });
-        }
+        let (mut state, seq, routes) = match self.let_in(stream, tick, weight, kind, &mut remains)? {
+            Way::In(state, seq, routes) => (state, seq, routes),
+            Way::Nowhere(emitted) => return Ok(emitted),
+        };
         let State { intake, streams, .. } = &mut *state;
         let info = streams.get(stream);
         // A type may be written as something else than an object: the stage deals with that.
@@ -110,6 +108,28 @@ impl Shared {
         intake.push(Token { stream, form, seq, tick, weight, routes });
         self.wake_for(&mut state, tick, false);
         Ok(Emitted { seq, dropped: None })
+    }
+
+    /// The first half of every way in: the event gets its number, and every sink decides.
+    #[inline]
+    fn let_in<'a>(
+        &'a self,
+        stream: u32,
+        tick: u64,
+        weight: usize,
+        kind: Kind,
+        remains: &mut Remains,
+    ) -> Result<Way<'a>, EmitError> {
+        let mut state = self.lock_with_room(weight);
+        if state.closed {
+            return Err(EmitError::Closed);
+        }
+        let seq = state.streams.next_seq(stream);
+        let (routes, dropped) = state.admit(stream, tick, weight, kind, remains);
+        Ok(match routes {
+            Routes::NOWHERE => Way::Nowhere(Emitted { seq, dropped }),
+            routes => Way::In(state, seq, routes),
+        })
     }
 
     /// The lock; under `block` with room in every such sink, or after its timeout.
