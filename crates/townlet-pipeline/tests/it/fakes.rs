@@ -13,7 +13,7 @@ use townlet_transform::{Chain, ChainBuilder, Dropped, Record, Transform};
 use townlet_transport::Transport;
 
 /// How long a thread may take on a loaded machine before a test fails.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
 
 pub(crate) const HOUR: Duration = Duration::from_secs(3600);
 

@@ -202,7 +202,7 @@ fn block_waits_at_most_its_timeout_in_all() {
         backpressure: Backpressure::Block,
         max_queue_length: 4,
         max_batch_size: 2,
-        block_timeout: ms(300),
+        block_timeout: ms(3000),
         ..eager("main")
     };
     let telemetry = builder().scripted(blocking, &script).start().unwrap();
@@ -212,15 +212,15 @@ fn block_waits_at_most_its_timeout_in_all() {
     }
     assert!(script.wait_until_held(PATIENCE));
     let waited = took(|| assert_eq!(orders.emit(5, order(5)).unwrap().dropped, None));
-    assert!(waited >= ms(300), "{waited:?}: the host waits");
-    assert!(waited < ms(300) + ms(2000), "{waited:?}: once, not three times");
+    assert!(waited >= ms(3000), "{waited:?}: the host waits");
+    assert!(waited < ms(6000), "{waited:?}: once, not three times");
     let statement = books(&telemetry, "main");
     assert_eq!(statement.account.dropped_for(DropReason::BlockTimeout), 1, "{statement:?}");
     // Room lets it go on before the time is up.
     script.release();
     delivered(&telemetry, "main", 4);
-    let patient = took(|| _ = orders.emit(6, order(6)).unwrap());
-    assert!(patient < ms(300), "{patient:?}");
+    assert_eq!(orders.emit(6, order(6)).unwrap().dropped, None);
+    assert_eq!(books(&telemetry, "main").account.dropped(), 1, "there was room in time");
     assert_eq!(telemetry.shutdown(PATIENCE).residual(), 0);
 }
 

@@ -37,7 +37,8 @@ fn timed(telemetry: &Telemetry, timeout: Duration) -> townlet_pipeline::FinalSta
     let started = Instant::now();
     let last = telemetry.shutdown(timeout);
     let took = started.elapsed();
-    assert!(took < timeout + ms(2000), "{took:?}");
+    // A busy machine may be late; what misses the deadline here comes never.
+    assert!(took < timeout.saturating_add(PATIENCE / 2), "{took:?}");
     assert_eq!(last.residual(), 0);
     assert!(last.sinks.iter().all(|(_, s)| s.buffered == 0), "{last:?}");
     last

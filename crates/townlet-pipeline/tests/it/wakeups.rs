@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use townlet_pipeline::{Options, Telemetry};
-use townlet_testkit::Script;
+use townlet_testkit::{Script, on_time};
 
 use crate::fakes::{HOUR, PATIENCE, With, builder, eager, eventually, lazy, ms, order, pass};
 
@@ -38,13 +38,16 @@ fn a_lone_event_goes_out_within_the_flush_interval() {
         let options = Options { flush_interval: interval, poll: HOUR, ..lazy("x") };
         let (telemetry, scripts) = start(sinks, &options);
         let orders = telemetry.stream("orders").unwrap();
-        for n in 1..=2 {
-            let started = Instant::now();
-            orders.emit(n, order(n)).unwrap();
-            assert!(scripts.iter().all(|script| script.wait_for_lines(n as usize, PATIENCE)));
-            let took = started.elapsed();
-            // With a stage of its own up to a tenth of a second more; the rest is for a loaded machine.
-            assert!(took < interval + ms(100) + ms(600), "{sinks} sinks: {took:?}");
+        let mut n = 0;
+        for _ in 0..2 {
+            // With a stage of its own up to a tenth of a second more; the rest is for the machine.
+            on_time("a lone event", interval + ms(100) + ms(600), || {
+                n += 1;
+                let started = Instant::now();
+                orders.emit(n, order(n)).unwrap();
+                assert!(scripts.iter().all(|script| script.wait_for_lines(n as usize, PATIENCE)));
+                started.elapsed()
+            });
         }
         assert_eq!(telemetry.shutdown(PATIENCE).residual(), 0);
     }
@@ -115,10 +118,13 @@ fn an_idle_pipeline_hardly_wakes() {
     assert!(script.wait_for_lines(2, PATIENCE));
     eventually("all threads run", || sleeps("telemetry-idle").len() == 4);
     let before = sleeps("telemetry-idle");
+    let since = Instant::now();
     pass(ms(2000));
-    for (task, count) in sleeps("telemetry-idle") {
+    let after = sleeps("telemetry-idle");
+    let seconds = since.elapsed().as_secs() + 1;
+    for (task, count) in after {
         let woke = count - before[&task];
-        assert!(woke <= 10, "{task:?} woke {woke} times in two seconds");
+        assert!(woke <= 4 * seconds, "{task:?} woke {woke} times in {seconds} seconds");
     }
     assert_eq!(telemetry.shutdown(PATIENCE).residual() + parted.shutdown(PATIENCE).residual(), 0);
 }
@@ -148,14 +154,18 @@ fn where_a_sink_wants_events_at_once_they_do_not_wait_for_the_stage() {
         for sinks in [1, 2] {
             let (telemetry, scripts) = start(sinks, &options);
             let orders = telemetry.stream("orders").unwrap();
-            let started = Instant::now();
-            for n in 1..=20 {
-                // All of one tick: nothing but the event itself is a reason.
-                orders.emit(7, order(n)).unwrap();
-                assert!(scripts.iter().all(|s| s.wait_for_lines(n as usize, PATIENCE)), "{sinks} sinks, event {n}");
-            }
+            let mut n = 0;
             // By its own looks the stage would take 2 s.
-            assert!(started.elapsed() < ms(1500), "{sinks} sinks: {:?}", started.elapsed());
+            on_time("twenty events", ms(1500), || {
+                let started = Instant::now();
+                for _ in 0..20 {
+                    n += 1;
+                    // All of one tick: nothing but the event itself is a reason.
+                    orders.emit(7, order(n)).unwrap();
+                    assert!(scripts.iter().all(|s| s.wait_for_lines(n as usize, PATIENCE)), "{sinks} sinks, event {n}");
+                }
+                started.elapsed()
+            });
             assert_eq!(telemetry.shutdown(PATIENCE).residual(), 0);
         }
     }

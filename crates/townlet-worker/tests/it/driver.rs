@@ -223,7 +223,7 @@ fn hosts_that_evict_without_rest_do_not_keep_the_driver_from_sending() {
         Ok(Box::new(fake) as Box<dyn Transport>)
     });
     let thread = driver::spawn("busy", Arc::clone(&seat), make).unwrap();
-    let first = arrived.recv_timeout(ms(5000));
+    let first = arrived.recv_timeout(PATIENCE);
     // Ends the thread in any case.
     seat.machine.lock().unwrap().abandon();
     assert!(first.is_ok(), "the driver only freed what hosts evicted");

@@ -8,10 +8,10 @@ use townlet_transport::{Connected, ErrorKind, Frame, Level, Outcome, SendError, 
 use townlet_worker::{Action, Admission, Machine, Options, Worker};
 
 /// How long a thread may take on a loaded machine before a test fails.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
 
-/// What a loaded machine may add to a deadline.
-pub(crate) const SLACK: Duration = Duration::from_millis(500);
+/// What a loaded machine may add to a deadline: what misses it comes never.
+pub(crate) const SLACK: Duration = Duration::from_secs(20);
 
 pub(crate) fn ms(millis: u64) -> Duration {
     Duration::from_millis(millis)

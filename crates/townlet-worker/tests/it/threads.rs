@@ -5,11 +5,11 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use townlet_testkit::{Script, event, frame, frame_of_len};
+use townlet_testkit::{Script, event, frame, frame_of_len, on_time};
 use townlet_transport::{ErrorKind, Frame, Label, Level, Outcome, SendError};
 use townlet_worker::{Backpressure, DropReason, Offer, Options, Worker};
 
-use crate::fakes::{Fake, PATIENCE, SLACK, eager, error, ms, options, scripted, spawn};
+use crate::fakes::{Fake, PATIENCE, eager, error, ms, options, scripted, spawn};
 use crate::simulation::Rng;
 
 const PRODUCERS: u64 = 8;
@@ -131,7 +131,7 @@ fn block_waits_its_timeout_once_in_all_and_then_sheds_the_oldest() {
     script.hold_next_send();
     let limits = Options {
         backpressure: Backpressure::Block,
-        block_timeout: ms(200),
+        block_timeout: ms(3000),
         max_queue_length: 3,
         max_batch_size: 1,
         ..eager()
@@ -144,7 +144,7 @@ fn block_waits_its_timeout_once_in_all_and_then_sheds_the_oldest() {
     let started = Instant::now();
     assert_eq!(worker.offer(frame(4)), Offer::Accepted);
     let took = started.elapsed();
-    assert!((ms(200)..ms(200) + SLACK).contains(&took), "{took:?}");
+    assert!((ms(3000)..ms(6000)).contains(&took), "once: {took:?}");
     assert_eq!(worker.statement().account.dropped_for(DropReason::BlockTimeout), 1);
     script.release();
     assert_eq!(worker.shutdown(PATIENCE).account.delivered(), 3);
@@ -247,14 +247,17 @@ fn a_full_main_queue_is_sent_although_newcomers_go_to_the_lane() {
 fn a_lone_event_arrives_within_the_flush_interval() {
     let script = Script::new();
     let worker = scripted(Options { flush_interval: ms(300), poll: ms(300), ..options() }, &script);
-    for seq in 1..=4 {
-        let offered = Instant::now();
-        worker.offer(frame(seq));
-        assert!(script.wait_for_lines(seq as usize, PATIENCE));
-        let took = offered.elapsed();
-        assert!(took < ms(300) + ms(200), "event {seq} took {took:?}");
+    let mut seq = 0;
+    for _ in 0..4 {
+        on_time("a lone event", ms(300) + ms(200), || {
+            seq += 1;
+            let offered = Instant::now();
+            worker.offer(frame(seq));
+            assert!(script.wait_for_lines(seq as usize, PATIENCE));
+            offered.elapsed()
+        });
     }
-    assert_eq!(worker.shutdown(PATIENCE).account.delivered(), 4);
+    assert_eq!(worker.shutdown(PATIENCE).account.delivered(), seq);
 }
 
 #[test]
