@@ -54,7 +54,7 @@ fn send(socket: &mut TcpStream, client: usize, seqs: std::ops::Range<u64>) -> us
 fn wait_for(what: &str, ready: impl Fn() -> bool) {
     let begun = Instant::now();
     while !ready() {
-        assert!(begun.elapsed() < Duration::from_secs(20), "{what}: {} bytes are held", ALLOCATOR.allocated());
+        assert!(begun.elapsed() < Duration::from_secs(60), "{what}: {} bytes are held", ALLOCATOR.allocated());
         std::thread::yield_now();
     }
 }

@@ -14,8 +14,9 @@ use townlet_worker::Offer;
 use crate::acknowledged::{assert_stored, end, worker};
 use crate::support::*;
 
-/// A change must count for new handshakes within this time.
-const LIMIT: Duration = Duration::from_secs(2);
+/// A change counts for new handshakes within two seconds (`townlet-tls` looks once a second,
+/// its tests say); here under traffic, on a machine that may be busy.
+const LIMIT: Duration = PATIENCE;
 
 fn named(pki: &Pki, stem: &str) -> Issued {
     pki.issue(stem, &Leaf::server(&[&format!("{stem}.example"), "localhost"]))

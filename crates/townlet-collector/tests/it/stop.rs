@@ -2,9 +2,9 @@
 
 use std::io::Write;
 use std::net::TcpStream;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
-use townlet_collector::Collector;
+use townlet_collector::{Collector, CollectorOptions};
 
 use crate::support::*;
 
@@ -30,8 +30,8 @@ fn a_stop_in_the_middle_of_the_stream_balances_and_keeps_whole_lines_only() {
         .collect();
     wait_for(&collector, "some lines", |report| report.totals.lines > 5_000);
     let begun = Instant::now();
-    let report = collector.shutdown(Duration::from_secs(3));
-    assert!(begun.elapsed() < Duration::from_secs(10), "{:?}", begun.elapsed());
+    let report = collector.shutdown(PATIENCE);
+    assert!(begun.elapsed() < PATIENCE / 2, "{:?}", begun.elapsed());
     for sender in senders {
         sender.join().unwrap();
     }
@@ -76,12 +76,13 @@ fn an_acknowledged_client_is_told_all_that_is_stored() {
 fn a_silent_handshake_does_not_delay_the_stop() {
     let dir = tempfile::tempdir().unwrap();
     let secure = Secure::new();
-    let collector = Collector::bind(secure.options(dir.path())).unwrap();
+    let options = CollectorOptions { handshake_timeout: 10 * PATIENCE, ..secure.options(dir.path()) };
+    let collector = Collector::bind(options).unwrap();
     let _silent = TcpStream::connect(collector.local_addr()).unwrap();
     wait_for(&collector, "the connection", |report| report.connections_open == 1);
     let begun = Instant::now();
     let report = stop(collector);
-    assert!(begun.elapsed() < Duration::from_secs(5), "the handshake has ten seconds, the stop has not");
+    assert!(begun.elapsed() < PATIENCE / 2, "the handshake has ten minutes, the stop has not");
     assert_eq!(report.endings.get("stopped"), Some(&1), "{report:#?}");
 }
 

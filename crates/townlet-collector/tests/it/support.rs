@@ -11,7 +11,7 @@ use townlet_schema::{Kind, LineExtra, LinePrefix, RunId, SchemaVersion};
 use townlet_testkit::certs::Pki;
 use townlet_tls::{ClientOptions, ClientStream, ClientTls, Endpoint, ServerOptions, ServerTls};
 
-pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
 
 pub(crate) fn run_id(n: u128) -> RunId {
     RunId::from_u128(n)

@@ -72,8 +72,7 @@ impl Place {
         let target = Target::parse(&format!("https://localhost:{}/v1/telemetry", address.port())).unwrap();
         Recipe::Http(HttpOptions {
             security: townlet_transport_http::Security::Tls(client),
-            // An answer that was lost on the way is soon given up.
-            send_timeout: Duration::from_secs(1),
+            send_timeout: PATIENCE / 4,
             compression: match way {
                 Way::Gzip => Compression::Gzip,
                 Way::Zstd => Compression::Zstd,
