@@ -9,7 +9,7 @@ use townlet_pipeline::Telemetry;
 use townlet_schema::{Json, RunId};
 use townlet_transport_file::FileFactory;
 
-const PATIENCE: Duration = Duration::from_secs(30);
+const PATIENCE: Duration = Duration::from_secs(60);
 
 fn factories() -> Factories {
     vec![Arc::new(FileFactory)]

@@ -8,9 +8,7 @@ use townlet_pipeline::TickHealth;
 use townlet_schema::snapshot::PolicyIdentity;
 use townlet_schema::{Json, Kind, Snapshot};
 
-use crate::fakes::{
-    PATIENCE, Raw, asked, console, eventually, ms, next, on_socket, pipeline, request, tap, to_the_end,
-};
+use crate::fakes::{PATIENCE, Raw, asked, console, eventually, next, on_socket, pipeline, request, tap, to_the_end};
 
 fn everything() -> TapRequest {
     TapRequest::default()
@@ -167,7 +165,7 @@ fn a_console_that_stops_says_goodbye_in_time() {
     }
     let begin = Instant::now();
     drop(console);
-    assert!(begin.elapsed() < ms(5000), "{:?}", begin.elapsed());
+    assert!(begin.elapsed() < PATIENCE / 2, "{:?}", begin.elapsed());
     let Shown::End { reason, shown, missed } = next(&mut polite) else { panic!("an end") };
     assert_eq!((reason.as_str(), shown, missed), ("console_stopped", seen, gone));
     assert_eq!(silent.rest(), "");

@@ -145,7 +145,7 @@ fn use_it(image: &Image, told: &Told, context: &str) -> Outcome {
     let disk = SimDisk::with_image(1, image);
     let start = Instant::now();
     let mut life = Life::open(&disk, small(), told.clone()).unwrap_or_else(|error| panic!("{context}: {error}"));
-    assert!(start.elapsed() < Duration::from_secs(1), "{context}: slow to open");
+    assert!(start.elapsed() < Duration::from_secs(30), "{context}: slow to open");
     let mut missing = BTreeSet::new();
     for sink in 0..2 {
         while life.read(sink, 50).unwrap_or_else(|error| panic!("{context}: {error}")) > 0 {}

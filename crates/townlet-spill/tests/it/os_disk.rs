@@ -53,7 +53,7 @@ fn a_folder_that_cannot_be_is_an_error_that_names_the_cause() {
     assert!(std::error::Error::source(&error).is_some(), "{error}");
 }
 
-/// Prints its figures; the bound is far below them, so that a slow machine passes.
+/// Prints its figures. Records come by the clock of the test, however fast the machine and its disk are.
 #[test]
 fn group_commit_makes_many_records_durable_with_few_syncs() {
     let folder = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
@@ -61,19 +61,21 @@ fn group_commit_makes_many_records_durable_with_few_syncs() {
         Spill::open(Box::new(OsDisk::new(folder.path())), SpillOptions::default(), Duration::ZERO).unwrap();
     let main = spill.sink("main").unwrap();
     let start = Instant::now();
-    let (mut commits, mut id) = (0u32, 0u64);
-    while start.elapsed() < Duration::from_millis(500) {
-        spill.append(start.elapsed(), main.bit(), &head(id), &[b'x'; 256]).unwrap();
-        id += 1;
-        if spill.commit_due(start.elapsed()) == Some(Duration::ZERO) {
-            spill.commit(start.elapsed()).unwrap();
+    let (mut now, mut commits) = (Duration::ZERO, 0u32);
+    for id in 0..5_000 {
+        spill.append(now, main.bit(), &head(id), &[b'x'; 256]).unwrap();
+        if spill.commit_due(now) == Some(Duration::ZERO) {
+            spill.commit(now).unwrap();
             commits += 1;
         }
+        now += Duration::from_micros(10);
     }
-    let rate = spill.durable().get() as f64 / start.elapsed().as_secs_f64();
+    spill.commit(now).unwrap();
+    assert_eq!(spill.durable().get(), 5_000);
+    let rate = 5_000.0 / start.elapsed().as_secs_f64();
     let status = spill.status();
     println!("{rate:.0} durable records of 256 B a second, {commits} commits, sync {:?}", status.sync_time);
-    assert!(u64::from(commits) * 5 < id, "{commits} commits for {id} records");
+    assert!(commits * 5 < 5_000, "{commits} commits for 5,000 records");
 }
 
 #[test]

@@ -12,7 +12,7 @@ use townlet_tls::{
     ClientOptions, ClientTls, Endpoint, Reload, ReloadCheck, ServerOptions, ServerTls, TlsErrorKind as Kind, dial,
 };
 
-const SOON: Duration = Duration::from_secs(10);
+const SOON: Duration = Duration::from_secs(60);
 const SECOND: Duration = Duration::from_secs(1);
 const DAY: Duration = Duration::from_secs(86_400);
 

@@ -4,9 +4,10 @@ use std::thread::spawn;
 use std::time::{Duration, Instant};
 
 use townlet_testkit::certs::{Leaf, Pki};
+use townlet_testkit::on_time;
 use townlet_tls::{ClientOptions, ClientTls, Endpoint, ServerOptions, ServerTls, TlsErrorKind as Kind, dial};
 
-const SOON: Duration = Duration::from_secs(10);
+const SOON: Duration = Duration::from_secs(60);
 
 fn server(pki: &Pki) -> ServerOptions {
     let issued = pki.localhost();
@@ -48,13 +49,15 @@ fn a_client_that_never_speaks_does_not_hold_the_server_beyond_the_deadline() {
     let pki = Pki::new();
     let server = ServerTls::load(&server(&pki)).unwrap();
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    let _silent = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
-    let (socket, peer) = listener.accept().unwrap();
     let limit = Duration::from_millis(800);
-    let started = Instant::now();
-    let error = server.handshake(socket, &peer.to_string(), started + limit).unwrap_err();
-    assert_eq!(error.kind(), Kind::HandshakeTimeout, "{error}");
-    assert!(started.elapsed() <= limit * 3 / 2);
+    on_time("the end of the handshake", limit * 3 / 2, || {
+        let _silent = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+        let (socket, peer) = listener.accept().unwrap();
+        let started = Instant::now();
+        let error = server.handshake(socket, &peer.to_string(), started + limit).unwrap_err();
+        assert_eq!(error.kind(), Kind::HandshakeTimeout, "{error}");
+        started.elapsed()
+    });
 }
 
 #[test]

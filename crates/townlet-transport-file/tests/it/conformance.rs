@@ -42,7 +42,7 @@ impl Case for Files {
         Some(self.all().iter().filter(|line| Self::is_marker(line)).count())
     }
     fn call_limit(&self) -> Duration {
-        Duration::from_secs(5)
+        Duration::from_secs(60)
     }
     fn begin_outage(&mut self) -> bool {
         // The folder is moved away and a file lies in its place.

@@ -103,7 +103,7 @@ pub(crate) fn drain(follower: &mut Follower) -> Vec<String> {
 pub(crate) fn wait_for(what: &str, mut condition: impl FnMut() -> bool) {
     let started = Instant::now();
     while !condition() {
-        assert!(started.elapsed() < Duration::from_secs(20), "still not: {what}");
+        assert!(started.elapsed() < Duration::from_secs(60), "still not: {what}");
         std::thread::yield_now();
     }
 }

@@ -116,7 +116,7 @@ fn what_is_too_much_at_once_goes_out_in_parts_and_what_is_too_much_alone_is_drop
 fn a_batch_that_is_still_being_stored_is_not_taken_for_a_refused_one() {
     let server = Server::start(status(200)).then(Reply::Stall).then(status(409));
     let options = plaintext(&server.url());
-    let short = Duration::from_millis(200);
+    let short = Duration::from_secs(2);
     let mut sink = transport(HttpOptions { send_timeout: short, connect_timeout: short, ..options });
     assert_eq!(send(&mut sink, &frames(1..=3)).unwrap_err().error.kind(), ErrorKind::Timeout);
     assert_eq!(send(&mut sink, &frames(1..=3)).unwrap_err().error.kind(), ErrorKind::Unavailable);

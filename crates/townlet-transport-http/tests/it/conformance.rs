@@ -26,7 +26,7 @@ impl Case for Local {
         Some(self.server.connections())
     }
     fn call_limit(&self) -> Duration {
-        Duration::from_secs(11)
+        Duration::from_secs(60)
     }
 }
 
@@ -39,7 +39,7 @@ fn every_format_and_compression_keeps_the_contract() {
                 let options = HttpOptions {
                     format,
                     compression,
-                    send_timeout: Duration::from_secs(10),
+                    send_timeout: Duration::from_secs(30),
                     ..plaintext(&server.url())
                 };
                 Local { server, options }
@@ -65,7 +65,7 @@ impl Case for Real {
         None
     }
     fn call_limit(&self) -> Duration {
-        Duration::from_secs(11)
+        Duration::from_secs(60)
     }
     fn begin_outage(&mut self) -> bool {
         self.python.stop();

@@ -17,13 +17,13 @@ use townlet_transport_http::{HttpOptions, HttpTransport, Security, Target};
 pub(crate) fn plaintext(url: &str) -> HttpOptions {
     let flags = PlaintextFlags { allow_plaintext: true, dev_allow_plaintext: true };
     let options = HttpOptions::plaintext(Target::parse(url).unwrap(), flags).unwrap();
-    HttpOptions { send_timeout: Duration::from_secs(5), ..options }
+    HttpOptions { send_timeout: Duration::from_secs(30), ..options }
 }
 
 pub(crate) fn tls(url: &str, ca_file: &Path) -> HttpOptions {
     let client = ClientOptions { ca_file: Some(ca_file.into()), ..ClientOptions::default() };
     let options = HttpOptions::new(Target::parse(url).unwrap());
-    HttpOptions { security: Security::Tls(client), send_timeout: Duration::from_secs(5), ..options }
+    HttpOptions { security: Security::Tls(client), send_timeout: Duration::from_secs(30), ..options }
 }
 
 pub(crate) fn transport(options: HttpOptions) -> HttpTransport {

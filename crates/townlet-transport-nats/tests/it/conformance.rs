@@ -49,11 +49,11 @@ impl Case for Local {
     fn transport(&mut self) -> Box<dyn Transport> {
         let mut options = options(&self.0.url());
         options.nats.connect_timeout = Duration::from_secs(3);
-        options.nats.request_timeout = Duration::from_secs(3);
+        options.nats.request_timeout = Duration::from_secs(20);
         Box::new(Renamed { inner: transport(options), sends: 0 })
     }
     fn arrived(&mut self, count: usize) -> Vec<Vec<u8>> {
-        let deadline = Instant::now() + Duration::from_secs(10);
+        let deadline = Instant::now() + Duration::from_secs(60);
         loop {
             let all = stored::all_if_there(&self.0.url(), STREAM);
             if all.len() >= count || Instant::now() >= deadline {
@@ -66,7 +66,7 @@ impl Case for Local {
         None
     }
     fn call_limit(&self) -> Duration {
-        Duration::from_secs(8)
+        Duration::from_secs(60)
     }
     fn begin_outage(&mut self) -> bool {
         self.0.kill();

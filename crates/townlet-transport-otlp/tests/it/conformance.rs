@@ -29,7 +29,7 @@ impl Case for Local {
         self.server.as_ref().map(Server::connections)
     }
     fn call_limit(&self) -> Duration {
-        Duration::from_secs(16)
+        Duration::from_secs(60)
     }
     fn begin_outage(&mut self) -> bool {
         self.before = self.arrived(0);
@@ -57,7 +57,7 @@ fn every_encoding_and_compression_keeps_the_contract() {
                 // Spans and figures go beside the records, over the same connection.
                 metrics: true,
                 traces: true,
-                send_timeout: Duration::from_secs(10),
+                send_timeout: Duration::from_secs(30),
                 ..plaintext(&base(&server))
             };
             Local { address: server.address, server: Some(server), before: Vec::new(), options }

@@ -17,7 +17,7 @@ use townlet_transport_otlp::{OtlpOptions, OtlpTransport, Target};
 pub(crate) fn plaintext(base: &str) -> OtlpOptions {
     let flags = PlaintextFlags { allow_plaintext: true, dev_allow_plaintext: true };
     let options = OtlpOptions::plaintext(Target::parse(base).unwrap(), flags).unwrap();
-    let send_timeout = std::time::Duration::from_secs(5);
+    let send_timeout = std::time::Duration::from_secs(30);
     OtlpOptions { send_timeout, metrics: false, traces: false, ..options }
 }
 

@@ -32,7 +32,7 @@ impl Case for Counts {
         Some(usize::from(self.folder().join(".town.prom.lock").exists()))
     }
     fn call_limit(&self) -> Duration {
-        Duration::from_secs(5)
+        Duration::from_secs(60)
     }
     fn begin_outage(&mut self) -> bool {
         // The folder is moved away and a file lies in its place.

@@ -34,7 +34,7 @@ impl Case for Shared {
         None
     }
     fn call_limit(&self) -> Duration {
-        Duration::from_secs(2)
+        Duration::from_secs(60)
     }
 }
 

@@ -26,7 +26,7 @@ impl Case for Tcp {
         Some(self.peer.conversations().len())
     }
     fn call_limit(&self) -> Duration {
-        Duration::from_secs(6)
+        Duration::from_secs(60)
     }
     fn begin_outage(&mut self) -> bool {
         self.peer.go_down();
@@ -40,7 +40,7 @@ impl Case for Tcp {
 fn case(make: impl Fn(&Pki) -> (Peer, TcpOptions)) -> Tcp {
     let pki = Pki::new();
     let (peer, options) = make(&pki);
-    Tcp { peer, options: TcpOptions { send_timeout: Duration::from_secs(5), ..options }, _pki: pki }
+    Tcp { peer, options: TcpOptions { send_timeout: Duration::from_secs(30), ..options }, _pki: pki }
 }
 
 #[test]

@@ -14,7 +14,7 @@ use townlet_testkit::certs::Pki;
 use townlet_tls::{ClientOptions, Endpoint, Plaintext, PlaintextFlags};
 use townlet_transport_tcp::{Security, TcpOptions, TcpTransport};
 
-pub(crate) const SOON: Duration = Duration::from_secs(10);
+pub(crate) const SOON: Duration = Duration::from_secs(60);
 
 pub(crate) fn plaintext(endpoint: &str) -> TcpOptions {
     let flags = PlaintextFlags { allow_plaintext: true, dev_allow_plaintext: true };

@@ -11,8 +11,9 @@ use townlet_transport_tcp::{Security, TcpOptions, TcpTransport};
 
 use crate::{SOON, plaintext, tls, transport};
 
-/// A change must count for new connections within this time.
-const LIMIT: Duration = Duration::from_secs(2);
+/// A change counts for new connections within two seconds (`townlet-tls` looks once a
+/// second, its tests say); here on a machine that may be busy.
+const LIMIT: Duration = Duration::from_secs(60);
 
 /// Calls `connect` as a busy worker does, until the transport has taken up `reloads`.
 fn until_reloaded(sink: &mut TcpTransport, reloads: u64, since: Instant) {

@@ -11,7 +11,7 @@ struct Ws(Peer);
 
 impl Case for Ws {
     fn transport(&mut self) -> Box<dyn Transport> {
-        let options = WsOptions { send_timeout: Duration::from_secs(5), ..plaintext(self.0.address) };
+        let options = WsOptions { send_timeout: Duration::from_secs(30), ..plaintext(self.0.address) };
         Box::new(transport(options))
     }
     fn arrived(&mut self, count: usize) -> Vec<Vec<u8>> {
@@ -22,7 +22,7 @@ impl Case for Ws {
         Some(self.0.look(|seen| seen.openings))
     }
     fn call_limit(&self) -> Duration {
-        Duration::from_secs(6)
+        Duration::from_secs(60)
     }
     fn begin_outage(&mut self) -> bool {
         self.0.go_down();

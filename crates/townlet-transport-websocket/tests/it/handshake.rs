@@ -77,7 +77,7 @@ fn a_peer_that_never_answers_ends_the_connect_within_its_time() {
     let error = transport(options).connect().unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Timeout, "{error}");
     assert!(error.to_string().contains("did not answer the WebSocket handshake in time"), "{error}");
-    assert!(begun.elapsed() < Duration::from_secs(5), "{:?}", begun.elapsed());
+    assert!(begun.elapsed() < Duration::from_secs(60), "{:?}", begun.elapsed());
 }
 
 #[test]

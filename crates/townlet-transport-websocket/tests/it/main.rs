@@ -31,7 +31,7 @@ pub(crate) fn transport(options: WsOptions) -> WsTransport {
 
 /// Waits until so many frames are settled.
 pub(crate) fn collect(sink: &mut WsTransport, count: usize) {
-    let deadline = Instant::now() + Duration::from_secs(10);
+    let deadline = Instant::now() + Duration::from_secs(60);
     let mut settled = 0;
     while settled < count && Instant::now() < deadline {
         settled += sink.receipts(Duration::from_secs(1)).unwrap();

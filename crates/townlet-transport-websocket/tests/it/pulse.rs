@@ -23,7 +23,7 @@ fn a_half_open_peer_is_given_up_after_the_time_for_its_pong() {
     let error = sink.receipts(Duration::from_secs(30)).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Disconnected, "{error}");
     assert!(error.to_string().contains("did not answer a ping within 150ms"), "{error}");
-    assert!((150..10_000).contains(&begun.elapsed().as_millis()), "{:?}", begun.elapsed());
+    assert!((150..30_000).contains(&begun.elapsed().as_millis()), "{:?}", begun.elapsed());
 }
 
 /// Against TCP alone this batch would count as sent.
@@ -43,10 +43,10 @@ fn a_half_open_peer_is_trusted_with_no_batch() {
 #[test]
 fn a_peer_that_answers_pings_may_take_its_time_with_acknowledgements() {
     let peer = Peer::start(Manner::NeverAck);
-    let mut sink = transport(impatient(&peer, Duration::from_secs(10)));
+    let mut sink = transport(impatient(&peer, Duration::from_secs(60)));
     sink.connect().unwrap();
     sink.send(&frames(1..=2)).unwrap();
-    let deadline = Instant::now() + Duration::from_secs(10);
+    let deadline = Instant::now() + Duration::from_secs(60);
     while peer.look(|seen| seen.pings) < 3 && Instant::now() < deadline {
         assert_eq!(sink.receipts(Duration::from_millis(50)).unwrap(), 0);
     }
