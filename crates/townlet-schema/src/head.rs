@@ -1,6 +1,10 @@
 //! The envelope of a line, without a tree.
 
+mod reader;
+
 use std::borrow::Cow;
+
+pub use self::reader::HeadReader;
 
 use crate::encode::MAX_DEPTH;
 use crate::error::{ReadError, ReadErrorKind};
@@ -46,23 +50,51 @@ pub struct LineHead<'a> {
 /// The byte or the field at fault; [`UnknownKind`](ReadErrorKind::UnknownKind)
 /// for a `payload_type` of a later version.
 pub fn read_head(line: &[u8]) -> Result<LineHead<'_>, ReadError> {
+    read_from(line, Start::default()).map(|(head, _)| head)
+}
+
+/// Where reading begins: behind what is known to be there, with what that says.
+#[derive(Default)]
+struct Start<'a> {
+    /// The first byte of a key.
+    at: usize,
+    head: LineHead<'a>,
+    seen: u16,
+}
+
+/// Where the keys end that lines of one stream have in common.
+struct Opening {
+    end: usize,
+    seen: u16,
+}
+
+/// As [`read_head`], from `start` on. Tells how far the keys go that name the stream, where others follow them.
+fn read_from<'a>(line: &'a [u8], start: Start<'a>) -> Result<(LineHead<'a>, Option<Opening>), ReadError> {
     let mut scanner = Scanner::new(line, MAX_LINE_BYTES)?;
-    if scanner.next_token() != Some(b'{') {
-        return Err(not_an_object(&mut scanner));
-    }
-    let mut head = LineHead::default();
-    let mut seen = 0u16;
-    scanner.at += 1;
-    if scanner.next_token() == Some(b'}') {
+    let Start { at, mut head, mut seen } = start;
+    scanner.at = at;
+    if at == 0 {
+        if scanner.next_token() != Some(b'{') {
+            return Err(not_an_object(&mut scanner));
+        }
         scanner.at += 1;
-        scanner.end()?;
-        return Ok(head);
+        if scanner.next_token() == Some(b'}') {
+            scanner.at += 1;
+            scanner.end()?;
+            return Ok((head, None));
+        }
+    } else {
+        scanner.next_token();
     }
+    let mut opening = None;
     loop {
         let at = scanner.at;
         let span = key(&mut scanner)?;
         let known =
             if span.escaped { field(&scanner.unescape(span)) } else { field(scanner.slice(span.start, span.end)) };
+        if opening.is_none() && !known.is_some_and(Field::names_the_stream) {
+            opening = Some(Opening { end: at, seen });
+        }
         match known {
             None => skip_value(&mut scanner)?,
             Some(field) => {
@@ -87,7 +119,7 @@ pub fn read_head(line: &[u8]) -> Result<LineHead<'_>, ReadError> {
         }
     }
     scanner.end()?;
-    Ok(head)
+    Ok((head, opening))
 }
 
 /// Refuses what [`read_head`] would refuse in a line that has been read into a tree, so that whatever is read typed
@@ -170,6 +202,11 @@ fn field(key: &str) -> Option<Field> {
 }
 
 impl Field {
+    /// Alike on all lines of a stream, and written before all others.
+    fn names_the_stream(self) -> bool {
+        matches!(self, Self::SchemaVersion | Self::PayloadType | Self::RunId | Self::Stream)
+    }
+
     fn name(self) -> &'static str {
         match self {
             Self::SchemaVersion => "schema_version",

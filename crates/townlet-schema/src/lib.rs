@@ -76,7 +76,7 @@ pub use event::{
     Event, EventPayload, EventRecord, PolicyAnnealUpdate, PolicyDetails, PolicyMetadata, PolicyPossession,
     RivalryEvents, StabilityUpdate,
 };
-pub use head::{LineHead, read_head};
+pub use head::{HeadReader, LineHead, read_head};
 pub use health::{Failure, FailureSummary, Health, HealthSummary, TransportHealth, WorkerHealth};
 pub use heap::HeapSize;
 pub use json::{Json, MAX_LINE_BYTES, NonFinite, Number, Object};

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use serde::Serialize;
-use townlet_schema::LineHead;
+use townlet_schema::{HeadReader, LineHead};
 
 use super::foreign;
 use super::intake::{Intake, Refusal, Session, check_names, check_seq, refusal_of};
@@ -108,12 +108,13 @@ impl Session {
 
     fn check_all<'a>(&mut self, body: &'a [u8]) -> Result<Vec<(LineHead<'a>, &'a [u8])>, NotTaken> {
         let mut lines: Vec<(LineHead<'a>, &'a [u8])> = Vec::new();
+        let mut heads = HeadReader::default();
         let numbered = body.split_inclusive(|byte| *byte == b'\n').enumerate();
         for (at, line) in numbered.filter(|(_, line)| !line.trim_ascii().is_empty()) {
             if lines.len() == MAX_LINES {
                 return Err(NotTaken::TooMany(format!("a request may have {MAX_LINES} lines")));
             }
-            match check(line, lines.last().map(|(head, _)| head), self.line_limit()) {
+            match check(&mut heads, line, lines.last().map(|(head, _)| head), self.line_limit()) {
                 Ok(head) => lines.push((head, line)),
                 Err((key, reason)) => {
                     let alone = body.trim_ascii().len() == line.trim_ascii().len();
@@ -129,6 +130,7 @@ impl Session {
 /// Reads the envelope of a line of at most `limit` bytes. `before`: that of the
 /// line before, whose names are in order.
 fn check<'a>(
+    heads: &mut HeadReader,
     line: &'a [u8],
     before: Option<&LineHead<'_>>,
     limit: usize,
@@ -138,7 +140,7 @@ fn check<'a>(
         let reason = format!("{} bytes, at most {limit} are taken (max_line_bytes)", bytes.len());
         return Err(("too_large", reason));
     }
-    let head = foreign::read(bytes).map_err(|error| match refusal_of(bytes, &error) {
+    let head = foreign::read(heads, bytes).map_err(|error| match refusal_of(bytes, &error) {
         Refusal::Line(key, reason) => (key, reason),
         Refusal::Cut(ending) => ("other", ending.detail),
     })?;

@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError};
 use std::thread;
 use std::time::Instant;
 
-use townlet_schema::LineHead;
+use townlet_schema::{HeadReader, LineHead};
 
 use super::foreign;
 use super::shown::{Figures, Shown};
@@ -399,10 +399,10 @@ impl StreamState {
         }
         let _showing = self.shown.show(self.figures());
         if let Some(log) = &mut self.log {
-            let mut tracker = self.tracker.clone();
+            let (mut tracker, mut heads) = (self.tracker.clone(), HeadReader::default());
             // The limit may have been lowered since the lines were taken.
             let recovered = log.recover(line_limit.max(townlet_schema::MAX_LINE_BYTES), |line| {
-                if let Ok(head) = foreign::read(line) {
+                if let Ok(head) = foreign::read(&mut heads, line) {
                     observe(&mut tracker, &head);
                 }
             })?;

@@ -7,7 +7,7 @@
 use std::borrow::Cow;
 
 use serde::Deserialize;
-use townlet_schema::{LineHead, ReadError, ReadErrorKind, read_head};
+use townlet_schema::{HeadReader, LineHead, ReadError, ReadErrorKind};
 
 #[derive(Deserialize)]
 struct Envelope<'a> {
@@ -22,9 +22,9 @@ struct Envelope<'a> {
 }
 
 /// The envelope of a line of any kind, as it is taken from a connection and
-/// found again in a file.
-pub(super) fn read(line: &[u8]) -> Result<LineHead<'_>, ReadError> {
-    match read_head(line) {
+/// found again in a file. `heads` has read the lines before it.
+pub(super) fn read<'a>(heads: &mut HeadReader, line: &'a [u8]) -> Result<LineHead<'a>, ReadError> {
+    match heads.read(line) {
         Err(error) if error.kind() == ReadErrorKind::UnknownKind => head(line).ok_or(error),
         known => known,
     }

@@ -6,7 +6,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
-use townlet_schema::{LineHead, ReadError, ReadErrorKind};
+use townlet_schema::{HeadReader, LineHead, ReadError, ReadErrorKind};
 
 use super::backlog::Backlog;
 use super::directory::{Directory, Held};
@@ -123,6 +123,7 @@ pub(super) struct Session {
     connection: u64,
     peer: SocketAddr,
     now: Instant,
+    heads: HeadReader,
     used: Vec<InUse>,
     /// Where in `used` the last line's stream stands: lines of a stream come in rows.
     last: usize,
@@ -155,6 +156,7 @@ impl Session {
             connection,
             peer,
             now: Instant::now(),
+            heads: HeadReader::default(),
             used: Vec::new(),
             last: 0,
             counts: LineCounts::default(),
@@ -175,7 +177,7 @@ impl Session {
     /// the subscriber that failed.
     pub(super) fn take(&mut self, line: &[u8]) -> Result<(), Ending> {
         let bytes = line.strip_suffix(b"\n").unwrap_or(line);
-        let outcome = match foreign::read(bytes) {
+        let outcome = match foreign::read(&mut self.heads, bytes) {
             Ok(head) => self.admit(&head, line),
             Err(error) => Err(refusal_of(bytes, &error)),
         };

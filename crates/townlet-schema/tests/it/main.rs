@@ -5,6 +5,7 @@
 mod bad_input;
 mod client;
 mod encoding;
+mod heads;
 mod legacy;
 mod limits;
 mod line;
