@@ -28,9 +28,7 @@ use crate::tuning::Tuning;
 const LOOKS: usize = 64;
 const PAUSES: usize = 4;
 
-/// At shutdown, how long the ledger may take for its last word beyond the deadline: a
-/// sync of a busy disk takes tenths of seconds, and a program that ends before it is done
-/// leaves books that look killed. Only a disk that hangs uses it up.
+/// At shutdown, how long the ledger may take for its last word beyond the deadline.
 const LEDGER_GRACE: Duration = Duration::from_secs(1);
 
 /// Events that hosts encode for a stage that is behind, until it says again that
@@ -267,12 +265,14 @@ impl Shared {
             state = self.room.wait_for_room(state, deadline - now);
         }
         if state.spoolers_running > 0 {
-            state = self.store_the_rest(state);
+            state = self.store_the_rest(state, deadline.saturating_add(self.grace));
         }
         self.abandon(&mut state);
         let statements = state.sinks.iter().map(Sink::statement).collect();
         self.ledger.ring_work();
-        let last = self.now().saturating_add(LEDGER_GRACE);
+        // What the sinks have left of the timeout is the disk's: one sync may take tenths of seconds, and a program
+        // that ends before it leaves books that look killed.
+        let last = deadline.saturating_add(LEDGER_GRACE);
         while state.ledger_runs && self.now() < last {
             state = self.room.wait_for_room(state, last.saturating_sub(self.now()));
         }
@@ -282,9 +282,8 @@ impl Shared {
         statements
     }
 
-    /// At the end, with spills: what has not been delivered is rendered and stored.
-    fn store_the_rest<'a>(&'a self, mut state: MutexGuard<'a, State>) -> MutexGuard<'a, State> {
-        let last = self.now().saturating_add(self.grace);
+    /// At the end, with spills: what has not been delivered is rendered and stored, until `last`.
+    fn store_the_rest<'a>(&'a self, mut state: MutexGuard<'a, State>, last: Duration) -> MutexGuard<'a, State> {
         // The stage's own thread goes on too; whoever comes first renders.
         while !state.intake.is_idle() && self.now() < last {
             drop(state);

@@ -200,7 +200,8 @@ impl Telemetry {
     /// spill (it counts as spilled, and the next run delivers it), settles by name what is still left
     /// (`unacked_at_shutdown`, `undelivered_at_shutdown`), and returns the final
     /// books. On time even when a call of a transport is stuck; a disk that is slow may
-    /// add 0.2 s for a spill and 1 s for the last account of a ledger. Later emits are
+    /// add a second for the last writes of a spill
+    /// ([`SpillSettings::grace`](crate::SpillSettings::grace)) or a ledger. Later emits are
     /// refused; calling it again returns the same books.
     pub fn shutdown(&self, timeout: Duration) -> FinalStatement {
         let statements = self.inner.shared.shutdown(timeout);
