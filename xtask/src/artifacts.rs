@@ -103,6 +103,11 @@ impl Artifacts {
         self.get("bin", "corpus")
     }
 
+    /// The binary that measures what is promised.
+    pub(crate) fn prove(&self) -> Result<&Path> {
+        self.get("bin", "prove")
+    }
+
     fn get(&self, kind: &str, name: &str) -> Result<&Path> {
         let key = (kind.to_owned(), name.to_owned());
         self.0.get(&key).map(PathBuf::as_path).with_context(|| {

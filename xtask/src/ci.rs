@@ -10,7 +10,7 @@ use anyhow::{Context, Result, bail, ensure};
 
 use crate::artifacts::{Artifacts, Build};
 use crate::tidy::model::{Member, Workspace};
-use crate::{corpus, fuzz, process, release, samples, schema, smoke, success, tidy};
+use crate::{corpus, fuzz, process, prove, release, samples, schema, smoke, success, tidy};
 
 /// Above this the run fails: a suite that people stop waiting for is a suite that people stop running.
 const BUDGET: Duration = Duration::from_secs(45 * 60);
@@ -114,6 +114,7 @@ pub(crate) fn run(root: &Path) -> Result<()> {
     record.step("smoke", || smoke::run(root, built()?.townlet()?, Path::new("smoke-out")));
 
     record.step("corpus", || corpus::check(root, built()?.corpus()?));
+    record.step("promises", || prove::check(root, built()?.prove()?));
 
     record.step("planted mistakes", || {
         cargo(&["test", "-p", "townlet-lab", "--features", "planted", "--test", "it", "every_planted_mistake"])

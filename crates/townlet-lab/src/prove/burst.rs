@@ -37,8 +37,8 @@ struct Size {
 }
 
 pub(super) fn measure(run: &Run) -> anyhow::Result<Finding> {
-    let events = run.effort.pick(4_000, 200_000, 200_000, 200_000);
-    let size = Size { events, queue: run.effort.pick(1_000, QUEUE_EVENTS, QUEUE_EVENTS, QUEUE_EVENTS), batch: 128 };
+    let events = run.effort.pick(4_000, 20_000, 200_000, 200_000);
+    let size = Size { events, queue: run.effort.pick(1_000, 8_000, QUEUE_EVENTS, QUEUE_EVENTS), batch: 128 };
     let small = Size { queue: run.effort.pick(500, SMALL_QUEUE, SMALL_QUEUE, SMALL_QUEUE), ..size };
     let mut finding = Finding::default();
     finding.note("events", size.events);

@@ -88,11 +88,11 @@ pub(super) fn measure(run: &Run) -> anyhow::Result<Finding> {
     let padding = EVENT_BYTES.saturating_sub(encoded_len(&Durable::at(0, 0)));
     let bytes = encoded_len(&Durable::at(0, padding));
     ensure!(bytes == EVENT_BYTES, "the event has {bytes} bytes");
-    let rounds = run.effort.pick(1, 3, 5, 9);
-    let synced = run.effort.pick(20, 150, 300, 1_000);
-    let burst = Pace::Unpaced(run.effort.pick(2_000, 50_000, 100_000, 500_000));
+    let rounds = run.effort.pick(1, 1, 5, 9);
+    let synced = run.effort.pick(20, 50, 300, 1_000);
+    let burst = Pace::Unpaced(run.effort.pick(2_000, 20_000, 100_000, 500_000));
     let lasting = Duration::from_secs_f64(run.effort.pick(0.2, 1.0, 2.0, 10.0));
-    let promised = Pace::Paced(run.effort.pick(2_000, LEAST_PER_SECOND, LEAST_PER_SECOND, LEAST_PER_SECOND), lasting);
+    let promised = Pace::Paced(run.effort.pick(2_000, 5_000, LEAST_PER_SECOND, LEAST_PER_SECOND), lasting);
     let calm = Pace::Paced(run.effort.pick(200, 1_000, 1_000, 1_000), lasting);
 
     let folder = tempfile::tempdir()?;
@@ -139,11 +139,13 @@ pub(super) fn measure(run: &Run) -> anyhow::Result<Finding> {
     let ratio = ratios[ratios.len() / 2];
     finding.note("unpaced_to_each_synced", ratio);
     let rate = unpaced.per_second();
-    finding.require(rate >= LEAST_PER_SECOND as f64, || format!("{rate:.0} durable events a second"));
-    finding.require(ratio >= LEAST_RATIO, || format!("{ratio:.1} times the rate of one sync an event (median)"));
+    finding.require_time(run.effort, rate >= LEAST_PER_SECOND as f64, || format!("{rate:.0} durable events a second"));
+    finding.require_time(run.effort, ratio >= LEAST_RATIO, || {
+        format!("{ratio:.1} times the rate of one sync an event (median)")
+    });
     let of_least = at_rate.quantile_us(0.99) / least.quantile_us(0.99);
     finding.note("paced_receipt_p99_to_group_commit", of_least);
-    finding.require(syncs <= MOST_SYNCS || of_least <= MOST_OF_GROUP_COMMIT, || {
+    finding.require_time(run.effort, syncs <= MOST_SYNCS || of_least <= MOST_OF_GROUP_COMMIT, || {
         format!(
             "at {LEAST_PER_SECOND}/s the receipt's p99 is {syncs:.1} times the fdatasync p50 and {of_least:.2} times \
              that of a bare group commit"

@@ -23,7 +23,7 @@ use super::memory::Death;
 use super::moody::{Mood, Moody, Truth};
 use super::pace::{paced, wait_until};
 use super::receiver::{Ids, Receiver, number_of};
-use super::{Finding, Run};
+use super::{Effort, Finding, Run};
 use crate::dice::Dice;
 use crate::measure::{Contender, Rounds, Sample, interleave};
 use crate::ours::plaintext;
@@ -53,15 +53,15 @@ struct Size {
 
 pub(super) fn measure(run: &Run) -> anyhow::Result<Finding> {
     let size = Size {
-        pairs: run.effort.pick(1, 54, 108, 324),
+        pairs: run.effort.pick(1, 9, 108, 324),
         per_second: run.effort.pick(2_000, 10_000, 10_000, 10_000),
         duration: Duration::from_millis(run.effort.pick(100, 200, 200, 200)),
     };
     let contenders = CONTENDERS.iter().map(|(name, death)| Contender::new(name, || once(*death, &size))).collect();
-    judge(&interleave(size.pairs, contenders)?, &size)
+    judge(run.effort, &interleave(size.pairs, contenders)?, &size)
 }
 
-fn judge(all: &Rounds, size: &Size) -> anyhow::Result<Finding> {
+fn judge(effort: Effort, all: &Rounds, size: &Size) -> anyhow::Result<Finding> {
     let mut finding = Finding::default();
     finding.note("pairs", size.pairs as u64);
     finding.note("events_per_s", size.per_second);
@@ -81,10 +81,10 @@ fn judge(all: &Rounds, size: &Size) -> anyhow::Result<Finding> {
         finding.note(format!("{name}_p99_ratio"), ratio);
         finding.note(format!("{name}_p99_ratio_interval"), vec![low, high]);
         let found = format!("{name}: the others' p99 is {ratio:.2} times what it was ({low:.2} to {high:.2})");
-        if low <= LIMIT && LIMIT < high {
+        if low <= LIMIT && LIMIT < high && effort.judges_times() {
             undecided.push(found);
         } else {
-            finding.require(high <= LIMIT, || found);
+            finding.require_time(effort, high <= LIMIT, || found);
         }
     }
     // A miss is a miss, whatever else could not be told.
@@ -257,6 +257,10 @@ mod tests {
     use super::*;
 
     fn judged(refuses: f64, hangs: f64, lost: f64) -> anyhow::Result<Finding> {
+        judged_at(Effort::Full, refuses, hangs, lost)
+    }
+
+    fn judged_at(effort: Effort, refuses: f64, hangs: f64, lost: f64) -> anyhow::Result<Finding> {
         let size = Size { pairs: 100, per_second: 1, duration: Duration::ZERO };
         let mut all = Rounds::default();
         for pair in 0..size.pairs {
@@ -266,7 +270,7 @@ mod tests {
                 all.push(name, Sample::from([("p50_us", 50.0), ("p99_us", p99), ("lost", lost)]));
             }
         }
-        judge(&all, &size)
+        judge(effort, &all, &size)
     }
 
     #[test]
@@ -277,6 +281,18 @@ mod tests {
         assert!(error.is_err(), "1.19 times, drifting by a tenth: {error:?}");
         // What is lost is lost, however busy the machine was.
         assert!(judged(100.0, 119.0, 1.0).is_ok_and(|finding| finding.misses.len() == 3));
+    }
+
+    #[test]
+    fn a_short_run_judges_losses_and_no_times() {
+        for hangs in [110.0, 119.0, 150.0] {
+            let finding = judged_at(Effort::Quick, 100.0, hangs, 0.0);
+            assert!(
+                finding
+                    .is_ok_and(|found| found.misses.is_empty() && found.unjudged.len() == usize::from(hangs > 118.0))
+            );
+        }
+        assert!(judged_at(Effort::Quick, 100.0, 150.0, 1.0).is_ok_and(|finding| finding.misses.len() == 3));
     }
 
     #[test]

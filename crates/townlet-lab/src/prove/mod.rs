@@ -8,7 +8,10 @@
 //! **What it is not.** No benchmark: what is measured here is mostly counted, not
 //! timed. Where time is promised it is on the scale of a person or of the run itself.
 //!
-//! What cannot be measured on this machine is an error, never a pass.
+//! What cannot be measured on this machine is an error, never a pass. Times are judged where
+//! enough is measured for that: at [`Effort::Standard`] and above. A shorter run judges what
+//! was lost, came twice, does not balance, or took too much room, which no busy machine
+//! moves, and says of the times what it would have said.
 
 mod burst;
 mod child;
@@ -122,9 +125,9 @@ pub struct Run {
 /// How much is measured.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Effort {
-    /// To see that everything works; no figure of it means anything.
+    /// To see that everything works; no time of it means anything, and none is judged.
     Smallest,
-    /// About a minute in all.
+    /// About a minute in all, without optimisation too. Times are reported, not judged.
     Quick,
     /// Scale 1: minutes.
     Standard,
@@ -143,6 +146,11 @@ impl Effort {
         }
     }
 
+    /// Whether times are judged: a short run on a busy machine tells of the machine.
+    pub fn judges_times(self) -> bool {
+        self.pick(false, false, true, true)
+    }
+
     /// The name in reports.
     pub fn as_str(self) -> &'static str {
         self.pick("smallest", "quick", "standard", "full")
@@ -156,6 +164,8 @@ pub struct Finding {
     pub measured: Vec<(String, Value)>,
     /// In which ways the promise was missed, in words; none where it was kept.
     pub misses: Vec<String>,
+    /// Times that would be misses, of a run that is too short to judge them.
+    pub unjudged: Vec<String>,
 }
 
 impl Finding {
@@ -172,6 +182,15 @@ impl Finding {
     pub fn require(&mut self, holds: bool, miss: impl FnOnce() -> String) {
         if !holds {
             self.misses.push(miss());
+        }
+    }
+
+    /// As [`require`](Self::require), of a time or a rate: judged where the effort allows it.
+    pub fn require_time(&mut self, effort: Effort, holds: bool, miss: impl FnOnce() -> String) {
+        match effort.judges_times() {
+            true => self.require(holds, miss),
+            false if !holds => self.unjudged.push(miss()),
+            false => {}
         }
     }
 }

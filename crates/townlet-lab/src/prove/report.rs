@@ -42,7 +42,8 @@ impl Outcome {
     }
 
     /// One JSON object on one line: `name`, `promise`, `scale`, `measured`, `pass`
-    /// (null where nothing could be measured), `misses`, `seconds`, and `error`.
+    /// (null where nothing could be measured), `misses`, `not_judged` where there are
+    /// such times, `seconds`, and `error`.
     ///
     /// # Errors
     /// None that an outcome can cause; serde asks for it.
@@ -55,6 +56,7 @@ impl Outcome {
             measured: Measured(finding.map_or(&[], |finding| &finding.measured)),
             pass: finding.map(|finding| finding.misses.is_empty()),
             misses: finding.map_or(&[], |finding| &finding.misses),
+            not_judged: finding.map_or(&[], |finding| &finding.unjudged),
             seconds: (self.seconds * 1e3).round() / 1e3,
             error: self.found.as_ref().err().map(|error| format!("{error:#}")),
         })
@@ -69,6 +71,8 @@ struct JsonOutcome<'a> {
     measured: Measured<'a>,
     pass: Option<bool>,
     misses: &'a [String],
+    #[serde(skip_serializing_if = "<[String]>::is_empty")]
+    not_judged: &'a [String],
     seconds: f64,
     #[serde(skip_serializing_if = "Option::is_none")]
     error: Option<String>,
@@ -101,7 +105,8 @@ impl fmt::Display for Outcome {
                         None => writeln!(f, "  {heading:<8}  {name:<40} {value}")?,
                     }
                 }
-                finding.misses.iter().try_for_each(|miss| writeln!(f, "  missed    {miss}"))
+                finding.misses.iter().try_for_each(|miss| writeln!(f, "  missed    {miss}"))?;
+                finding.unjudged.iter().try_for_each(|time| writeln!(f, "  unjudged  {time}"))
             }
             Err(error) => writeln!(f, "  because   {error:#}"),
         }

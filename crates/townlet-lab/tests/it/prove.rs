@@ -147,6 +147,21 @@ fn a_figure_that_does_not_exist_is_refused_with_2_and_the_ones_that_do_are_named
 }
 
 #[test]
+fn times_are_judged_where_enough_is_measured_for_that() {
+    let late = |effort: Effort| {
+        let mut found = Finding::default();
+        found.require_time(effort, false, || "takes 9 s".to_owned());
+        found.require_time(effort, true, || "is never said".to_owned());
+        Outcome { figure: FIGURES[0], effort, seconds: 1.0, found: Ok(found) }
+    };
+    let (quick, full) = (late(Effort::Quick), late(Effort::Full));
+    assert_eq!((quick.verdict(), full.verdict()), (Verdict::Pass, Verdict::Miss));
+    assert!(quick.to_string().ends_with("  unjudged  takes 9 s\n"), "{quick}");
+    let json = |outcome: &Outcome| serde_json::from_str::<Value>(&outcome.to_json().unwrap()).unwrap();
+    assert_eq!((&json(&quick)["not_judged"][0], &json(&full)["misses"][0]), (&"takes 9 s".into(), &"takes 9 s".into()));
+}
+
+#[test]
 fn what_could_not_be_measured_is_no_pass() {
     let outcome = |found| Outcome { figure: FIGURES[0], effort: Effort::Quick, seconds: 1.0, found };
     let mut missed = Finding::default();
