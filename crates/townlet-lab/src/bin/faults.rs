@@ -25,6 +25,9 @@ struct Arguments {
     /// `--seeds` others are tried and the run fails all the same.
     #[arg(long)]
     planted: bool,
+    /// Plants only those whose names have this in them.
+    #[arg(long, requires = "planted")]
+    only: Option<String>,
     /// Threads; by default as many as the machine has cores.
     #[arg(long)]
     threads: Option<usize>,
@@ -106,9 +109,13 @@ fn many(arguments: &Arguments, threads: usize) -> bool {
 fn planted(arguments: &Arguments, threads: usize) -> bool {
     let started = Instant::now();
     let found: Mutex<Vec<(usize, Option<Failure>)>> = Mutex::default();
+    let wanted = |mistake: &str| arguments.only.as_ref().is_none_or(|part| mistake.contains(part));
     in_parallel(threads, faults::MISTAKES.len() as u64, |index| {
         let index = index as usize;
         let (mistake, kept) = faults::MISTAKES[index];
+        if !wanted(mistake) {
+            return;
+        }
         let seeds = (0..arguments.seeds).map(|n| arguments.first.wrapping_add(n));
         let outcome = faults::find(mistake, std::iter::once(kept).chain(seeds));
         found.lock().unwrap_or_else(PoisonError::into_inner).push((index, outcome));

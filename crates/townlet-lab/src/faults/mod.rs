@@ -13,8 +13,9 @@
 //! frames are those of the pipeline (`StateFrames`), merge under `coalesce`, are
 //! rendered for the peer by what a real driver has in its hands (`Hands`, with the
 //! pipeline's encoder), and arrive at a collector without its sockets (`Receiver`)
-//! and at a reader that follows over all runs (`Follower`). Lost connections may
-//! bring their last lines when the next one is open.
+//! and at a reader that follows over all runs (`Follower`), and at another one that
+//! misses every fourth line. Lost connections may bring their last lines when the
+//! next one is open.
 //!
 //! **What must hold**, after every step:
 //! - The books balance, stream by stream, and agree with what emitters were told
@@ -30,7 +31,8 @@
 //! - The collector keeps each number of a stream once, and each keyframe.
 //! - A state that a reader or the collector holds is the host's at that number,
 //!   exactly; what it tells of earlier ticks happened in states that merged into it,
-//!   each told once, in order. Over one connection no diff ever misses its base.
+//!   each told once, in order. No diff misses its base, whatever the connections
+//!   before brought, early or late; and each keyframe has a name of its own.
 //!
 //! And at the end, once faults have stopped: everything that is owed arrives in
 //! bounded time, and no event is missing that a receipt or a run that ended in

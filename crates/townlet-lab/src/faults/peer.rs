@@ -1,11 +1,12 @@
-//! The receiving side of one sink: a collector without its sockets, and a reader that
-//! follows its states over all runs.
+//! The receiving side of one sink: a collector without its sockets, a reader that
+//! follows its states over all runs, and one to whom not every line comes.
 
 use std::collections::{HashMap, HashSet};
 
 use townlet_collector::{Connection, Receiver, Took};
 use townlet_schema::read_head;
 use townlet_state::{Follower, Step};
+use townlet_testkit::disk::Dice;
 use townlet_transport::Frame;
 
 use super::ground_truth::{Arriving, FIRST_STATES, Id, NAMES, Truth, number_of, run_id};
@@ -23,6 +24,9 @@ pub(crate) struct Peer {
     connection: Connection,
     /// By stream of states.
     readers: Vec<Follower>,
+    /// As those, behind something that loses every fourth line.
+    far_readers: Vec<Follower>,
+    losses: Dice,
     /// Lines of older runs than the one that the reader holds, at a stretch.
     behind: [u32; NAMES.len() - FIRST_STATES],
     /// Keyframes that came, by rendering.
@@ -38,10 +42,22 @@ pub(crate) struct Peer {
 impl Default for Peer {
     fn default() -> Self {
         let collector = Receiver::new(GAPS, FOLLOWED);
-        let readers = NAMES[FIRST_STATES..].iter().map(|name| Follower::new(name)).collect();
+        let readers: Vec<_> = NAMES[FIRST_STATES..].iter().map(|name| Follower::new(name)).collect();
+        let (far_readers, losses) = (readers.clone(), Dice::new(4));
         let connection = collector.connect();
         let (behind, keyframes, newest) = Default::default();
-        Self { collector, connection, readers, behind, keyframes, newest, disturbed: false, diffs: 0 }
+        Self {
+            collector,
+            connection,
+            readers,
+            far_readers,
+            losses,
+            behind,
+            keyframes,
+            newest,
+            disturbed: false,
+            diffs: 0,
+        }
     }
 }
 
@@ -59,7 +75,12 @@ impl Peer {
         let head = head.map(|head| head.unwrap_or_else(|e| panic!("no line: {id:?}: {e}")));
         let rendering = head.as_ref().and_then(|head| head.rendering);
         let new = match rendering {
-            Some(rendering) => self.keyframes.insert((id, rendering)),
+            Some(rendering) => {
+                // Each line comes at most once, so whoever knows them by name has to keep them all.
+                let is_new = self.keyframes.insert((id, rendering));
+                assert!(is_new, "two keyframes of {id:?} have the name {rendering}");
+                is_new
+            }
             None => first,
         };
         let expected = if new { Took::New } else { Took::Duplicate };
@@ -75,9 +96,17 @@ impl Peer {
             run.zip(reader.state().map(|state| state.seq))
         };
         let before = place(reader);
-        let step = reader.feed_read(&head, line.line()).unwrap_or_else(|e| panic!("a reader cannot take {id:?}: {e}"));
-        if let (Some(run), Some(state)) = (reader.run_id().and_then(|run| number_of(run.as_str())), reader.state()) {
-            truth.check_state(Id { run, seq: state.seq, ..id }, &state.sections);
+        let mut feed = |reader: &mut Follower| {
+            let step = reader.feed_read(&head, line.line());
+            if let (Some((run, seq)), Some(state)) = (place(reader), reader.state()) {
+                truth.check_state(Id { run, seq, ..id }, &state.sections);
+            }
+            step.unwrap_or_else(|e| panic!("a reader cannot take {id:?}: {e}"))
+        };
+        let step = feed(reader);
+        // Whatever is lost, a state is a true one.
+        if self.losses.below(4) > 0 {
+            feed(&mut self.far_readers[id.stream - FIRST_STATES]);
         }
         let behind = &mut self.behind[id.stream - FIRST_STATES];
         *behind = if before.is_some_and(|(run, _)| id.run < run) { *behind + 1 } else { 0 };

@@ -1,5 +1,10 @@
 //! Schedules of faults at the scale of CI, and those that have once failed.
 
+#![expect(clippy::unwrap_used, reason = "a file that cannot be read is a failed test")]
+
+use std::collections::BTreeSet;
+use std::path::Path;
+
 use townlet_lab::faults::{self, Failure};
 
 fn holds(seed: u64) {
@@ -49,6 +54,40 @@ fn every_planted_mistake_has_a_name_of_its_own() {
     names.dedup();
     assert_eq!(names.len(), faults::MISTAKES.len());
     assert!(names.len() >= 30, "{} mistakes", names.len());
+}
+
+/// The names by which the code asks for mistakes, below `folder`.
+fn asked_for(folder: &Path, names: &mut BTreeSet<String>) {
+    for entry in std::fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            asked_for(&path, names);
+        } else if path.extension().is_some_and(|extension| extension == "rs") {
+            let text = std::fs::read_to_string(&path).unwrap();
+            let asked = text.split("planted::is(").skip(1).filter_map(|rest| rest.trim_start().strip_prefix('"'));
+            names.extend(asked.map(|rest| rest.split('"').next().unwrap().to_owned()));
+        }
+    }
+}
+
+#[test]
+fn every_mistake_that_the_code_can_make_is_looked_for_and_no_other() {
+    let crates = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
+    let mut sites = BTreeSet::new();
+    for member in std::fs::read_dir(crates).unwrap() {
+        asked_for(&member.unwrap().path().join("src"), &mut sites);
+    }
+    // Those of waiting threads are found by models of all their orders.
+    let mut models = String::new();
+    for file in std::fs::read_dir(crates.join("townlet-worker/tests/interleavings")).unwrap() {
+        models += &std::fs::read_to_string(file.unwrap().path()).unwrap();
+    }
+    let listed: BTreeSet<String> = faults::MISTAKES.iter().map(|(name, _)| (*name).to_owned()).collect();
+    let (scheduled, modelled): (Vec<_>, Vec<_>) = sites.iter().partition(|name| listed.contains(*name));
+    assert!(listed.iter().eq(scheduled), "in the list and not in the code: {:?}", listed.difference(&sites));
+    let lost: Vec<_> = modelled.iter().filter(|name| !models.contains(&format!("\"{name}\""))).collect();
+    assert!(lost.is_empty(), "in the code, and neither in the list nor in a model: {lost:?}");
+    assert!(!modelled.is_empty(), "the models are where they were");
 }
 
 /// Only where the code can make mistakes: `cargo xtask ci` has a step for it.
