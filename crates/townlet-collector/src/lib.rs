@@ -5,9 +5,9 @@
 //! `(run_id, stream, seq)` what is missing and what came twice, stores each line
 //! once, and acknowledges to clients that ask for it. Its second listener, the
 //! [`web`] one, takes the same lines over HTTP and WebSocket, shows states to
-//! subscribers and figures to operators; its third, the [`grpc`] one, takes what SDKs
+//! subscribers and figures to operators; its third, for gRPC (module `grpc`), takes what SDKs
 //! of OpenTelemetry send. It can also go out and pull lines from NATS JetStream, shared
-//! with other collectors ([`nats`]). Beside it, without any network: the [`sequence`]
+//! with other collectors (module `nats`). Beside it, without any network: the [`sequence`]
 //! tracking on its own, and [`inspect`], which says what a file of such lines holds, of
 //! any schema version, and compares two.
 //!
@@ -44,6 +44,11 @@
 //! whole lines it has taken on this connection so far. A connection that breaks
 //! a limit is closed; the lines before the offending one are acknowledged first.
 //!
+//! # Features
+//! Off unless asked for, since each brings an async runtime and the crates around it:
+//! `grpc` is the gRPC listener, `nats` pulling from JetStream. The `townlet` binary has both.
+//! (`planted` makes mistakes on request, for this project's own tests.)
+//!
 //! # Example
 //! ```
 //! use std::io::Write;
@@ -68,18 +73,22 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
+#[cfg(feature = "grpc")]
 pub mod grpc;
 pub mod inspect;
 mod lines;
+#[cfg(feature = "nats")]
 pub mod nats;
 pub mod otlp;
 mod planted;
+mod pulled;
 mod report;
 pub mod sequence;
 mod server;
 pub mod store;
 pub mod web;
 
+pub use pulled::{NatsReport, PartitionReport};
 pub use report::{
     CertificateReport, CollectorReport, ConnectionReport, EndKind, Ending, InvalidLine, LineCounts, ShardReport,
     StreamReport, Via,

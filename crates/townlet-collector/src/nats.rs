@@ -25,7 +25,9 @@
 //! - A message is acknowledged when the store has its line as its
 //!   [`Settle`](crate::store::Settle) says. What comes again is known by `(run_id, stream,
 //!   seq)`, in memory or from the file, and stored once **in this store**.
-//! - A line that cannot be read is refused, counted and terminated: it does not come again.
+//! - What is no line (no JSON, too long, somebody else's message on our subjects) is refused,
+//!   counted and terminated: it does not come again, and holds up nothing that comes after it.
+//!   The log names its subject and number (`collector_nats_message_terminated`).
 //! - While the store fails, messages go back to the broker and come again.
 //! - A member that stops gives back what it has not taken. One that is killed leaves what it
 //!   pulled and did not acknowledge to come again after [`ack_wait`](NatsSource::ack_wait); to
@@ -33,14 +35,16 @@
 //!   [`max_ack_pending`](NatsSource::max_ack_pending) a partition, some may then stand in both
 //!   stores, because only the one that is gone knew what it had written.
 //! - Memory is bounded: [`batch`](NatsSource::batch) messages a partition, and of them not
-//!   more than 8 MiB or one message.
+//!   more than 8 MiB or one message, twice: what is being taken, and what was asked for
+//!   meanwhile. Streams in memory are bounded as for every other way in
+//!   ([`max_streams`](crate::CollectorOptions::max_streams)).
 
-use std::fmt;
 use std::time::Duration;
 
-use serde::Serialize;
 use townlet_nats::{NatsOptions, Subject};
 use townlet_transport::TransportError;
+
+pub use crate::pulled::{NatsReport, PartitionReport};
 
 /// Where to pull from, and with whom to share it.
 #[derive(Clone, Debug)]
@@ -115,45 +119,5 @@ impl Member {
     /// How many there are.
     pub(crate) fn of(self) -> u32 {
         self.of
-    }
-}
-
-/// What became of the messages of a [`NatsSource`].
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
-pub struct NatsReport {
-    /// True while there is a connection.
-    pub connected: bool,
-    /// Connections made.
-    pub connections: u64,
-    /// The partitions that this member pulls.
-    pub partitions: Vec<u32>,
-    /// Messages that the broker still had for them when it was last heard.
-    pub pending: u64,
-    /// Messages that came a second time or more often.
-    pub redelivered: u64,
-    /// Messages that are no line, and must not come again.
-    pub terminated: u64,
-    /// Messages given back, because the store failed or another member took over.
-    pub returned: u64,
-    /// Why there is no connection, or the last trouble with a partition.
-    pub error: Option<String>,
-}
-
-impl fmt::Display for NatsReport {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(
-            f,
-            "nats: {} partitions, {} to come, {} came again, {} terminated, {} given back, {} connections",
-            self.partitions.len(),
-            self.pending,
-            self.redelivered,
-            self.terminated,
-            self.returned,
-            self.connections
-        )?;
-        match &self.error {
-            Some(error) => write!(f, "; {error}"),
-            None => Ok(()),
-        }
     }
 }

@@ -7,7 +7,7 @@ use std::path::PathBuf;
 
 use serde::Serialize;
 
-use crate::nats::NatsReport;
+use crate::pulled::NatsReport;
 use crate::sequence::{SeqRange, SequenceReport};
 
 /// Counts of lines by what became of them.

@@ -64,7 +64,7 @@ pub use gossip::Gossip;
 pub use link::{Connector, Link};
 pub use options::{NatsOptions, Security};
 pub use publisher::{Message, Publisher};
-pub use puller::{Delivery, PullOptions, Puller, Verdict};
+pub use puller::{Delivery, PullOptions, Puller, Standing, Verdict};
 pub use server::Servers;
 pub use stream::NewStream;
 pub use subject::{MOST_PARTITIONS, Subject};

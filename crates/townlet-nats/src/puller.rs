@@ -1,10 +1,11 @@
 //! Messages from a stream, one consumer's share at a time.
 
-use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use async_nats::jetstream::AckKind;
-use async_nats::jetstream::consumer::{AckPolicy, Consumer, StreamError, pull};
+use async_nats::jetstream::consumer::{self, AckPolicy, Consumer, StreamError, pull};
 use async_nats::jetstream::context::GetStreamError;
 use async_nats::jetstream::stream::{ConsumerError, ConsumerErrorKind};
 use async_nats::jetstream::{self};
@@ -39,6 +40,30 @@ pub struct Puller {
     link: Link,
     messages: Arc<Mutex<pull::Stream>>,
     peer: Arc<str>,
+    standing: Arc<Cell>,
+}
+
+/// How far behind a consumer is, as its server said last.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Standing {
+    /// Messages that were never delivered yet.
+    pub pending: u64,
+    /// Messages that were delivered to somebody, and of which the server does not know yet
+    /// what became: under way, or given back to come again.
+    pub unacknowledged: u64,
+}
+
+#[derive(Default)]
+struct Cell {
+    pending: AtomicU64,
+    unacknowledged: AtomicU64,
+}
+
+impl Cell {
+    fn told(&self, info: &consumer::Info) {
+        self.pending.store(info.num_pending, Ordering::Relaxed);
+        self.unacknowledged.store(info.num_ack_pending as u64, Ordering::Relaxed);
+    }
 }
 
 /// A message, to be answered for by [`Puller::answer`].
@@ -49,6 +74,10 @@ pub struct Delivery {
     pub delivered: u64,
     /// Messages that the consumer has still to deliver after this one.
     pub pending: u64,
+    /// Its subject, whoever chose it.
+    pub subject: String,
+    /// Its number in the stream, by which `nats stream get` shows it.
+    pub sequence: u64,
     message: jetstream::Message,
 }
 
@@ -90,9 +119,13 @@ impl Link {
             if filter != wanted.filter {
                 return Ok(Err(filter));
             }
+            let standing = Arc::new(Cell::default());
+            standing.told(consumer.cached_info());
             let messages = consumer.stream().max_messages_per_batch(wanted.batch).max_bytes_per_batch(bytes);
             let messages = messages.expires(EXPIRES).heartbeat(HEARTBEAT).messages().await;
-            messages.map(Ok).map_err(Opening::Messages)
+            let messages = messages.map_err(Opening::Messages)?;
+            tokio::spawn(ask(consumer, Arc::downgrade(&standing)));
+            Ok(Ok((messages, standing)))
         };
         match self.0.engine.call(self.0.patience.saturating_mul(2), opening) {
             None => Err(self.overdue(&doing)),
@@ -110,9 +143,24 @@ impl Link {
                 );
                 Err(TransportError::new(ErrorKind::Misconfigured, message))
             }
-            Some(Ok(Ok(messages))) => {
-                Ok(Puller { link: self.clone(), messages: Arc::new(Mutex::new(messages)), peer: self.peer().into() })
-            }
+            Some(Ok(Ok((messages, standing)))) => Ok(Puller {
+                link: self.clone(),
+                messages: Arc::new(Mutex::new(messages)),
+                peer: self.peer().into(),
+                standing,
+            }),
+        }
+    }
+}
+
+/// Asks how far behind a consumer is, for as long as somebody pulls from it. A question
+/// that is not answered is asked again.
+async fn ask(consumer: Consumer<pull::Config>, standing: Weak<Cell>) {
+    loop {
+        tokio::time::sleep(ASK).await;
+        let Some(standing) = standing.upgrade() else { return };
+        if let Ok(info) = consumer.get_info().await {
+            standing.told(&info);
         }
     }
 }
@@ -129,6 +177,8 @@ const BATCH_BYTES: usize = 8 * 1024 * 1024;
 /// A request for messages is made anew after this time, so that a server that has just
 /// become the leader hears of it.
 const EXPIRES: Duration = Duration::from_secs(5);
+/// Between two questions how far behind a consumer is.
+const ASK: Duration = Duration::from_secs(5);
 /// Two that are missed are an error.
 const HEARTBEAT: Duration = Duration::from_secs(2);
 
@@ -174,8 +224,21 @@ impl Puller {
             None => Err(self.link.overdue("waiting for messages")),
             Some(Err(None)) => Err(self.link.gone()),
             Some(Err(Some(error))) => Err(self.link.unanswered("waiting for messages", &error)),
-            Some(Ok(messages)) => Ok(messages.into_iter().filter_map(delivery).collect()),
+            Some(Ok(messages)) => {
+                let all: Vec<Delivery> = messages.into_iter().filter_map(delivery).collect();
+                if let Some(last) = all.last() {
+                    self.standing.pending.store(last.pending, Ordering::Relaxed);
+                }
+                Ok(all)
+            }
         }
+    }
+
+    /// How far behind the consumer is: of the last message, and of a question that is asked
+    /// every 5 s.
+    pub fn standing(&self) -> Standing {
+        let read = |count: &AtomicU64| count.load(Ordering::Relaxed);
+        Standing { pending: read(&self.standing.pending), unacknowledged: read(&self.standing.unacknowledged) }
     }
 
     /// Tells the server what became of messages. It is told once: where that gets lost, the
@@ -209,9 +272,10 @@ impl Puller {
 
 /// None for what is no message of a stream.
 fn delivery(message: jetstream::Message) -> Option<Delivery> {
-    let (delivered, pending) = match message.info() {
-        Ok(info) => (u64::try_from(info.delivered).unwrap_or(1), info.pending),
+    let (delivered, pending, sequence) = match message.info() {
+        Ok(info) => (u64::try_from(info.delivered).unwrap_or(1), info.pending, info.stream_sequence),
         Err(_) => return None,
     };
-    Some(Delivery { payload: message.payload.clone(), delivered, pending, message })
+    let (payload, subject) = (message.payload.clone(), message.subject.to_string());
+    Some(Delivery { payload, delivered, pending, subject, sequence, message })
 }

@@ -7,7 +7,7 @@
 //!
 //! Any OpenTelemetry SDK can send here:
 //! [`WebOptions::with_otlp`](crate::web::WebOptions::with_otlp) puts them on the
-//! paths of OTLP, and [`grpc`](crate::grpc) takes the same messages as calls.
+//! paths of OTLP, and the gRPC listener takes the same messages as calls.
 //!
 //! **What it is not.** It samples, joins and converts nothing: tail sampling belongs
 //! elsewhere.
@@ -63,8 +63,10 @@ mod route;
 
 use std::fmt;
 
+pub(crate) use lines::Room;
+#[cfg(feature = "grpc")]
+pub(crate) use lines::receive_within;
 pub use lines::{DecodeError, Received, receive};
-pub(crate) use lines::{Room, receive_within};
 
 /// The longest `service.instance.id` that names a run, in bytes.
 pub const MAX_RUN_ID: usize = 64;

@@ -9,10 +9,12 @@ mod connection;
 mod directory;
 mod figures;
 mod foreign;
+#[cfg(feature = "grpc")]
 pub(crate) mod grpc;
 mod inflate;
 mod intake;
 mod live;
+#[cfg(feature = "nats")]
 mod nats;
 mod options;
 mod receiver;
@@ -31,17 +33,18 @@ use std::sync::{Arc, OnceLock};
 use std::thread;
 use std::time::{Duration, Instant, SystemTime};
 
-use townlet_nats::Connector;
 use townlet_transport::TransportError;
 
 use crate::report::{CollectorReport, EndKind, Ending, ShardReport};
 use crate::sequence;
 use crate::store::StoreError;
 use certificates::{Certificates, Watcher};
+#[cfg(feature = "grpc")]
 use grpc::Grpc;
 use intake::Intake;
 pub use intake::LineView;
 pub(crate) use intake::reason_key;
+#[cfg(feature = "nats")]
 use nats::Nats;
 pub use options::{CollectorOptions, Security, Subscriber};
 pub use receiver::{Connection, Receiver, Took};
@@ -120,6 +123,7 @@ impl Error for CollectorError {
 pub struct Collector {
     address: SocketAddr,
     web_address: Option<SocketAddr>,
+    #[cfg(feature = "grpc")]
     grpc_address: Option<SocketAddr>,
     shared: Arc<Shared>,
     _watchers: Vec<Watcher>,
@@ -134,8 +138,10 @@ struct Shared {
     slots: Slots,
     stop: Stop,
     web: Option<Web>,
+    #[cfg(feature = "grpc")]
     grpc: Option<Arc<Grpc>>,
     /// Present where lines are pulled from there.
+    #[cfg(feature = "nats")]
     nats: Option<Arc<Nats>>,
 }
 
@@ -172,6 +178,7 @@ impl Collector {
         if let Some(web) = &options.web {
             guarded(web.listen, &web.security, web.token.is_some())?;
         }
+        #[cfg(feature = "grpc")]
         if let Some(grpc) = &options.grpc {
             guarded(grpc.listen, &grpc.security, grpc.token.is_some())?;
         }
@@ -187,6 +194,7 @@ impl Collector {
             }
             None => (None, None),
         };
+        #[cfg(feature = "grpc")]
         let (grpc_listener, grpc) = match &options.grpc {
             Some(grpc) => {
                 let (bound, address) = listen(grpc.listen)?;
@@ -197,27 +205,43 @@ impl Collector {
             None => (None, None),
         };
         let (slots, stop) = (Slots::default(), Stop::default());
-        let source = options.nats.clone();
-        let connector = source.as_ref().map(|source| Connector::new(source.nats.clone())).transpose();
-        let connector = connector.map_err(CollectorError::Nats)?;
-        let nats = source.as_ref().map(|_| Arc::default());
-        let shared = Arc::new(Shared { options, certificates, intake, slots, stop, web, grpc, nats: nats.clone() });
+        #[cfg(feature = "nats")]
+        let pulling = options.nats.clone().map(nats::Pulling::new).transpose().map_err(CollectorError::Nats)?;
+        let shared = Arc::new(Shared {
+            options,
+            certificates,
+            intake,
+            slots,
+            stop,
+            web,
+            #[cfg(feature = "grpc")]
+            grpc,
+            #[cfg(feature = "nats")]
+            nats: pulling.as_ref().map(nats::Pulling::seen),
+        });
         let web_address = web_listener.as_ref().map(|(_, address)| *address);
+        #[cfg(feature = "grpc")]
         let grpc_address = grpc_listener.as_ref().map(|(_, address)| *address);
         // From here on, dropping it stops what was started.
-        let collector = Self { address, web_address, grpc_address, shared, _watchers: watchers };
+        let collector = Self {
+            address,
+            web_address,
+            #[cfg(feature = "grpc")]
+            grpc_address,
+            shared,
+            _watchers: watchers,
+        };
         collector.start("townlet-accept", listener, Door::Lines)?;
         if let Some((listener, _)) = web_listener {
             collector.start("townlet-web", listener, Door::Web)?;
         }
+        #[cfg(feature = "grpc")]
         if let Some(((listening, _), grpc)) = grpc_listener.zip(collector.shared.grpc.as_ref()) {
             grpc::start(&collector.shared, grpc, listening)?;
         }
-        if let (Some(source), Some(connector), Some(nats)) = (source, connector, nats) {
-            let shared = Arc::clone(&collector.shared);
-            let thread = thread::Builder::new().name("townlet-nats".into());
-            let spawned = thread.spawn(move || nats::run(&shared, &nats, &source, connector));
-            spawned.map(drop).map_err(CollectorError::Thread)?;
+        #[cfg(feature = "nats")]
+        if let Some(pulling) = pulling {
+            pulling.start(Arc::clone(&collector.shared)).map_err(CollectorError::Thread)?;
         }
         Ok(collector)
     }
@@ -239,6 +263,7 @@ impl Collector {
     }
 
     /// Where the gRPC listener listens, if there is one.
+    #[cfg(feature = "grpc")]
     pub fn grpc_addr(&self) -> Option<SocketAddr> {
         self.grpc_address
     }
@@ -275,7 +300,13 @@ impl Collector {
     fn stop(&self, drain_until: Instant) {
         self.shared.stop.ask(drain_until);
         self.shared.slots.end_handshakes();
-        for address in [Some(self.address), self.web_address, self.grpc_address].into_iter().flatten() {
+        let listeners = [
+            Some(self.address),
+            self.web_address,
+            #[cfg(feature = "grpc")]
+            self.grpc_address,
+        ];
+        for address in listeners.into_iter().flatten() {
             // A connection to ourselves wakes the accepting thread.
             let ip = match address.ip() {
                 IpAddr::V4(ip) if ip.is_unspecified() => IpAddr::V4(Ipv4Addr::LOCALHOST),
@@ -319,7 +350,10 @@ impl Shared {
         report.invalid_by_reason = failures.invalid;
         report.store_error = failures.store;
         report.certificate = self.certificates.as_ref().map(|certificates| certificates.report(SystemTime::now()));
-        report.nats = self.nats.as_ref().map(|nats| nats.report());
+        #[cfg(feature = "nats")]
+        {
+            report.nats = self.nats.as_ref().map(|nats| nats.report());
+        }
         report.rejected_kept = self.intake.rejected.as_ref().map_or(0, |rejected| rejected.kept());
         report
     }

@@ -7,9 +7,11 @@ use std::time::Duration;
 
 use townlet_tls::ServerTls;
 
+#[cfg(feature = "grpc")]
 use super::grpc::GrpcOptions;
 use super::intake::LineView;
 use super::web::WebOptions;
+#[cfg(feature = "nats")]
 use crate::nats::NatsSource;
 use crate::store::StoreOptions;
 
@@ -74,8 +76,10 @@ pub struct CollectorOptions {
     /// A second listener, for HTTP and WebSocket; none by default.
     pub web: Option<WebOptions>,
     /// A listener for OTLP over gRPC; none by default.
+    #[cfg(feature = "grpc")]
     pub grpc: Option<GrpcOptions>,
     /// A stream of NATS JetStream to pull lines from; none by default.
+    #[cfg(feature = "nats")]
     pub nats: Option<NatsSource>,
 }
 
@@ -99,7 +103,9 @@ impl CollectorOptions {
             keep_rejected_bytes: 0,
             subscriber: None,
             web: None,
+            #[cfg(feature = "grpc")]
             grpc: None,
+            #[cfg(feature = "nats")]
             nats: None,
         }
     }
@@ -111,6 +117,7 @@ impl CollectorOptions {
     }
 
     /// The same with a stream of NATS to pull from.
+    #[cfg(feature = "nats")]
     pub fn with_nats(mut self, nats: NatsSource) -> Self {
         self.nats = Some(nats);
         self
@@ -123,6 +130,7 @@ impl CollectorOptions {
     }
 
     /// The same with a gRPC listener.
+    #[cfg(feature = "grpc")]
     pub fn with_grpc(mut self, grpc: GrpcOptions) -> Self {
         self.grpc = Some(grpc);
         self

@@ -15,8 +15,10 @@ const REMEMBERED: usize = 256;
 pub(super) enum Door {
     Lines,
     Web,
+    #[cfg(feature = "grpc")]
     Grpc,
     /// Where we went out ourselves.
+    #[cfg(feature = "nats")]
     Nats,
 }
 
@@ -26,7 +28,9 @@ impl Door {
         match self {
             Self::Lines => Via::Lines,
             Self::Web => Via::Http,
+            #[cfg(feature = "grpc")]
             Self::Grpc => Via::Grpc,
+            #[cfg(feature = "nats")]
             Self::Nats => Via::Nats,
         }
     }
@@ -166,6 +170,7 @@ impl Slots {
     }
 
     /// True where a connection is open that came in by this door.
+    #[cfg(feature = "grpc")]
     pub(super) fn are_open(&self, door: Door) -> bool {
         self.table().open.values().any(|slot| slot.door == door)
     }

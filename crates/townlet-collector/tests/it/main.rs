@@ -1,4 +1,5 @@
-//! The collector from outside: sockets, files, reports.
+//! The collector from outside: sockets, files, reports. All of it needs `--features grpc,nats`,
+//! which a build of the workspace turns on.
 
 #![expect(clippy::unwrap_used, reason = "a test's support stops where its expectation does not hold, too")]
 
@@ -9,14 +10,22 @@ mod compressed;
 mod drift;
 mod fleet;
 mod gaps;
+#[cfg(feature = "grpc")]
 mod grpc_calls;
+#[cfg(feature = "grpc")]
 mod grpc_peers;
+#[cfg(feature = "grpc")]
 mod grpc_support;
 mod inspect_files;
 mod limits;
+#[cfg(feature = "nats")]
 mod nats;
+#[cfg(feature = "nats")]
+mod nats_figures;
 mod otlp;
+#[cfg(feature = "grpc")]
 mod otlp_peers;
+#[cfg(feature = "grpc")]
 mod otlp_python;
 mod receive;
 mod relay;

@@ -14,24 +14,25 @@ use townlet_transport_nats::{NatsTransport, NatsTransportOptions};
 
 use crate::support::*;
 
-const PARTITIONS: u32 = 4;
-const SHARDS: [&str; 8] = ["shard-1", "shard-2", "shard-3", "shard-4", "shard-5", "shard-6", "shard-7", "shard-8"];
+pub(crate) const PARTITIONS: u32 = 4;
+pub(crate) const SHARDS: [&str; 8] =
+    ["shard-1", "shard-2", "shard-3", "shard-4", "shard-5", "shard-6", "shard-7", "shard-8"];
 
-fn there() -> bool {
+pub(crate) fn there() -> bool {
     NatsServer::is_there()
 }
 
-fn options(url: &str) -> NatsOptions {
+pub(crate) fn options(url: &str) -> NatsOptions {
     let flags = PlaintextFlags { allow_plaintext: true, dev_allow_plaintext: true };
     NatsOptions::new(Servers::parse(url).unwrap(), flags).unwrap()
 }
 
-fn subject() -> Subject {
+pub(crate) fn subject() -> Subject {
     Subject::parse("townlet.{partition}.{stream}", PARTITIONS).unwrap()
 }
 
 /// A transport that makes the stream; `window`: for how long the server knows ids.
-fn producer(url: &str, replicas: usize, window: Duration) -> NatsTransport {
+pub(crate) fn producer(url: &str, replicas: usize, window: Duration) -> NatsTransport {
     let mut options = NatsTransportOptions::new(options(url)).unwrap();
     options.subject = subject();
     options.create = Some(NewStream {
@@ -44,7 +45,7 @@ fn producer(url: &str, replicas: usize, window: Duration) -> NatsTransport {
     NatsTransport::new(options).unwrap()
 }
 
-fn source(url: &str, member: Member) -> NatsSource {
+pub(crate) fn source(url: &str, member: Member) -> NatsSource {
     NatsSource {
         subject: subject(),
         member,
@@ -64,7 +65,7 @@ fn member(number: u32) -> Member {
 }
 
 /// Publishes as a worker does: what is not settled is sent again, in order.
-fn publish(sink: &mut NatsTransport, mut queue: Vec<Frame>, mut under_way: impl FnMut(usize)) {
+pub(crate) fn publish(sink: &mut NatsTransport, mut queue: Vec<Frame>, mut under_way: impl FnMut(usize)) {
     let deadline = Instant::now() + Duration::from_secs(60);
     while !queue.is_empty() {
         assert!(Instant::now() < deadline, "{} frames are left", queue.len());
@@ -91,12 +92,12 @@ fn publish(sink: &mut NatsTransport, mut queue: Vec<Frame>, mut under_way: impl 
 }
 
 /// Events of all shards, in turns.
-fn fleet(seqs: std::ops::RangeInclusive<u64>) -> Vec<Frame> {
+pub(crate) fn fleet(seqs: std::ops::RangeInclusive<u64>) -> Vec<Frame> {
     seqs.flat_map(|seq| SHARDS.map(|shard| event(&format!("{shard}.events"), seq))).collect()
 }
 
 /// The numbers that a store holds of a shard's events, in the order of its file.
-fn seqs(dir: &Path, shard: &str) -> Vec<u64> {
+pub(crate) fn seqs(dir: &Path, shard: &str) -> Vec<u64> {
     let run = event(shard, 1).label().run_id().to_owned();
     let path = dir.join(run).join(format!("{shard}.events.jsonl"));
     seqs_of(std::fs::read_to_string(path).unwrap_or_default().lines())

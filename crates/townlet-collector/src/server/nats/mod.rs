@@ -4,6 +4,7 @@ mod partition;
 mod roster;
 
 use std::collections::BTreeMap;
+use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -11,14 +12,14 @@ use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use townlet_nats::{Connector, Gossip, Link};
+use townlet_nats::{Connector, Gossip, Link, Standing};
 use townlet_transport::TransportError;
 
 use self::partition::Share;
 use self::roster::Roster;
 use super::slots::Door;
 use super::{LOOK_AROUND, STACK, Shared, Slot};
-use crate::nats::{NatsReport, NatsSource};
+use crate::nats::{NatsReport, NatsSource, PartitionReport};
 use crate::report::{EndKind, Ending};
 
 /// Between two tries to connect, or to open a consumer.
@@ -32,20 +33,22 @@ pub(super) struct Nats {
     redelivered: AtomicU64,
     terminated: AtomicU64,
     returned: AtomicU64,
-    /// Those that are pulled, with what the broker still has for each.
-    pending: Mutex<BTreeMap<u32, u64>>,
+    /// Those that are pulled, and how far behind each is.
+    shares: Mutex<BTreeMap<u32, Standing>>,
     error: Mutex<Option<String>>,
 }
 
 impl Nats {
     pub(super) fn report(&self) -> NatsReport {
         let read = |count: &AtomicU64| count.load(Ordering::Relaxed);
-        let pending = self.pending();
+        let shares = self.shares();
         NatsReport {
             connected: self.connected.load(Ordering::Relaxed),
             connections: read(&self.connections),
-            partitions: pending.keys().copied().collect(),
-            pending: pending.values().sum(),
+            partitions: shares.keys().copied().collect(),
+            pending: shares.values().map(|standing| standing.pending).sum(),
+            unacknowledged: shares.values().map(|standing| standing.unacknowledged).sum(),
+            by_partition: shares.iter().map(|(partition, standing)| reported(*partition, *standing)).collect(),
             redelivered: read(&self.redelivered),
             terminated: read(&self.terminated),
             returned: read(&self.returned),
@@ -53,8 +56,8 @@ impl Nats {
         }
     }
 
-    fn pending(&self) -> MutexGuard<'_, BTreeMap<u32, u64>> {
-        self.pending.lock().unwrap_or_else(PoisonError::into_inner)
+    fn shares(&self) -> MutexGuard<'_, BTreeMap<u32, Standing>> {
+        self.shares.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn trouble(&self, error: Option<&TransportError>) {
@@ -65,8 +68,35 @@ impl Nats {
     }
 }
 
+fn reported(partition: u32, Standing { pending, unacknowledged }: Standing) -> PartitionReport {
+    PartitionReport { partition, pending, unacknowledged }
+}
+
+/// What is going to be pulled. Its files have been read, and nobody was asked yet.
+pub(super) struct Pulling {
+    source: NatsSource,
+    connector: Connector,
+    seen: Arc<Nats>,
+}
+
+impl Pulling {
+    pub(super) fn new(source: NatsSource) -> Result<Self, TransportError> {
+        Ok(Self { connector: Connector::new(source.nats.clone())?, source, seen: Arc::default() })
+    }
+
+    pub(super) fn seen(&self) -> Arc<Nats> {
+        Arc::clone(&self.seen)
+    }
+
+    pub(super) fn start(self, shared: Arc<Shared>) -> io::Result<()> {
+        let Self { source, connector, seen } = self;
+        let thread = thread::Builder::new().name("townlet-nats".into());
+        thread.spawn(move || run(&shared, &seen, &source, connector)).map(drop)
+    }
+}
+
 /// Connects, pulls, and connects again, until the collector stops.
-pub(super) fn run(shared: &Arc<Shared>, nats: &Arc<Nats>, source: &NatsSource, mut connector: Connector) {
+fn run(shared: &Arc<Shared>, nats: &Arc<Nats>, source: &NatsSource, mut connector: Connector) {
     while !shared.stop.is_asked() {
         match connector.open() {
             Ok(link) => serve(shared, nats, source, link),
@@ -201,7 +231,7 @@ impl<'a> Membership<'a> {
         let name = format!("townlet-nats-{partition}");
         match thread::Builder::new().name(name).stack_size(STACK).spawn(move || share.pull(&source)) {
             Ok(thread) => {
-                self.nats.pending().insert(partition, 0);
+                self.nats.shares().insert(partition, Standing::default());
                 self.workers.insert(partition, Worker { stop, thread });
             }
             Err(error) => {
@@ -228,7 +258,7 @@ impl<'a> Membership<'a> {
             Ok(Err(error)) => self.nats.trouble(Some(&error)),
             Err(_) => tracing::error!(partition, "collector_nats_partition_panicked"),
         }
-        self.nats.pending().remove(&partition);
+        self.nats.shares().remove(&partition);
     }
 
     fn end(&mut self) {

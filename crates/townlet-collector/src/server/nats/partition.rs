@@ -1,5 +1,6 @@
 //! One partition: messages come, go through the intake, and are answered for.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
@@ -15,6 +16,15 @@ use crate::report::{EndKind, LineCounts};
 
 /// For how long a message stays at the broker that the store could not take.
 const LATER: Duration = Duration::from_secs(5);
+
+/// Subjects whose messages are taken before the first of them is written.
+const SUBJECTS: usize = 64;
+
+/// What one session took.
+struct Taken {
+    session: Session,
+    verdicts: Vec<(Delivery, Verdict)>,
+}
 
 pub(super) struct Share {
     pub(super) shared: Arc<Shared>,
@@ -38,8 +48,8 @@ impl Share {
         })?;
         while !self.is_over() {
             let messages = puller.next(source.batch, LOOK_AROUND)?;
-            if let Some(last) = messages.last() {
-                self.nats.pending().insert(self.partition, last.pending);
+            self.nats.shares().insert(self.partition, puller.standing());
+            if !messages.is_empty() {
                 let verdicts = self.take(messages);
                 puller.answer(verdicts)?;
             }
@@ -56,20 +66,35 @@ impl Share {
 
     /// Takes messages as far as the store does, and says what becomes of each.
     fn take(&self, messages: Vec<Delivery>) -> Vec<(Delivery, Verdict)> {
-        let begun = Instant::now();
         let again = messages.iter().filter(|message| message.delivered > 1).count();
         self.nats.redelivered.fetch_add(again as u64, Ordering::Relaxed);
         let mut verdicts = Vec::with_capacity(messages.len());
+        let mut subjects = by_subject(messages).into_iter().peekable();
+        while subjects.peek().is_some() {
+            let begun = Instant::now();
+            let mut round = Vec::new();
+            subjects.by_ref().take(SUBJECTS).for_each(|messages| self.read(begun, messages, &mut round));
+            // As of every other way in: what the disk takes for it is another figure.
+            let lines = round.iter().map(|taken| taken.session.counts.lines).sum();
+            self.shared.intake.figures.batch(lines, begun.elapsed());
+            round.into_iter().for_each(|taken| verdicts.extend(self.settle(taken)));
+        }
+        self.tell(&verdicts);
+        verdicts
+    }
+
+    /// Takes the messages of one subject, which mostly is one stream. Each has sessions of its
+    /// own, so that a stream whose file fails gives back nothing of another.
+    fn read(&self, now: Instant, messages: Vec<Delivery>, to: &mut Vec<Taken>) {
         let mut rest = messages.into_iter().peekable();
-        let mut lines = 0;
+        let mut line = Vec::new();
         while rest.peek().is_some() {
-            // A session may use so many streams, and no connection stands for one producer here.
             let mut session = Session::new(Arc::clone(&self.shared.intake), self.slot.id, self.slot.peer);
-            session.at(begun);
-            let from = verdicts.len();
-            let (mut first, mut failed) = (true, false);
-            let mut line = Vec::new();
-            while let Some(message) = rest.next_if(|_| std::mem::take(&mut first) || !session.is_full()) {
+            session.at(now);
+            let mut verdicts = Vec::new();
+            let mut failed = false;
+            // A session may use so many streams.
+            while let Some(message) = rest.next_if(|_| verdicts.is_empty() || !session.is_full()) {
                 let verdict = match failed {
                     true => Verdict::Again(LATER),
                     false => take_one(&mut session, &message.payload, &mut line),
@@ -77,17 +102,29 @@ impl Share {
                 failed = matches!(verdict, Verdict::Again(_));
                 verdicts.push((message, verdict));
             }
-            // Where the store promises nothing for an answer, it writes all the same.
-            let settled = session.settle().and_then(|()| session.write_out());
-            if settled.is_err() {
-                let taken = verdicts[from..].iter_mut().filter(|(_, verdict)| *verdict == Verdict::Taken);
-                taken.for_each(|(_, verdict)| *verdict = Verdict::Again(LATER));
-            }
-            lines += session.counts.lines;
-            self.publish(session.counts, &session, &verdicts[from..]);
+            to.push(Taken { session, verdicts });
         }
-        self.shared.intake.figures.batch(lines, begun.elapsed());
+    }
+
+    fn settle(&self, taken: Taken) -> Vec<(Delivery, Verdict)> {
+        let Taken { mut session, mut verdicts } = taken;
+        // Where the store promises nothing for an answer, it writes all the same.
+        let settled = session.settle().and_then(|()| session.write_out());
+        if settled.is_err() {
+            let taken = verdicts.iter_mut().filter(|(_, verdict)| *verdict == Verdict::Taken);
+            taken.for_each(|(_, verdict)| *verdict = Verdict::Again(LATER));
+        }
+        self.publish(session.counts, &session, &verdicts);
         verdicts
+    }
+
+    /// Names the first of the messages that are none of ours, and says how many there were.
+    fn tell(&self, verdicts: &[(Delivery, Verdict)]) {
+        let mut never = verdicts.iter().filter(|(_, verdict)| *verdict == Verdict::Never).map(|(message, _)| message);
+        let Some(first) = never.next() else { return };
+        let (partition, subject, sequence) = (self.partition, &first.subject, first.sequence);
+        let more = never.count();
+        tracing::warn!(partition, subject, sequence, more, "collector_nats_message_terminated");
     }
 
     fn publish(&self, counts: LineCounts, session: &Session, verdicts: &[(Delivery, Verdict)]) {
@@ -109,6 +146,22 @@ impl Share {
             }
         });
     }
+}
+
+/// The messages of each subject, in their order.
+fn by_subject(messages: Vec<Delivery>) -> Vec<Vec<Delivery>> {
+    let mut groups: Vec<Vec<Delivery>> = Vec::new();
+    let mut known: HashMap<String, usize> = HashMap::new();
+    for message in messages {
+        match known.get(&message.subject).and_then(|at| groups.get_mut(*at)) {
+            Some(group) => group.push(message),
+            None => {
+                known.insert(message.subject.clone(), groups.len());
+                groups.push(vec![message]);
+            }
+        }
+    }
+    groups
 }
 
 /// Takes a message as one line. `line` is used for it, and may hold anything before.

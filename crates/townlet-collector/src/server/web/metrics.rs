@@ -39,8 +39,10 @@ pub(super) fn answer(shared: &Shared, web: &Web) -> Response {
     certificates(shared, web, &mut families);
     streams(shared, &mut families);
     requests(web, &mut families);
+    #[cfg(feature = "grpc")]
     calls(shared, &mut families);
     watching(shared, &mut families);
+    #[cfg(feature = "nats")]
     brokers(shared, &mut families);
     parsing(shared, &mut families);
     families.0.extend(shared.intake.figures.families());
@@ -92,8 +94,12 @@ fn totals(shared: &Shared, families: &mut Families) {
 /// How long certificates hold, in steps of a day, negative once they do not.
 fn certificates(shared: &Shared, web: &Web, families: &mut Families) {
     let now = SystemTime::now();
-    let grpc = shared.grpc.as_ref().and_then(|grpc| grpc.certificates.as_ref());
-    let all = [("lines", shared.certificates.as_ref()), ("web", web.certificates.as_ref()), ("grpc", grpc)];
+    let all = [
+        ("lines", shared.certificates.as_ref()),
+        ("web", web.certificates.as_ref()),
+        #[cfg(feature = "grpc")]
+        ("grpc", shared.grpc.as_ref().and_then(|grpc| grpc.certificates.as_ref())),
+    ];
     let days = all.into_iter().filter_map(|(listener, certificates)| {
         let days = certificates?.report(now).days_to_expiry?;
         #[expect(clippy::cast_precision_loss, reason = "days are few")]
@@ -183,6 +189,7 @@ fn requests(web: &Web, families: &mut Families) {
     families.gauge("townlet_web_body_bytes", "Bytes of the bodies that are held.", web.budget.used() as u64);
 }
 
+#[cfg(feature = "grpc")]
 fn calls(shared: &Shared, families: &mut Families) {
     let Some(grpc) = &shared.grpc else { return };
     let answers = grpc.answers();
@@ -226,6 +233,7 @@ fn watching(shared: &Shared, families: &mut Families) {
 }
 
 /// What comes from NATS, where something does.
+#[cfg(feature = "nats")]
 fn brokers(shared: &Shared, families: &mut Families) {
     let Some(nats) = shared.nats.as_ref().map(|nats| nats.report()) else { return };
     families.gauge("townlet_nats_connected", "1 while there is a connection to a server.", u64::from(nats.connected));
@@ -233,8 +241,26 @@ fn brokers(shared: &Shared, families: &mut Families) {
     families.gauge("townlet_nats_partitions", "Partitions that this member pulls.", nats.partitions.len() as u64);
     families.gauge(
         "townlet_nats_pending_messages",
-        "Messages that the server still had for these partitions when the last one came.",
+        "Messages that the server had still to deliver for these partitions when it was last heard.",
         nats.pending,
+    );
+    families.gauge(
+        "townlet_nats_unacknowledged_messages",
+        "Messages that were delivered, and of which the server has no word yet: under way, or given back.",
+        nats.unacknowledged,
+    );
+    let label = |partition: u32| [partition.to_string()];
+    families.gauges(
+        "townlet_nats_partition_pending_messages",
+        "Messages that the server had still to deliver, of each partition that this member pulls.",
+        ["partition"],
+        nats.by_partition.iter().map(|one| (label(one.partition), one.pending)),
+    );
+    families.gauges(
+        "townlet_nats_partition_unacknowledged_messages",
+        "Messages that were delivered and not acknowledged, of each partition that this member pulls.",
+        ["partition"],
+        nats.by_partition.iter().map(|one| (label(one.partition), one.unacknowledged)),
     );
     families.counters(
         "townlet_nats_messages_total",

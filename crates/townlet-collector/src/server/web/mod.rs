@@ -21,6 +21,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 pub use super::batch::Taken;
 use super::budget::Budget;
 use super::certificates::Certificates;
+#[cfg(feature = "grpc")]
 pub(super) use access::names_this_machine;
 pub(super) use connection::serve;
 use idempotency::Keys;

@@ -1,12 +1,16 @@
 //! What the collector keeps of the allocator's memory.
 //!
-//! One test, because the count is the process's.
+//! One test at a time, because the count is the process's.
 
 #![expect(clippy::unwrap_used, reason = "a test may panic")]
+
+#[cfg(feature = "nats")]
+mod nats;
 
 use std::alloc::System;
 use std::io::{Read, Write};
 use std::net::TcpStream;
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use cap::Cap;
@@ -16,6 +20,12 @@ use townlet_collector::{Collector, CollectorOptions, Security};
 
 #[global_allocator]
 static ALLOCATOR: Cap<System> = Cap::new(System, usize::MAX);
+
+static COUNTING: Mutex<()> = Mutex::new(());
+
+fn nobody_else() -> MutexGuard<'static, ()> {
+    COUNTING.lock().unwrap_or_else(PoisonError::into_inner)
+}
 
 const CLIENTS: usize = 8;
 
@@ -61,6 +71,7 @@ fn wait_for(what: &str, ready: impl Fn() -> bool) {
 
 #[test]
 fn a_connection_keeps_no_memory_of_a_large_message_once_small_ones_come() {
+    let _alone = nobody_else();
     let dir = tempfile::tempdir().unwrap();
     let address = "127.0.0.1:0".parse().unwrap();
     let web = WebOptions { live_streams: 0, ..WebOptions::new(address, Security::PlaintextOnLoopback) };
