@@ -17,6 +17,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use townlet_schema::Json;
 
+use super::empty::with_values;
 use super::measure::measure;
 use super::{Encoding, MAX_BYTES, MAX_RECORDS, MAX_RUN_ID, Signal};
 use crate::store::name::component;
@@ -174,7 +175,7 @@ fn decode<M: Message + Default + DeserializeOwned>(encoding: Encoding, body: &[u
         Encoding::Protobuf => M::decode(body).map_err(|error| DecodeError::no_request(error.to_string())),
         // An array is no message, although serde would take it for one.
         Encoding::Json if !body.trim_ascii_start().starts_with(b"{") => Err(DecodeError::no_request("no JSON object")),
-        Encoding::Json => serde_json::from_slice(body).map_err(|error| {
+        Encoding::Json => serde_json::from_slice(&with_values(body)).map_err(|error| {
             let (line, column) = (error.line(), error.column());
             // Its own text may quote a value.
             DecodeError::no_request(format!("no OTLP/JSON message of this kind, see line {line}, column {column}"))

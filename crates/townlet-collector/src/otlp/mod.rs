@@ -35,7 +35,8 @@
 //!   [`MAX_DEPTH`](townlet_schema::MAX_DEPTH), a line above the limit. Of a metric
 //!   all data points go with it.
 //! - A JSON value of a kind that is newer than this build is an error, where
-//!   protobuf would read over it.
+//!   protobuf would read over it; so is a number that is not finite, which is a text
+//!   in JSON, where protobuf loses the one record.
 //! - Each line repeats its resource and its scope, so that little can become much:
 //!   a request of more than [`MAX_RECORDS`] records, or one whose lines or decoded
 //!   messages would take more than [`MAX_BYTES`], is refused whole (413), before it
@@ -57,6 +58,7 @@
 //! ```
 
 mod answer;
+mod empty;
 mod lines;
 mod measure;
 mod route;

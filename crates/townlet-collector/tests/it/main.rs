@@ -24,6 +24,7 @@ mod nats;
 mod nats_figures;
 mod otlp;
 #[cfg(feature = "grpc")]
+mod otlp_forms;
 mod otlp_peers;
 #[cfg(feature = "grpc")]
 mod otlp_python;
