@@ -25,6 +25,7 @@ mod nats_figures;
 mod otlp;
 #[cfg(feature = "grpc")]
 mod otlp_forms;
+#[cfg(feature = "grpc")]
 mod otlp_peers;
 #[cfg(feature = "grpc")]
 mod otlp_python;

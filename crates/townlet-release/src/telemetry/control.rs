@@ -6,7 +6,7 @@ use townlet_gate::manifest::Manifest;
 use townlet_readiness::suite::{span_id, trace_id};
 use townlet_registry::Digest;
 
-use super::names::{EVENT, EXECUTE, GATE, LEAD_TIME, POLICY_CHANGE, convention, own, seed};
+use super::names::{EVENT, EXECUTE, GATE, LEAD_TIME, POLICY_CHANGE, ROLLBACK, convention, own, seed};
 use super::record::{Attributes, Matter, Place, Record};
 use super::recorder::Recorder;
 use super::trace::Nanos;
@@ -73,6 +73,8 @@ pub struct Deployment {
     pub actor: String,
     /// When its suites had passed, where that is known: from then on the lead time counts.
     pub ready_at: Option<Nanos>,
+    /// The id of the deployment that it takes back, where it is a rollback.
+    pub undoes: Option<String>,
 }
 
 impl Deployment {
@@ -88,7 +90,19 @@ impl Deployment {
             owner: manifest.author.clone(),
             actor: actor.to_owned(),
             ready_at,
+            undoes: None,
         }
+    }
+
+    /// The same as a rollback: it takes back the deployment of that id, and brings nothing that was ready.
+    #[must_use]
+    pub fn undoing(self, id: impl Into<String>) -> Self {
+        Self { undoes: Some(id.into()), ready_at: None, ..self }
+    }
+
+    /// What it is called as a change.
+    fn change_type(&self) -> &'static str {
+        if self.undoes.is_some() { "rollback" } else { "deployment" }
     }
 }
 
@@ -148,7 +162,7 @@ impl Recorder {
         });
     }
 
-    /// A deployment begins: `deployment.event` with the status `started`. [`Execution::end`] tells the rest.
+    /// A deployment or a rollback begins: `deployment.event` with the status `started`. [`Execution::end`] tells the rest.
     #[must_use]
     pub fn execute(&self, deployment: Deployment, start: Nanos) -> Execution<'_> {
         let part = format!("execute/{}/{}/{}", deployment.manifest, deployment.environment, start.0);
@@ -248,20 +262,22 @@ impl Execution<'_> {
     fn matter(&self, status: &str) -> Matter {
         Matter {
             artifact_id: self.deployment.manifest.to_string(),
-            change_type: "deployment",
+            change_type: self.deployment.change_type(),
             status: status.to_owned(),
             actor: self.deployment.actor.clone(),
         }
     }
 
     fn attributes(&self, outcome: Option<Outcome>) -> Attributes {
-        let Deployment { release, manifest, run_id, environment, artifacts, owner, .. } = &self.deployment;
+        let Deployment { release, manifest, run_id, environment, artifacts, owner, undoes, .. } = &self.deployment;
         let mut all = about(release, run_id, environment);
         let hashes: Vec<String> = artifacts.iter().map(ToString::to_string).collect();
         all.extend([
             (convention::DEPLOYMENT_ID, Value::from(manifest.to_string())),
-            (convention::TASK, "deploy".into()),
+            (convention::TASK, if undoes.is_some() { "rollback" } else { "deploy" }.into()),
+            // The conventions know no type of its own for taking back.
             (convention::TASK_TYPE, "deploy".into()),
+            (own::UNDOES, undoes.as_deref().map_or(Value::Null, Value::from)),
             (convention::TASK_RUN, self.span_id.as_str().into()),
             (seed::VERSION, release.as_str().into()),
             (seed::HASH, hashes.into()),
@@ -278,11 +294,13 @@ impl Execution<'_> {
         all
     }
 
-    /// It is over: span `deployment.execute`, `deployment.event`, and for one that succeeded `deployment.publish_lead_time`.
+    /// It is over: span `deployment.execute` or `deployment.rollback`, `deployment.event`, and for a deployment that
+    /// succeeded `deployment.publish_lead_time`.
     pub fn end(self, outcome: Outcome, end: Nanos) {
         let status = outcome.as_str();
         let ok = outcome == Outcome::Succeeded;
-        self.recorder.tell(EXECUTE, || {
+        let name = if self.deployment.undoes.is_some() { ROLLBACK } else { EXECUTE };
+        self.recorder.tell(name, || {
             let parent = Some(span_id(&self.deployment.run_id, ""));
             let message = if ok { "" } else { status };
             let record = Record::new(self.matter(status), self.place(), self.attributes(Some(outcome)));

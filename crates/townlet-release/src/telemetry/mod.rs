@@ -7,7 +7,7 @@
 //! | told by | as |
 //! |---|---|
 //! | [`Recorder::gate`] | span `deployment.gate`; event `deployment.event` with the verdict; event `deployment.policy_change` where board or policies are others than those of the last decision for the environment |
-//! | [`Recorder::execute`] | span `deployment.execute`; `deployment.event` when it begins and ends; metric `deployment.publish_lead_time`, from the passed suites to the end |
+//! | [`Recorder::execute`] | span `deployment.execute`, or `deployment.rollback` for one that takes another back; `deployment.event` when it begins and ends; metric `deployment.publish_lead_time`, from the passed suites to the end |
 //! | [`Recorder::signed`] | `deployment.event`: approvals, waivers |
 //! | [`Watching`] | what `townlet-readiness` tells its observers: `readiness.run`, `readiness.suite`, `readiness.passed`, `readiness.duration_seconds`, `deployment.rollback_rehearsal_duration`, … |
 //!

@@ -34,22 +34,24 @@ pub(super) mod own {
     pub(crate) const ROLE: &str = "townlet.signed.role";
     pub(crate) const STATEMENT: &str = "townlet.signed.statement";
     pub(crate) const POLICIES: &str = "townlet.signed.policies";
+    pub(crate) const UNDOES: &str = "townlet.deployment.undoes";
 }
 
 pub(super) const GATE: &str = "deployment.gate";
 pub(super) const EXECUTE: &str = "deployment.execute";
+pub(super) const ROLLBACK: &str = "deployment.rollback";
 pub(super) const EVENT: &str = "deployment.event";
 pub(super) const POLICY_CHANGE: &str = "deployment.policy_change";
 pub(super) const LEAD_TIME: &str = "deployment.publish_lead_time";
 
 /// The spans of this crate. Those of `townlet-readiness` pass through.
-pub const SPANS: [&str; 2] = [GATE, EXECUTE];
+pub const SPANS: [&str; 3] = [GATE, EXECUTE, ROLLBACK];
 
 /// The metrics that are told here; the second comes from `townlet-readiness`.
 pub const METRICS: [&str; 2] = [LEAD_TIME, "deployment.rollback_rehearsal_duration"];
 
 /// The attributes of this crate.
-pub const ATTRIBUTES: [&str; 24] = [
+pub const ATTRIBUTES: [&str; 25] = [
     convention::PIPELINE,
     convention::RUN,
     convention::TASK,
@@ -74,4 +76,5 @@ pub const ATTRIBUTES: [&str; 24] = [
     own::ROLE,
     own::STATEMENT,
     own::POLICIES,
+    own::UNDOES,
 ];

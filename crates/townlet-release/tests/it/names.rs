@@ -65,7 +65,7 @@ fn every_attribute_has_a_name_of_the_conventions_of_the_seed_or_of_our_own() {
     let all = conventions();
     let unknown: Vec<&&str> = ATTRIBUTES.iter().filter(|name| !is_known(name, &all)).collect();
     assert!(unknown.is_empty(), "{unknown:?}");
-    assert_eq!(SPANS, ["deployment.gate", "deployment.execute"]);
+    assert_eq!(SPANS, ["deployment.gate", "deployment.execute", "deployment.rollback"]);
     assert_eq!(METRICS, ["deployment.publish_lead_time", "deployment.rollback_rehearsal_duration"]);
 }
 
@@ -92,6 +92,7 @@ fn everything() -> Vec<serde_json::Value> {
     for outcome in [Outcome::Succeeded, Outcome::Failed, Outcome::RolledBack] {
         recorder.execute(deployment(), Nanos(5)).end(outcome, Nanos(1_795_276_860_000_000_000));
     }
+    recorder.execute(deployment().undoing("d-7"), Nanos(5)).end(Outcome::Succeeded, Nanos(6));
     suites(dir.path(), &recorder);
     rehearsal(dir.path(), &recorder);
     told(dir.path(), recorder)

@@ -151,6 +151,29 @@ fn a_deployment_is_a_span_two_events_and_where_it_succeeds_a_lead_time() {
     }
 }
 
+#[test]
+fn what_takes_a_deployment_back_is_a_rollback_with_a_span_of_its_own_and_no_lead_time() {
+    for (outcome, status, code) in [(Outcome::Succeeded, "succeeded", "ok"), (Outcome::Failed, "failed", "error")] {
+        let dir = TempDir::new().unwrap();
+        let recorder = to_file(dir.path(), None);
+        let execution = recorder.execute(deployment().undoing("d-7"), Nanos::from_ms(1_795_276_800_000));
+        execution.end(outcome, Nanos::from_ms(1_795_276_860_500));
+        let events = told(dir.path(), recorder);
+        has_every_field(&events);
+        let both = named(&events, "deployment.event");
+        assert_eq!(both.iter().map(|event| &event["status"]).collect::<Vec<_>>(), ["started", status]);
+        assert!(both.iter().all(|event| event["change_type"] == "rollback"), "{both:?}");
+        let span = named(&events, "deployment.rollback")[0];
+        assert_eq!((&span["span"]["status"], &span["change_type"]), (&json!(code), &json!("rollback")));
+        let attributes = &span["attributes"];
+        assert_eq!(attributes["townlet.deployment.undoes"], "d-7");
+        assert_eq!(attributes["cicd.pipeline.task.name"], "rollback");
+        assert_eq!(attributes["cicd.pipeline.task.type"], "deploy", "the convention knows no other");
+        assert!(named(&events, "deployment.execute").is_empty());
+        assert!(named(&events, "deployment.publish_lead_time").is_empty());
+    }
+}
+
 fn measured() -> Measure {
     Measure {
         name: "readiness.duration_seconds",
