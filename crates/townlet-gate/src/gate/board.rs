@@ -40,7 +40,8 @@ use crate::statement::{Body, Severity};
 ///
 /// Every key but the last two is needed: what an environment does not demand, it says. So a slip of the pen demands too
 /// much or is refused, and never demands nothing. `incidents` and `attestations` came later, and boards without them mean
-/// what they always meant; a misspelt one is refused like any other key.
+/// what they always meant; a misspelt one is refused like any other key. Beside `environments` there may be a block
+/// `telemetry`, which says who is told of what happens, and demands nothing.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Board {
     /// By name.
@@ -161,7 +162,8 @@ impl Board {
 
 fn environments(reader: &mut Reader<'_>, root: &Node) -> BTreeMap<String, Demands> {
     let what = "a change board";
-    reader.keys(root, what, &["environments"]);
+    // What stands in `telemetry` is read by townlet-config.
+    reader.keys(root, what, &["environments", "telemetry"]);
     let Some(node) = reader.needed(root, "environments", what) else { return BTreeMap::new() };
     if node.entries().is_empty() {
         let message = format!("environments is a mapping of at least one, not {}", node.describe());

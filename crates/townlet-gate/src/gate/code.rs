@@ -59,7 +59,7 @@ codes! {
     RollbackPlanMissing = "ROLLBACK_PLAN_MISSING", "give the plan the rules that start it and the steps to take";
 
     /// No believed statement says what the suites came to, for the scorecard that the manifest names.
-    ScorecardMissing = "SCORECARD_MISSING", "run townlet ready, and sign its scorecard";
+    ScorecardMissing = "SCORECARD_MISSING", "townlet readiness run, and townlet attest scorecard";
     /// The suites did not pass.
     ReadinessFailed = "READINESS_FAILED", "mend what failed, run again, and make a manifest with the new scorecard";
     /// The suites ran too long ago.
@@ -68,7 +68,7 @@ codes! {
     ScorecardOfOtherRun = "SCORECARD_OF_OTHER_RUN", "give the manifest the run of its scorecard";
 
     /// A role of the change board has not approved.
-    ApprovalMissing = "APPROVAL_MISSING", "townlet approve, by somebody who holds the role";
+    ApprovalMissing = "APPROVAL_MISSING", "townlet approve --role ROLE, by somebody whose key has it: townlet keys trust gives it";
     /// Every role has approved, and too few people: one person counts for one role.
     ApproversNotDistinct = "APPROVERS_NOT_DISTINCT", "have another person approve for one of the roles";
     /// An approval is too old, or its own end has come.
@@ -77,9 +77,9 @@ codes! {
     ApproverIsAuthor = "APPROVER_IS_AUTHOR", "have somebody else approve";
 
     /// No rehearsal of this rollback plan counts.
-    RollbackRehearsalMissing = "ROLLBACK_REHEARSAL_MISSING", "townlet rehearse, in an environment that the board lists";
+    RollbackRehearsalMissing = "ROLLBACK_REHEARSAL_MISSING", "townlet rehearse, in an environment that the board lists, and townlet attest rehearsal";
     /// The last rehearsal is too long ago.
-    RollbackRehearsalOverdue = "ROLLBACK_REHEARSAL_OVERDUE", "townlet rehearse";
+    RollbackRehearsalOverdue = "ROLLBACK_REHEARSAL_OVERDUE", "townlet rehearse, and townlet attest rehearsal";
     /// The last rehearsal failed, whatever an earlier one did.
     RollbackRehearsalFailed = "ROLLBACK_REHEARSAL_FAILED", "mend the rollback, and rehearse it again";
     /// The last rehearsal took longer than the board allows.

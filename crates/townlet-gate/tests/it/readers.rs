@@ -126,6 +126,14 @@ fn what_would_let_the_unknown_pass_is_refused() {
 }
 
 #[test]
+fn a_board_may_say_who_is_told_and_demands_the_same() {
+    let more = format!("{BOARD}telemetry: {{ transport: {{ type: stdout }} }}\n");
+    assert_eq!(Board::read(&more, "b").map_err(|found| found.to_string()), Ok(Board::read(BOARD, "b").unwrap()));
+    let misspelt = more.replace("telemetry", "telemetrie");
+    assert!(Board::read(&misspelt, "b").unwrap_err().to_string().contains("has no key 'telemetrie'"));
+}
+
+#[test]
 fn samples_are_read_with_their_times_and_weights() {
     let samples = Samples::read(SAMPLES, "s.json").unwrap_or_else(|found| panic!("{found}"));
     let series = &samples.series[0];

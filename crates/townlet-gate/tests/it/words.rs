@@ -29,7 +29,8 @@ fn an_approval_is_explained_as_well() {
 #[test]
 fn a_code_is_explained_by_its_name() {
     let text = explain_code(Code::RollbackRehearsalOverdue);
-    assert_eq!(text, "ROLLBACK_REHEARSAL_OVERDUE\n  The last rehearsal is too long ago.\n  -> townlet rehearse\n");
+    let remedy = "townlet rehearse, and townlet attest rehearsal";
+    assert_eq!(text, format!("ROLLBACK_REHEARSAL_OVERDUE\n  The last rehearsal is too long ago.\n  -> {remedy}\n"));
 }
 
 #[test]
