@@ -15,13 +15,15 @@ use super::samples::Samples;
 use crate::manifest;
 use crate::statement::{Evidence, Unread};
 
-/// Remembers what it has read and verified, by digest. Who replays ten thousand decisions verifies each statement once
-/// for each key ring, since the answer cannot change: both are named by their digests.
+/// Remembers what it has read and verified, by digest. Who replays ten thousand decisions reads each manifest once, and
+/// verifies each statement once for each key ring, since the answer cannot change: all are named by their digests.
 #[derive(Debug, Default)]
 pub struct Desk {
     boards: BTreeMap<Digest, Board>,
     policies: BTreeMap<Digest, Arc<Policy>>,
     rings: BTreeMap<Digest, KeyRing>,
+    manifests: BTreeMap<Digest, Submitted>,
+    samples: BTreeMap<Digest, Measured>,
     statements: BTreeMap<(Digest, Digest), Result<Arc<Evidence>, Unread>>,
 }
 
@@ -40,7 +42,7 @@ impl Desk {
         let ring = once(&mut self.rings, &inputs.keys, |bytes| KeyRing::from_json(bytes).map_err(Unusable::Keys))?;
         let submitted = match &inputs.manifest {
             None => Submitted::Missing,
-            Some(bytes) => submitted(bytes),
+            Some(bytes) => self.manifests.entry(Digest::of(bytes)).or_insert_with(|| submitted(bytes)).clone(),
         };
         let demands = board.environments.get(environment).cloned();
         let mut case = Case::new(environment, as_of, demands, policy.clone(), submitted);
@@ -55,7 +57,7 @@ impl Desk {
         }
         case.measured = match &inputs.samples {
             None => Measured::Missing,
-            Some(bytes) => measured(bytes),
+            Some(bytes) => self.samples.entry(Digest::of(bytes)).or_insert_with(|| measured(bytes)).clone(),
         };
         Ok(case)
     }
