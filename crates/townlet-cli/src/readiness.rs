@@ -19,7 +19,7 @@ use uuid::Uuid;
 
 use crate::exit::{Exit, Failure};
 use crate::out::{remark, say};
-use crate::telling::{Telling, caller};
+use crate::telling::{BOARD, Telling, caller};
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Readiness {
@@ -66,7 +66,7 @@ fn suites(args: &ReadinessRun) -> anyhow::Result<Exit> {
         Some(id) => given(id)?,
         None => ask_git(&file.root)?,
     };
-    let teller = args.telling.start(Some(&args.config));
+    let teller = args.telling.start(&[&args.config, Path::new(BOARD)]);
     let ran = execute(&file, &args.out, &Uuid::now_v7().to_string(), revision, &teller);
     let verdict = ran.and_then(|_| verdict(&args.out, false));
     teller.end();
@@ -165,7 +165,7 @@ pub(crate) fn given(id: &str) -> anyhow::Result<Revision> {
 }
 
 pub(crate) fn ask_git(folder: &Path) -> anyhow::Result<Revision> {
-    let id = git(folder, &["rev-parse", "HEAD"])?;
+    let id = git(folder, &["rev-parse", "--verify", "--quiet", "HEAD"])?;
     // What git does not know, such as the folder of the reports, is no change.
     let changes = git(folder, &["status", "--porcelain", "--untracked-files=no"])?;
     Ok(Revision { id, modified: Some(!changes.is_empty()) })
@@ -176,7 +176,10 @@ fn git(folder: &Path, words: &[&str]) -> anyhow::Result<String> {
     let output = std::process::Command::new("git").arg("-C").arg(folder).args(words).output();
     let output = output.with_context(|| format!("git cannot be started, so {hint}"))?;
     if !output.status.success() {
-        bail!("{}: {hint}", String::from_utf8_lossy(&output.stderr).trim());
+        let said = String::from_utf8_lossy(&output.stderr);
+        // Asked quietly, git says nothing where there is a repository and no commit.
+        let said = said.lines().next().map_or("git has no commit here yet", str::trim);
+        bail!("{said}: {hint}");
     }
     Ok(String::from_utf8_lossy(&output.stdout).trim().to_owned())
 }

@@ -12,7 +12,7 @@ use uuid::Uuid;
 use crate::exit::Exit;
 use crate::out::say;
 use crate::readiness::{ConfigFile, Progress, caller_env, given, processes};
-use crate::telling::{Telling, caller};
+use crate::telling::{BOARD, Telling, caller};
 
 #[derive(Debug, Args)]
 pub(crate) struct Rehearse {
@@ -54,7 +54,7 @@ pub(crate) fn run(args: &Rehearse) -> anyhow::Result<Exit> {
         clock: &SystemClock::start(),
         processes: &processes()?,
     };
-    let teller = args.telling.start(Some(&args.config));
+    let teller = args.telling.start(&[&args.config, Path::new(BOARD)]);
     let record = rehearsal.go(&mut Watching::rehearsal(&teller, &run_id, &caller(), &mut Progress));
     let answer = record.map_err(anyhow::Error::from).and_then(|record| answer(&record, &args.out));
     teller.end();

@@ -11,13 +11,17 @@ use townlet_release::telemetry::{Recorder, from_environment, has_block};
 use crate::out::remark;
 use crate::setup::{factories, identity_now, load, shutdown_timeout};
 
+/// What an environment demands, and who is told of it: where the gate looks for it, too.
+pub(crate) const BOARD: &str = "change-board.yaml";
+
 /// However long a configuration would wait at the end, a command waits no longer.
 const LIMIT: Duration = Duration::from_secs(10);
 
 #[derive(Debug, Default, Args)]
 pub(crate) struct Telling {
-    /// Tell the sinks of this `telemetry:` block what happens. Without it READINESS_ENABLE_OTEL=1 tells an OTLP endpoint,
-    /// by the variables OTEL_EXPORTER_OTLP_*. Whatever becomes of it, the answer and the exit code are the same.
+    /// Tell the sinks of this `telemetry:` block what happens. Without it those of a block in the command's own file or in
+    /// change-board.yaml are told; without that, READINESS_ENABLE_OTEL=1 tells an OTLP endpoint, by the variables
+    /// OTEL_EXPORTER_OTLP_*. Whatever becomes of it, the answer and the exit code are the same.
     #[arg(long, value_name = "FILE")]
     telemetry: Option<PathBuf>,
 }
@@ -30,22 +34,23 @@ pub(crate) struct Teller {
 }
 
 impl Telling {
-    /// Begins to tell. `config` is a file of the command, which may have a `telemetry:` block of its own. What is wrong is
-    /// said, and nobody is told.
-    pub(crate) fn start(&self, config: Option<&Path>) -> Teller {
-        self.try_start(config).unwrap_or_else(|why| {
+    /// Begins to tell. `files` are those of the command that may have a `telemetry:` block; the first that has one counts.
+    /// What is wrong is said, and nobody is told.
+    pub(crate) fn start(&self, files: &[&Path]) -> Teller {
+        self.try_start(files).unwrap_or_else(|why| {
             remark!("telemetry is off: {why:#}");
             Teller::default()
         })
     }
 
-    fn try_start(&self, config: Option<&Path>) -> anyhow::Result<Teller> {
+    fn try_start(&self, files: &[&Path]) -> anyhow::Result<Teller> {
         let variable = |name: &str| std::env::var(name).ok();
         if variable("READINESS_ENABLE_OTEL").is_some_and(|value| matches!(value.trim(), "0" | "false")) {
             return Ok(Teller::default());
         }
         let factories = factories();
-        let own = config.filter(|path| std::fs::read_to_string(path).is_ok_and(|text| has_block(&text)));
+        let tells = |path: &&&Path| std::fs::read_to_string(path).is_ok_and(|text| has_block(&text));
+        let own = files.iter().find(tells).copied();
         let loaded: Option<Loaded> = match self.telemetry.as_deref().or(own) {
             Some(path) => Some(load(path, &[], &factories)?),
             None => match from_environment(&variable)? {

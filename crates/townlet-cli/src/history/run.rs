@@ -22,7 +22,7 @@ use crate::exit::{Exit, Failure};
 use crate::out::{remark, say};
 use crate::readiness::{caller_env, processes};
 use crate::release::{Signing, failure, now, read_manifest, ring};
-use crate::telling::Telling;
+use crate::telling::{BOARD, Telling};
 
 /// Of each output, at most so much is kept.
 const OUTPUT: usize = 1 << 20;
@@ -50,7 +50,7 @@ pub(crate) struct DeployRun {
 }
 
 pub(super) fn run(args: &DeployRun) -> anyhow::Result<Exit> {
-    let teller = args.telling.start(None);
+    let teller = args.telling.start(&[Path::new(BOARD)]);
     let answer = go(args, &teller);
     // Whoever waits for the answer has it by now.
     teller.end();
@@ -86,10 +86,13 @@ fn go(args: &DeployRun, recorder: &Recorder) -> anyhow::Result<Exit> {
     let subject = Subject::new(&manifest.release, digest);
     // On disk before anything happens, so that one which dies on the way is seen.
     hand.say(&mut registry, subject.clone(), deployment.clone())?;
-    // Taking back brings nothing that was ready.
-    let ready_at = if args.what.undoes.is_some() { None } else { ready_at(recorder, &registry, &manifest) };
+    let ready_at = ready_at(recorder, &registry, &manifest);
     drop(registry);
     let begun = telemetry::Deployment::of(&manifest, digest, &args.what.env, &hand.person, ready_at);
+    let begun = match &args.what.undoes {
+        Some(id) => begun.undoing(id),
+        None => begun,
+    };
     let execution = recorder.execute(begun, SystemTime::now().into());
     let ran = processes.run(&Invocation {
         command: &args.command,

@@ -14,7 +14,7 @@ use townlet_release::telemetry::{Decided, Nanos, Recorder};
 use super::{Signing, bytes, failure, now};
 use crate::exit::{Exit, Failure};
 use crate::out::say;
-use crate::telling::Telling;
+use crate::telling::{BOARD, Telling};
 
 #[derive(Debug, Args)]
 pub(crate) struct Gate {
@@ -27,7 +27,7 @@ pub(crate) struct Gate {
     #[arg(long, value_name = "TIME")]
     pub(super) as_of: Option<Time>,
     /// What each environment demands.
-    #[arg(long, value_name = "FILE", default_value = "change-board.yaml")]
+    #[arg(long, value_name = "FILE", default_value = BOARD)]
     pub(super) board: PathBuf,
     /// The policies.
     #[arg(long, value_name = "FILE", default_value = "policies.yaml")]
@@ -45,7 +45,7 @@ pub(crate) struct Gate {
 }
 
 pub(crate) fn gate(args: &Gate) -> anyhow::Result<Exit> {
-    let teller = args.telling.start(None);
+    let teller = args.telling.start(&[&args.board]);
     let answer = answer(args, &teller);
     // Whoever waits for the answer has it by now.
     teller.end();

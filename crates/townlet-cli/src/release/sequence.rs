@@ -19,7 +19,7 @@ use super::{Gate, attest, failure, gate, manifest, now, ring};
 use crate::exit::{Exit, Failure};
 use crate::out::{remark, say};
 use crate::readiness::{ConfigFile, ask_git, execute, given};
-use crate::telling::Telling;
+use crate::telling::{BOARD, Telling};
 
 /// The suites, in the folder with the configuration.
 const SUITES: &str = "readiness.yaml";
@@ -54,7 +54,7 @@ pub(crate) struct Release {
 
 pub(crate) fn release(args: &Release) -> anyhow::Result<Exit> {
     let place = Place::new(&args.config, args.out.as_deref(), args.trial_keys)?;
-    let teller = args.telling.start(Some(&place.config.join(SUITES)));
+    let teller = args.telling.start(&[&place.config.join(SUITES), &place.config.join(BOARD)]);
     let answer = go(args, &place, &teller);
     teller.end();
     answer
@@ -111,7 +111,7 @@ fn go(args: &Release, place: &Place, recorder: &Recorder) -> anyhow::Result<Exit
         manifest: file("manifest.json"),
         env: args.env.clone(),
         as_of: None,
-        board: place.config.join("change-board.yaml"),
+        board: place.config.join(BOARD),
         policy: place.config.join("policies.yaml"),
         samples: args.samples.clone(),
         json: false,
@@ -126,6 +126,7 @@ fn go(args: &Release, place: &Place, recorder: &Recorder) -> anyhow::Result<Exit
     say!("report   {}", file("report.txt").display())?;
     let proved = bundle(place, &made.digest().map_err(failure)?, &decision, &file("bundle"))?;
     say!("bundle   {}: {proved}", file("bundle").display())?;
+    say!("anybody  townlet verify {} --keys {}", file("bundle").display(), place.ring().display())?;
     Ok(gate::exit(&decision))
 }
 

@@ -1,6 +1,6 @@
 //! `townlet approve` and `townlet waive`: what people sign about a release.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use clap::Args;
@@ -12,7 +12,7 @@ use townlet_release::telemetry::Signed;
 use super::{Signing, failure, now, read_manifest};
 use crate::exit::{Exit, Failure};
 use crate::out::{remark, say};
-use crate::telling::Telling;
+use crate::telling::{BOARD, Telling};
 
 #[derive(Debug, Args)]
 pub(crate) struct Approve {
@@ -88,7 +88,7 @@ pub(crate) fn approve(args: &Approve) -> anyhow::Result<Exit> {
     };
     let artifact = manifest.digest().map_err(failure)?;
     let name = hand.say(&mut args.signing.registry()?, Subject::new(&manifest.release, artifact), approval)?;
-    let teller = args.telling.start(None);
+    let teller = args.telling.start(&[Path::new(BOARD)]);
     teller.signed(&Signed {
         manifest: &manifest,
         artifact,
@@ -128,7 +128,7 @@ pub(crate) fn waive(args: &Waive) -> anyhow::Result<Exit> {
     let until = waiver.expires_at;
     let artifact = manifest.digest().map_err(failure)?;
     let name = hand.say(&mut args.signing.registry()?, Subject::new(&manifest.release, artifact), waiver)?;
-    let teller = args.telling.start(None);
+    let teller = args.telling.start(&[Path::new(BOARD)]);
     teller.signed(&Signed {
         manifest: &manifest,
         artifact,

@@ -61,6 +61,8 @@ fn a_workspace_goes_from_nothing_to_a_decision_that_is_verified_offline() {
     assert!(read(Path::new(named(&ran, "report "))).contains("approve"));
     let report = run(&dir, &["readiness", "show", "release/out/evidence"]).expect(0);
     assert!(report.stdout.contains("ready"), "{}", report.stdout);
+    assert!(ran.stderr.contains("uncommitted") && !ran.stderr.contains("ambiguous"), "{}", ran.stderr);
+    assert!(ran.stdout.contains("townlet verify "), "{}", ran.stdout);
     // Somebody else, with the public keys and nothing but them.
     let elsewhere = TempDir::new().unwrap();
     std::fs::copy(named(&ran, "bundle "), elsewhere.path().join("bundle")).unwrap();

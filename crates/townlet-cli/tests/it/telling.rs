@@ -213,8 +213,8 @@ fn a_run_of_the_suites_and_a_rehearsal_tell_by_a_block_in_their_own_file() {
     }
 }
 
-#[test]
-fn a_deployment_under_a_decision_tells_its_execution_and_its_lead_time() {
+/// A workspace whose release takes a second, and its folder for releases.
+fn quick() -> (TempDir, std::path::PathBuf) {
     let dir = crate::init::workspace();
     run(dir.path(), &["init", "--person", "rosa"], &[]).expect(0);
     let release = dir.path().join("release");
@@ -222,6 +222,48 @@ fn a_deployment_under_a_decision_tells_its_execution_and_its_lead_time() {
     write(&release, "readiness.yaml", suites);
     let draft = std::fs::read_to_string(release.join("release.yaml")).unwrap();
     write(&release, "release.yaml", &draft.replace("target/release/hello-app", "src/main.rs"));
+    (dir, release)
+}
+
+#[test]
+fn a_block_in_the_change_board_tells_of_every_command_and_a_rollback_has_a_span_of_its_own() {
+    let (dir, release) = quick();
+    let (server, base) = server();
+    let board = std::fs::read_to_string(release.join("change-board.yaml")).unwrap();
+    let block = format!(
+        "telemetry: {{transport: {{type: otlp, endpoint: '{base}', allow_plaintext: true, dev_allow_plaintext: true, \
+         format: json, send_timeout_seconds: 20}}, worker: {{shutdown_timeout_seconds: 10}}}}\n"
+    );
+    write(&release, "change-board.yaml", &format!("{board}{block}"));
+    run(dir.path(), &["release", "--revision", "r-7"], &[]).expect(0);
+    let manifest = "out/r-7.manifest.json";
+    let by = ["--env", "dev", "--key", "keys/author.key"];
+    let words = ["approve", manifest, "--role", "release-engineer", "--reason", "read it"];
+    run(&release, &[&words[..], &by].concat(), &[]).expect(0);
+    let deploy = [&["deploy", "run", manifest][..], &by].concat();
+    let out = run(&release, &[&deploy[..], &["--", "true"]].concat(), &[]).expect(0);
+    let id = out.stdout.trim();
+    run(&release, &[&deploy[..], &["--undoes", id, "--", "true"]].concat(), &[]).expect(0);
+    // Off is off, whatever stands in a file.
+    run(&release, &[&deploy[..], &["--", "true"]].concat(), &[("READINESS_ENABLE_OTEL", "0")]).expect(0);
+
+    let spans = spans(&server);
+    let of = |name: &str| spans.iter().filter(|span| span["name"] == name).collect::<Vec<_>>();
+    assert_eq!((of("readiness.run").len(), of("deployment.gate").len()), (1, 1));
+    let (executions, rollbacks) = (of("deployment.execute"), of("deployment.rollback"));
+    assert_eq!((executions.len(), rollbacks.len()), (1, 1), "{spans:?}");
+    assert_eq!(rollbacks[0]["traceId"], executions[0]["traceId"]);
+    let attributes = rollbacks[0]["attributes"].as_array().unwrap();
+    let undoes = attributes.iter().find(|one| one["key"] == "townlet.deployment.undoes").unwrap();
+    assert_eq!(undoes["value"]["stringValue"], id);
+    let records = all(&server, "/v1/logs", ["resourceLogs", "scopeLogs", "logRecords"]);
+    let events = records.iter().filter(|record| record["eventName"] == "deployment.event").count();
+    assert_eq!(events, 6, "a decision, an approval, and twice a beginning and an end");
+}
+
+#[test]
+fn a_deployment_under_a_decision_tells_its_execution_and_its_lead_time() {
+    let (dir, release) = quick();
     let (server, base) = server();
     let endpoint = ("OTEL_EXPORTER_OTLP_ENDPOINT", base.as_str());
     let on = [("READINESS_ENABLE_OTEL", "1"), endpoint, ("OTEL_EXPORTER_OTLP_PROTOCOL", "http/json")];
