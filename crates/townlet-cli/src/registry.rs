@@ -14,6 +14,7 @@ use townlet_registry::{
 use crate::exit::{Exit, Failure};
 use crate::keys::{RingFile, failure, now, read_ring};
 use crate::out::{remark, say};
+use crate::release::Kept;
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Log {
@@ -26,16 +27,9 @@ pub(crate) enum Log {
 }
 
 #[derive(Debug, Args)]
-pub(crate) struct RegistryFile {
-    /// The registry.
-    #[arg(long, value_name = "FILE", default_value = "townlet-registry.db")]
-    registry: PathBuf,
-}
-
-#[derive(Debug, Args)]
 pub(crate) struct LogVerify {
     #[command(flatten)]
-    file: RegistryFile,
+    kept: Kept,
     #[command(flatten)]
     ring: RingFile,
     /// A checkpoint that was kept elsewhere: the log must still have what it covers.
@@ -56,7 +50,7 @@ pub(crate) struct LogVerify {
 #[derive(Debug, Args)]
 pub(crate) struct LogShow {
     #[command(flatten)]
-    file: RegistryFile,
+    kept: Kept,
     /// Only entries about what has this digest.
     #[arg(long, value_name = "DIGEST")]
     about: Option<Digest>,
@@ -74,7 +68,7 @@ pub(crate) struct LogShow {
 #[derive(Debug, Args)]
 pub(crate) struct LogCheckpoint {
     #[command(flatten)]
-    file: RegistryFile,
+    kept: Kept,
     /// The secret key of the log.
     #[arg(long, value_name = "KEY")]
     sign: PathBuf,
@@ -89,7 +83,7 @@ pub(crate) struct BundleArgs {
     #[arg(long)]
     all: bool,
     #[command(flatten)]
-    file: RegistryFile,
+    kept: Kept,
     /// Sign a new checkpoint first, with the secret key of the log. Without it the newest one is used.
     #[arg(long, value_name = "KEY")]
     sign: Option<PathBuf>,
@@ -118,7 +112,7 @@ pub(crate) fn log(what: &Log) -> anyhow::Result<Exit> {
         Log::Verify(args) => verify_log(args),
         Log::Show(args) => show(args),
         Log::Checkpoint(args) => {
-            let mut registry = Registry::open(&args.file.registry).map_err(refused)?;
+            let mut registry = Registry::open(&args.kept.registry).map_err(refused)?;
             let signed = registry.checkpoint(&Signer::read(&args.sign).map_err(failure)?, now()).map_err(refused)?;
             io::stdout().write_all(signed.to_string().as_bytes())?;
             Ok(Exit::Yes)
@@ -153,7 +147,7 @@ fn keep(path: &Path, bytes: &[u8]) -> anyhow::Result<()> {
 fn verify_log(args: &LogVerify) -> anyhow::Result<Exit> {
     let ring = read_ring(&args.ring.keys)?;
     let held = args.checkpoint.as_deref().map(read_checkpoint).transpose()?;
-    let registry = Registry::open_read_only(&args.file.registry).map_err(refused)?;
+    let registry = Registry::open_read_only(&args.kept.registry).map_err(refused)?;
     let before = args.vetted.as_deref().filter(|path| path.exists()).map(read_vetted).transpose()?;
     let report = match &before {
         _ if args.tree_only => registry.verify_tree(&ring, held.as_ref()),
@@ -199,7 +193,7 @@ fn verify_log(args: &LogVerify) -> anyhow::Result<Exit> {
 }
 
 fn show(args: &LogShow) -> anyhow::Result<Exit> {
-    let registry = Registry::open_read_only(&args.file.registry).map_err(refused)?;
+    let registry = Registry::open_read_only(&args.kept.registry).map_err(refused)?;
     let mut query = Query::new();
     if let Some(subject) = args.about {
         query = query.about(subject);
@@ -231,7 +225,7 @@ fn of_record(record: &Record) -> anyhow::Result<Value> {
 }
 
 pub(crate) fn bundle(args: &BundleArgs) -> anyhow::Result<Exit> {
-    let path = &args.file.registry;
+    let path = &args.kept.registry;
     let registry = match &args.sign {
         None => Registry::open_read_only(path).map_err(refused)?,
         Some(key) => {

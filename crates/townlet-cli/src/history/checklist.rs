@@ -9,11 +9,11 @@ use townlet_history::checklist::Question;
 use townlet_policy::parse_duration;
 use townlet_registry::{Digest, Time};
 
-use super::{look, read};
+use super::{Look, read};
 use crate::exit::{Exit, Failure};
-use crate::keys::RingFile;
 use crate::out::say;
-use crate::release::{Kept, bytes, failure, gathered, now, read_manifest, ring};
+use crate::release::{bytes, failure, gathered, now, read_manifest};
+use crate::telling::BOARD;
 
 #[derive(Debug, Args)]
 pub(crate) struct Checklist {
@@ -26,7 +26,7 @@ pub(crate) struct Checklist {
     #[arg(long, value_name = "TIME")]
     as_of: Option<Time>,
     /// What each environment demands.
-    #[arg(long, value_name = "FILE", default_value = "change-board.yaml")]
+    #[arg(long, value_name = "FILE", default_value = BOARD)]
     board: PathBuf,
     /// The policies.
     #[arg(long, value_name = "FILE", default_value = "policies.yaml")]
@@ -34,19 +34,14 @@ pub(crate) struct Checklist {
     /// How long after the end of an incident its postmortem is due.
     #[arg(long, value_name = "TIME", value_parser = parse_duration, default_value = "48h")]
     postmortem_within: Duration,
-    /// Print an array of objects.
-    #[arg(long)]
-    json: bool,
     #[command(flatten)]
-    ring: RingFile,
-    #[command(flatten)]
-    kept: Kept,
+    look: Look,
 }
 
 pub(crate) fn checklist(args: &Checklist) -> anyhow::Result<Exit> {
     let as_of = args.as_of.unwrap_or_else(now);
     let manifest = read_manifest(&args.manifest)?;
-    let registry = look(&args.kept.registry)?;
+    let registry = args.look.registry()?;
     let (file, board) = (bytes(&args.manifest)?, bytes(&args.board)?);
     let (statements, log) = gathered(&registry, Some(&file), &board, &args.env)?;
     let inputs = Inputs {
@@ -54,7 +49,7 @@ pub(crate) fn checklist(args: &Checklist) -> anyhow::Result<Exit> {
         manifest: Some(file.clone()),
         board,
         policy: bytes(&args.policy)?,
-        keys: bytes(&args.ring.keys)?,
+        keys: bytes(&args.look.ring.keys)?,
         samples: None,
         log: Some(log),
     };
@@ -69,7 +64,7 @@ pub(crate) fn checklist(args: &Checklist) -> anyhow::Result<Exit> {
         let names = if wanted == digest { vec![wanted, of_file] } else { vec![wanted] };
         names.iter().any(|name| matches!(registry.content(name), Ok(Some(_))))
     };
-    let items = read(&registry, &ring(&args.ring.keys)?, as_of)?.checklist(&Question {
+    let items = read(&registry, &args.look.ring()?, as_of)?.checklist(&Question {
         manifest: &manifest,
         digest,
         environment: &args.env,
@@ -78,7 +73,7 @@ pub(crate) fn checklist(args: &Checklist) -> anyhow::Result<Exit> {
         postmortem_within: args.postmortem_within,
         as_of,
     });
-    if args.json {
+    if args.look.json {
         say!("{}", serde_json::to_string_pretty(&items)?)?;
     } else {
         for item in &items {

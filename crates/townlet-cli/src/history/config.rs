@@ -7,7 +7,7 @@ use townlet_history::config::place;
 use townlet_history::statement::ConfigVersion;
 use townlet_registry::{Digest, Subject};
 
-use super::{look, read};
+use super::read;
 use crate::exit::{Exit, Failure};
 use crate::keys::RingFile;
 use crate::out::{remark, say};
@@ -79,7 +79,7 @@ fn add(args: &ConfigAdd) -> anyhow::Result<Exit> {
 }
 
 fn show(args: &ConfigShow) -> anyhow::Result<Exit> {
-    let registry = look(&args.kept.registry)?;
+    let registry = args.kept.look()?;
     let history = read(&registry, &ring(&args.ring.keys)?, now())?;
     let versions = history.configs_of(&args.env, &args.release);
     let Some(last) = versions.last().and_then(|told| told.file()) else {

@@ -10,11 +10,10 @@ use townlet_history::statement::{Deployment, Outcome, Shipped};
 use townlet_registry::{Digest, Subject, Time};
 use uuid::Uuid;
 
-use super::{look, read, word};
+use super::{Look, read, word};
 use crate::exit::{Exit, Failure};
-use crate::keys::RingFile;
 use crate::out::{remark, say};
-use crate::release::{Kept, Signing, failure, now, read_manifest, ring};
+use crate::release::{Signing, failure, now, read_manifest, ring};
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Deploy {
@@ -70,13 +69,8 @@ pub(crate) struct DeployList {
     /// Where they went.
     #[arg(long)]
     env: String,
-    /// Print an array of objects.
-    #[arg(long)]
-    json: bool,
     #[command(flatten)]
-    ring: RingFile,
-    #[command(flatten)]
-    kept: Kept,
+    look: Look,
 }
 
 fn outcome(text: &str) -> Result<Outcome, String> {
@@ -144,9 +138,9 @@ pub(super) fn known(history: &History, what: &What) -> anyhow::Result<()> {
 }
 
 fn list(args: &DeployList) -> anyhow::Result<Exit> {
-    let history = read(&look(&args.kept.registry)?, &ring(&args.ring.keys)?, now())?;
+    let history = args.look.history(now())?;
     let seen = history.deployments_to(&args.env);
-    if args.json {
+    if args.look.json {
         say!("{}", serde_json::to_string_pretty(&seen.iter().map(to_json).collect::<Value>())?)?;
         return Ok(Exit::Yes);
     }

@@ -7,11 +7,10 @@ use townlet_history::dora::{Figures, Median, Window};
 use townlet_policy::parse_duration;
 use townlet_registry::Time;
 
-use super::{before, look, read};
+use super::{Look, before};
 use crate::exit::{Exit, Failure};
-use crate::keys::RingFile;
 use crate::out::say;
-use crate::release::{Kept, now, ring};
+use crate::release::now;
 
 #[derive(Debug, Args)]
 pub(crate) struct Dora {
@@ -24,13 +23,8 @@ pub(crate) struct Dora {
     /// The end of the window (RFC 3339); now without it.
     #[arg(long, value_name = "TIME")]
     until: Option<Time>,
-    /// Print them as JSON; what is unknown is null.
-    #[arg(long)]
-    json: bool,
     #[command(flatten)]
-    ring: RingFile,
-    #[command(flatten)]
-    kept: Kept,
+    look: Look,
 }
 
 pub(crate) fn dora(args: &Dora) -> anyhow::Result<Exit> {
@@ -39,9 +33,9 @@ pub(crate) fn dora(args: &Dora) -> anyhow::Result<Exit> {
     if args.over.is_zero() {
         return Err(Failure::usage("--over is above zero"));
     }
-    let history = read(&look(&args.kept.registry)?, &ring(&args.ring.keys)?, at)?;
+    let history = args.look.history(at)?;
     let figures = history.figures(&args.env, Window { from: before(to, args.over), to });
-    if args.json {
+    if args.look.json {
         say!("{}", serde_json::to_string_pretty(&figures)?)?;
     } else {
         in_words(&figures)?;

@@ -7,11 +7,10 @@ use townlet_history::incident::Incident as Known;
 use townlet_history::statement::{IncidentEntry, Step};
 use townlet_registry::{Registry, Time};
 
-use super::{look, read, something, word};
+use super::{Look, read, something, word};
 use crate::exit::{Exit, Failure};
-use crate::keys::RingFile;
 use crate::out::{remark, say};
-use crate::release::{Hand, Kept, Signing, failure, now, ring};
+use crate::release::{Hand, Signing, failure, now, ring};
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Incident {
@@ -88,13 +87,8 @@ pub(crate) struct IncidentShow {
     /// Only those that are open.
     #[arg(long)]
     open: bool,
-    /// Print an array of objects.
-    #[arg(long)]
-    json: bool,
     #[command(flatten)]
-    ring: RingFile,
-    #[command(flatten)]
-    kept: Kept,
+    look: Look,
 }
 
 fn severity(text: &str) -> Result<Severity, String> {
@@ -213,7 +207,7 @@ fn close(args: &IncidentClose) -> anyhow::Result<Exit> {
 }
 
 fn show(args: &IncidentShow) -> anyhow::Result<Exit> {
-    let history = read(&look(&args.kept.registry)?, &ring(&args.ring.keys)?, now())?;
+    let history = args.look.history(now())?;
     let incidents = history.incidents();
     for stray in &incidents.stray {
         remark!("entry {} belongs nowhere: {}", stray.index, stray.why);
@@ -224,7 +218,7 @@ fn show(args: &IncidentShow) -> anyhow::Result<Exit> {
     if let Some(name) = args.name.as_ref().filter(|_| found.is_empty() && !args.open) {
         anyhow::bail!("nobody has opened {name}");
     }
-    if args.json {
+    if args.look.json {
         let all: Value = found.iter().map(|one| to_json(one)).collect();
         say!("{}", serde_json::to_string_pretty(&all)?)?;
         return Ok(Exit::Yes);

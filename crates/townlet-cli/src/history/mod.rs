@@ -11,12 +11,14 @@ mod run;
 use std::time::Duration;
 
 use anyhow::Context;
+use clap::Args;
 use townlet_history::History;
 use townlet_registry::{Envelope, KeyRing, Predicate, Query, Record, Registry, Statement, Subject, Time};
 
 use crate::exit::Failure;
+use crate::keys::RingFile;
 use crate::out::remark;
-use crate::release::{Hand, failure, now};
+use crate::release::{Hand, Kept, failure, now, ring};
 
 pub(crate) use checklist::{Checklist, checklist};
 pub(crate) use config::{ReleaseConfig, release_config};
@@ -26,7 +28,7 @@ pub(crate) use incident::{Incident, incident};
 pub(crate) use readyz::{Readyz, readyz};
 
 /// Everything of the log that is about what became of releases, in its order. What does not count is said.
-pub(crate) fn read(registry: &Registry, ring: &KeyRing, as_of: Time) -> anyhow::Result<History> {
+fn read(registry: &Registry, ring: &KeyRing, as_of: Time) -> anyhow::Result<History> {
     let mut records: Vec<Record> = Vec::new();
     for of in History::TYPES {
         records.extend(registry.find(&Query::new().of_type(of)).map_err(failure)?);
@@ -73,7 +75,29 @@ fn word<T: Copy>(all: &[T], name: fn(T) -> &'static str, text: &str) -> Result<T
     known.ok_or_else(|| format!("write one of {}", words.join(", ")))
 }
 
-/// The registry, to look at.
-fn look(path: &std::path::Path) -> anyhow::Result<Registry> {
-    Registry::open_read_only(path).map_err(failure).with_context(|| "the log of releases is needed")
+/// For a command that only looks: whose word counts, where it is kept, and how the answer is wanted.
+#[derive(Debug, Args)]
+pub(crate) struct Look {
+    /// Print JSON; what is unknown is null.
+    #[arg(long)]
+    pub(crate) json: bool,
+    #[command(flatten)]
+    pub(crate) ring: RingFile,
+    #[command(flatten)]
+    pub(crate) kept: Kept,
+}
+
+impl Look {
+    fn registry(&self) -> anyhow::Result<Registry> {
+        self.kept.look().with_context(|| "the log of releases is needed")
+    }
+
+    fn ring(&self) -> anyhow::Result<KeyRing> {
+        ring(&self.ring.keys)
+    }
+
+    /// What became of releases, as far as it was said by then.
+    pub(crate) fn history(&self, as_of: Time) -> anyhow::Result<History> {
+        read(&self.registry()?, &self.ring()?, as_of)
+    }
 }

@@ -79,7 +79,7 @@ pub(crate) fn diff(args: &DiffArgs) -> anyhow::Result<Exit> {
 }
 
 pub(crate) fn replay(args: &ReplayDecision) -> anyhow::Result<Exit> {
-    let registry = args.kept.open()?;
+    let registry = args.kept.look()?;
     let decisions = match &args.what {
         Some(what) => vec![document(what, &args.kept)?],
         None => stored(&registry, Query::new())?,
@@ -135,7 +135,7 @@ fn document(what: &str, kept: &Kept) -> anyhow::Result<Vec<u8>> {
         // A decision that was printed ends its line.
         return Ok(bytes.strip_suffix(b"\n").map(<[u8]>::to_vec).unwrap_or(bytes));
     }
-    let registry = kept.open()?;
+    let registry = kept.look()?;
     if let Ok(digest) = what.parse::<Digest>() {
         let found = registry.content(&digest).map_err(failure)?;
         return found.with_context(|| format!("{digest} is not stored in {}", kept.registry.display()));

@@ -37,8 +37,9 @@ pub(crate) struct Kept {
 }
 
 impl Kept {
-    fn open(&self) -> anyhow::Result<Registry> {
-        Registry::open(&self.registry).map_err(failure)
+    /// The registry, to look at.
+    pub(crate) fn look(&self) -> anyhow::Result<Registry> {
+        Registry::open_read_only(&self.registry).map_err(failure)
     }
 }
 

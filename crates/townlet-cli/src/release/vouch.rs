@@ -9,10 +9,9 @@ use townlet_gate::statement::{Attestation, AttestationKind, person_subject};
 use townlet_policy::parse_duration;
 use townlet_registry::{Subject, Time};
 
-use super::{Kept, Signing, bytes, failure, now, read_manifest, ring};
+use super::{Signing, bytes, failure, now, read_manifest, ring};
 use crate::exit::{Exit, Failure};
-use crate::history;
-use crate::keys::RingFile;
+use crate::history::Look;
 use crate::out::{remark, say};
 
 /// For how long, and what shows it.
@@ -67,18 +66,13 @@ pub(crate) struct VouchShow {
     /// As of this time (RFC 3339); now without it.
     #[arg(long, value_name = "TIME")]
     as_of: Option<Time>,
-    /// Print an array of objects.
-    #[arg(long)]
-    json: bool,
     #[command(flatten)]
-    ring: RingFile,
-    #[command(flatten)]
-    kept: Kept,
+    look: Look,
 }
 
 pub(super) fn show(args: &VouchShow) -> anyhow::Result<Exit> {
     let as_of = args.as_of.unwrap_or_else(now);
-    let history = history::read(&args.kept.open()?, &ring(&args.ring.keys)?, as_of)?;
+    let history = args.look.history(as_of)?;
     let wanted = history.attestations.iter().map(|told| &told.said).filter(|said| {
         args.person.as_ref().is_none_or(|person| said.person.as_ref() == Some(person))
             && args.topic.as_ref().is_none_or(|topic| said.topic == *topic)
@@ -89,7 +83,7 @@ pub(super) fn show(args: &VouchShow) -> anyhow::Result<Exit> {
         _ => "valid",
     };
     let found: Vec<&Attestation> = wanted.collect();
-    if args.json {
+    if args.look.json {
         let all = found.iter().map(|said| json!({ "state": state(said), "attestation": said }));
         say!("{}", serde_json::to_string_pretty(&all.collect::<Value>())?)?;
         return Ok(Exit::Yes);
