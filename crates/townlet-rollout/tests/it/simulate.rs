@@ -68,7 +68,7 @@ fn rollout<'p>(plan: &'p Plan, history: &References, seed: u64, trouble: Option<
 }
 
 #[test]
-fn a_healthy_rollout_of_48_hours_succeeds_and_takes_less_than_a_second() {
+fn a_healthy_rollout_of_48_hours_succeeds_and_takes_seconds_at_most() {
     let plan = large();
     let history = history(&plan, USUAL);
     // The first one reads the history; those after it share what it found.
@@ -83,8 +83,8 @@ fn a_healthy_rollout_of_48_hours_succeeds_and_takes_less_than_a_second() {
     }
     let each = began.elapsed() / u32::try_from(runs).unwrap_or(1);
     println!("{} windows, {} signals, {} rules: {each:?} a rollout", 2_880, plan.signals.len(), plan.rules.len());
-    // An optimised build on a quiet machine takes a twentieth of it.
-    assert!(each < Duration::from_secs(1), "{each:?} a rollout");
+    // `cargo xtask prove` measures it; this only finds what grows beyond all bounds, on a machine however busy.
+    assert!(each < Duration::from_secs(20), "{each:?} a rollout");
 }
 
 #[test]
