@@ -79,6 +79,12 @@ enum Task {
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         rest: Vec<String>,
     },
+    /// The registry: processes that append and are killed, 50 as in `ci`, and changed bits of a bundle.
+    Registry {
+        /// 10,000 processes, and every bit of the bundle under a check sum that fits: two hours of two cores.
+        #[arg(long)]
+        full: bool,
+    },
     /// The fuzz targets of `fuzz/`, each for a bounded time.
     Fuzz(fuzz::Fuzz),
     /// Benchmarks of `townlet-lab`, in release; everything after `--` goes to the binary.
@@ -153,6 +159,14 @@ fn run(task: Task) -> Result<ExitCode> {
         }
         Task::Faults { seeds, first, seed, planted } => faults::run(root, seeds, first, seed, planted)?,
         Task::Corpus { rest } => return corpus::run(root, &rest),
+        Task::Registry { full } => {
+            let mut tests = process::cargo(root);
+            tests.args("test --package townlet-registry --test it -- --nocapture kills tampering".split(' '));
+            if full {
+                tests.envs([("TOWNLET_KILLS", "10000"), ("TOWNLET_FULL", "1")]);
+            }
+            process::run(&mut tests)?;
+        }
         Task::Fuzz(asked) => fuzz::run(root, asked)?,
         Task::Bench { rest } => process::run(
             process::cargo(root)
