@@ -174,8 +174,8 @@ fn who_asks_for_something_brings_no_body_and_least_of_all_without_a_token() {
 fn a_request_that_trickles_in_is_cut_and_one_connection_too_many_is_closed() {
     let dir = tempfile::tempdir().unwrap();
     let web = WebOptions {
-        head_timeout: Duration::from_millis(80),
-        body_timeout: Duration::from_millis(80),
+        head_timeout: Duration::from_secs(2),
+        body_timeout: Duration::from_secs(2),
         max_connections: 3,
         ..web_options()
     };
@@ -214,7 +214,7 @@ fn a_request_that_trickles_in_is_cut_and_one_connection_too_many_is_closed() {
 #[test]
 fn a_connection_without_a_request_ends_after_its_time() {
     let dir = tempfile::tempdir().unwrap();
-    let collector = with_web(dir.path(), WebOptions { keep_alive: Duration::from_millis(30), ..web_options() });
+    let collector = with_web(dir.path(), WebOptions { keep_alive: Duration::from_secs(2), ..web_options() });
     let mut client = Client::of(&collector);
     assert_eq!(client.get("/health").status, 200);
     assert!(client.is_closed());
