@@ -92,7 +92,9 @@ impl Registry {
 
     fn newest_checkpoint(&self) -> Result<SignedCheckpoint, Error> {
         let newest = self.checkpoints()?.pop();
-        newest.ok_or_else(|| Error::new(ErrorKind::Missing, "the log has no checkpoint yet; sign one"))
+        newest.ok_or_else(|| {
+            Error::new(ErrorKind::Missing, "the log has no checkpoint yet; sign one: townlet log checkpoint --sign KEY")
+        })
     }
 
     fn past(&self, size: u64, since: &[SignedCheckpoint]) -> Result<Vec<Past>, Error> {
