@@ -68,10 +68,11 @@ impl Sink {
     /// `weight` bytes would have to wait now. What waits is due then: ring the driver before waiting.
     pub fn must_wait(&mut self, weight: usize) -> bool {
         let waits = self.main.options().backpressure == Backpressure::Block || self.main.waits_for_spill();
-        if waits {
-            self.main.merge_for(weight);
+        if !waits || self.main.surely_fits(weight) {
+            return false;
         }
-        waits && self.main.is_full(weight)
+        self.main.merge_for(weight);
+        self.main.is_full(weight)
     }
 
     /// Ends a wait for room: sheds the oldest for the newcomer, or with `spill`

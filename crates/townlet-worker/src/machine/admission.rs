@@ -101,6 +101,12 @@ impl Machine {
         Admission::Upstream
     }
 
+    /// True where an event of `weight` bytes fits, as far as that can be said without counting.
+    #[inline]
+    pub(crate) fn surely_fits(&self, weight: usize) -> bool {
+        self.queue.surely_fits(weight)
+    }
+
     /// True where an event of `weight` bytes does not fit now but may later.
     /// What waits is due from then on.
     pub fn is_full(&self, weight: usize) -> bool {
