@@ -59,6 +59,29 @@ pub(crate) struct NatsArgs {
     /// File with that user's password.
     #[arg(long, requires = "nats", requires = "nats_user", value_name = "FILE")]
     pub(crate) nats_password_file: Option<PathBuf>,
+    /// File with the credentials of a user (.creds: a JWT with the seed of its key). Read again for each connection.
+    #[arg(long, requires = "nats", conflicts_with_all = ["nats_token_file", "nats_user"], value_name = "FILE")]
+    pub(crate) nats_credentials_file: Option<PathBuf>,
+    /// File with the seed of an NKey that the server lists (.nk).
+    #[arg(
+        long,
+        requires = "nats",
+        conflicts_with_all = ["nats_token_file", "nats_user", "nats_credentials_file"],
+        value_name = "FILE"
+    )]
+    pub(crate) nats_nkey_seed_file: Option<PathBuf>,
+}
+
+impl NatsArgs {
+    /// What the server is shown; clap has seen to it that it is one thing.
+    fn auth(&self) -> Option<Auth> {
+        let file = |path: &Option<PathBuf>| path.clone().map(SecretSource::File);
+        let password = self.nats_user.clone().zip(file(&self.nats_password_file));
+        let credentials = file(&self.nats_credentials_file).map(Auth::Credentials);
+        let seed = file(&self.nats_nkey_seed_file).map(Auth::NkeySeed);
+        let token = file(&self.nats_token_file).map(Auth::Bearer);
+        credentials.or(seed).or(token).or(password.map(|(user, password)| Auth::Basic(user, password)))
+    }
 }
 
 fn member(text: &str) -> Result<Member, String> {
@@ -89,11 +112,7 @@ pub(crate) fn source(args: &NatsArgs) -> anyhow::Result<Option<NatsSource>> {
         }
         Security::Plaintext(_) => {}
     }
-    nats.auth = match (&args.nats_token_file, &args.nats_user, &args.nats_password_file) {
-        (Some(file), ..) => Some(Auth::Bearer(SecretSource::File(file.clone()))),
-        (_, Some(user), Some(file)) => Some(Auth::Basic(user.clone(), SecretSource::File(file.clone()))),
-        _ => None,
-    };
+    nats.auth = args.auth();
     nats.name = format!("townlet collect {}", args.group);
     let bad = |c: char| !(c.is_ascii_alphanumeric() || c == '-' || c == '_');
     if args.group.is_empty() || args.group.chars().any(bad) {

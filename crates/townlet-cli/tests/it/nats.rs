@@ -8,8 +8,9 @@ use std::time::{Duration, Instant};
 
 use serde_json::Value;
 use townlet_testkit::nats::NatsServer;
+use townlet_testkit::nats_users::{Operator, keep_secret};
 
-use crate::support::{command, lines_below, signal, text, townlet, townlet_in, write};
+use crate::support::{command, signal, text, townlet, townlet_in, write};
 
 /// A server under TLS, with what `townlet certs` has written; none where there is none.
 pub(crate) fn secure(certs: &Path) -> Option<NatsServer> {
@@ -26,22 +27,20 @@ struct Member(Child);
 
 impl Member {
     fn start(dir: &Path, number: u32, port: u16) -> Self {
-        let mut child =
-            command(&["collect", "--listen", "127.0.0.1:0", "--nats-ca", "ca.pem", "--nats-partitions", "4"])
-                .args(["--nats", &format!("tls://localhost:{port}"), "--member", &format!("{number}/2")])
-                .args([
-                    "--take-over-after",
-                    "2s",
-                    "--nats-ack-wait",
-                    "2s",
-                    "--json",
-                    "--out",
-                    &format!("collected-{number}"),
-                ])
-                .current_dir(dir)
-                .stdout(Stdio::piped())
-                .spawn()
-                .unwrap();
+        let (url, member) = (format!("tls://localhost:{port}"), format!("{number}/2"));
+        let (patience, out) = (["--take-over-after", "2s", "--nats-ack-wait", "2s"], format!("collected-{number}"));
+        let words =
+            ["--nats", &url, "--nats-ca", "ca.pem", "--nats-partitions", "4", "--member", &member, "--out", &out];
+        Self::with(dir, &[&words[..], &patience[..]].concat())
+    }
+
+    fn with(dir: &Path, words: &[&str]) -> Self {
+        let mut child = command(&["collect", "--listen", "127.0.0.1:0", "--json"])
+            .args(words)
+            .current_dir(dir)
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
         let mut lines = BufReader::with_capacity(1, child.stdout.as_mut().unwrap());
         let mut said = String::new();
         lines.read_line(&mut said).unwrap();
@@ -88,10 +87,26 @@ fn simulate(dir: &Path, config: &str, ticks: u32, seed: u32) -> u64 {
     status["statement"]["delivered"].as_u64().unwrap()
 }
 
+/// The lines of a store that a collector may be writing to: the last of a file may not be whole yet.
+fn lines_so_far(folder: &Path) -> Vec<Value> {
+    let mut lines = Vec::new();
+    for path in std::fs::read_dir(folder).into_iter().flatten().map(|entry| entry.unwrap().path()) {
+        if path.is_dir() {
+            lines.extend(lines_so_far(&path));
+        } else if path.extension().is_some_and(|ending| ending == "jsonl") {
+            let bytes = std::fs::read(&path).unwrap();
+            let whole = bytes.iter().rposition(|byte| *byte == b'\n').map_or(0, |at| at + 1);
+            let found = bytes[..whole].split(|byte| *byte == b'\n').filter(|line| !line.is_empty());
+            lines.extend(found.map(|line| serde_json::from_slice::<Value>(line).unwrap()));
+        }
+    }
+    lines
+}
+
 /// How often each line stands in the folder; a state that went out whole again is another line.
 fn stored(folder: &Path) -> BTreeMap<(String, String, u64, Option<u64>), u64> {
     let mut lines = BTreeMap::new();
-    for line in if folder.exists() { lines_below(folder) } else { Vec::new() } {
+    for line in lines_so_far(folder) {
         let word = |key: &str| line[key].as_str().unwrap_or_default().to_owned();
         let key = (word("run_id"), word("stream"), line["seq"].as_u64().unwrap(), line["rendering"].as_u64());
         *lines.entry(key).or_default() += 1;
@@ -155,6 +170,50 @@ fn validate_connects_and_says_whether_the_stream_is_there() {
 }
 
 #[test]
+fn a_town_and_its_collector_come_in_by_credentials_and_a_damaged_file_is_found_at_its_line() {
+    let folder = tempfile::tempdir().unwrap();
+    let dir = folder.path();
+    if !NatsServer::is_there() {
+        return;
+    }
+    let operator = Operator::new();
+    let server = NatsServer::start(&operator.server_config());
+    keep_secret(dir, "shard.creds", &operator.credentials(None));
+    keep_secret(dir, "collector.creds", &operator.credentials(None));
+    let config = |creds: &str| {
+        let yaml = format!(
+            "telemetry:\n  transport:\n    type: nats\n    endpoint: {}\n    allow_plaintext: true\n    \
+             dev_allow_plaintext: true\n    auth:\n      credentials_file: {creds}\n    nats: {{create: true}}\n    \
+             settle_at: peer_acked\n    send_timeout_seconds: 5\n  worker: {{backpressure: block, \
+             block_timeout_seconds: 5.0, shutdown_timeout_seconds: 30}}\n",
+            server.url()
+        );
+        write(dir, &format!("{creds}.yaml"), &yaml)
+    };
+    let good = config("shard.creds");
+    let ran = townlet_in(dir, &["validate", &good, "--connect"]).expect(0);
+    assert!(ran.stdout.contains("answers; the stream TOWNLET is not there yet"), "{}", ran.stdout);
+    let delivered = simulate(dir, &good, 10, 1);
+    let url = server.url();
+    let shown = ["--nats-credentials-file", "collector.creds"];
+    let collector = Member::with(dir, &[&["--nats", &url, "--out", "collected"][..], &shown[..]].concat());
+    let (store, deadline) = (dir.join("collected"), Instant::now() + Duration::from_secs(40));
+    while (stored(&store).len() as u64) < delivered {
+        assert!(Instant::now() < deadline, "{} of {delivered} are stored", stored(&store).len());
+        std::thread::park_timeout(Duration::from_millis(100));
+    }
+    let report = collector.stop();
+    assert!(delivered > 0 && report["totals"]["invalid"] == 0, "{report}");
+    // The seed has lost a character, which its checksum tells.
+    let whole = operator.credentials(None);
+    keep_secret(dir, "bad.creds", &whole.replacen("\nSU", "\nS", 1));
+    let ran = townlet_in(dir, &["validate", &config("bad.creds")]).expect(2);
+    assert!(ran.stderr.contains("bad.creds.yaml:8:") && ran.stderr.contains("damaged"), "{}", ran.stderr);
+    let seed = whole.lines().find(|line| line.starts_with("SU")).unwrap();
+    assert!(!ran.stderr.contains(&seed[1..]), "{}", ran.stderr);
+}
+
+#[test]
 fn arguments_that_cannot_work_are_usage_errors() {
     for (arguments, says) in [
         (vec!["--nats", "localhost:4222"], "tls://localhost:4222"),
@@ -165,6 +224,16 @@ fn arguments_that_cannot_work_are_usage_errors() {
         (vec!["--nats", "tls://localhost", "--group", "a.b"], "--group"),
         (vec!["--nats", "tls://localhost", "--nats-subject", "t.{stream}"], "{partition}"),
         (vec!["--member", "1/2"], "--nats"),
+        (vec!["--nats", "tls://localhost", "--nats-credentials-file", "no-such.creds"], "auth.credentials_file"),
+        (vec!["--nats", "tls://localhost", "--nats-nkey-seed-file", "Cargo.toml"], "auth.nkey_seed_file"),
+        (
+            vec!["--nats", "tls://localhost", "--nats-credentials-file", "c", "--nats-nkey-seed-file", "s"],
+            "--nats-nkey-seed-file",
+        ),
+        (
+            vec!["--nats", "tls://localhost", "--nats-credentials-file", "c", "--nats-token-file", "t"],
+            "--nats-token-file",
+        ),
     ] {
         let folder = tempfile::tempdir().unwrap();
         let words = [vec!["collect", "--listen", "127.0.0.1:0", "--duration", "1s"], arguments].concat();
