@@ -70,6 +70,11 @@ impl Publisher {
         self.since = nanos(SystemTime::now());
     }
 
+    /// True where there is something to publish that no settled frame says.
+    pub(crate) fn has_figures(&self) -> bool {
+        self.metrics && self.figures.is_some()
+    }
+
     pub(crate) fn losses(&self) -> &Losses {
         &self.losses
     }

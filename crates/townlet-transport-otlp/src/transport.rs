@@ -93,8 +93,10 @@ impl OtlpTransport {
                     }
                 }
                 Verdict::Refused(error) => {
-                    // A peer without records, such as one for traces alone, may take what stands in them.
-                    self.stale |= self.publisher.told(&told);
+                    // A peer without records, such as one for traces alone, may take what stands in
+                    // them, and the figures, which say that they were refused.
+                    let told = self.publisher.told(&told);
+                    self.stale |= told || self.publisher.has_figures();
                     return Err(SendError::refusing(settled, count, error));
                 }
                 Verdict::Later(error) => return Err(SendError::after(settled, error)),
@@ -188,7 +190,11 @@ impl Transport for OtlpTransport {
                     self.publisher.publish_when_due(&mut self.delivery, deadline);
                 }
             }
-            Err(failed) if failed.error.kind().is_about_frame() => {}
+            Err(failed) if failed.error.kind().is_about_frame() => {
+                if self.stale && self.publisher.has_figures() {
+                    self.publisher.publish_when_due(&mut self.delivery, deadline);
+                }
+            }
             Err(_) => {
                 self.open = false;
                 self.portions.forget();

@@ -185,6 +185,28 @@ fn a_peer_that_takes_records_alone_gets_them_and_what_it_does_not_take_is_counte
     assert_eq!(spans(&server.requests()[requests.len()..]).len(), 5);
 }
 
+fn no_records(request: &Request) -> Reply {
+    if request.path == "/v1/logs" { status(400) } else { taken(request) }
+}
+
+/// Or nobody would learn from them that everything is refused.
+#[test]
+fn figures_come_although_the_peer_refuses_every_record() {
+    let server = Server::start(Reply::Decide(no_records));
+    let mut sink = transport(OtlpOptions { interval: Duration::ZERO, ..both(&server, Encoding::Json) });
+    sink.watch(Pipeline::new());
+    for seq in 1..=3 {
+        let refused = send(&mut sink, &[line("event", seq, "{}")]).unwrap_err();
+        assert!(refused.error.kind().is_about_frame(), "{}", refused.error);
+    }
+    let names = |request: &Request| metrics(request).into_iter().map(|metric| metric.name).collect::<Vec<_>>();
+    let published = to(&server.requests(), "/v1/metrics");
+    assert_eq!(published.len(), 3);
+    assert!(names(&published[0]).contains(&"townlet.telemetry.dropped".to_owned()));
+    sink.close();
+    assert_eq!(to(&server.requests(), "/v1/metrics").len(), 4, "and at the end, with the last refusal in them");
+}
+
 fn some_rejected(request: &Request) -> Reply {
     let name = match request.path.as_str() {
         "/v1/logs" => return taken(request),
