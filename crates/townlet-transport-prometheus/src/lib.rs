@@ -34,6 +34,24 @@
 //! file is as old as the last batch: `node_textfile_mtime_seconds` says how old.
 //! Numbers are doubles, exact up to 2^53.
 //!
+//! # Names
+//! All begin with `townlet_telemetry_`; `townlet-transport-otlp` has the same of the
+//! pipeline as `townlet.telemetry.…`, without `_total`.
+//! - Of this sink: `messages_total`, `bytes_total`, `messages_by_kind_total` (`kind`),
+//!   `newest_tick`; of payload fields `field` (`path`, `stream`), `field_series`,
+//!   `field_overflow_total`, `unreadable_lines_total`.
+//! - Of each sink of the pipeline (`sink`), its books: `accepted_total`,
+//!   `delivered_total` (`level`), `dropped_total` (`reason`), `coalesced_total`,
+//!   `buffered`, `spilled`, `residual`.
+//! - What its peer refuses for good, where it has a file of dead letters:
+//!   `dead_letters_total` (`reason`, and `outcome`: `kept`, `beyond_limit` for what a
+//!   full file had no room for, `failed`), `dead_letter_bytes_total` (`reason`).
+//! - What waits and what went: `queue_length`, `queue_length_peak`, `queue_bytes`,
+//!   `queue_bytes_peak`, `flushed_bytes_total`, `keyframes_total`,
+//!   `flush_duration_seconds` (a histogram).
+//! - How it fares: `connected`, `connects_total`, `send_failures_total`,
+//!   `worker_alive`, `worker_restarts_total`.
+//!
 //! # Example
 //! ```
 //! use townlet_transport::{Frame, Label, Transport};

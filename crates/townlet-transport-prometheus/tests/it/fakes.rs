@@ -1,5 +1,6 @@
 //! A pipeline's figures, as a test wants them.
 
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -9,17 +10,23 @@ use townlet_transport::{Durations, Figure, Figures, Reading};
 pub(crate) struct Pipeline {
     run: String,
     state: Mutex<(u64, u64, Durations)>,
+    reads: AtomicU64,
 }
 
 impl Pipeline {
     pub(crate) fn run(run: &str) -> Arc<Self> {
-        Arc::new(Self { run: run.to_owned(), state: Mutex::default() })
+        Arc::new(Self { run: run.to_owned(), state: Mutex::default(), reads: AtomicU64::new(0) })
     }
 
     pub(crate) fn accept(&self, events: u64) {
         let mut state = self.state.lock().unwrap();
         state.0 += events;
         state.2.record(Duration::from_millis(3));
+    }
+
+    /// How often it was asked for its figures.
+    pub(crate) fn reads(&self) -> u64 {
+        self.reads.load(Ordering::SeqCst)
     }
 
     pub(crate) fn drop_some(&self, events: u64) {
@@ -33,6 +40,7 @@ impl Figures for Pipeline {
     }
 
     fn read(&self, show: &mut dyn FnMut(Figure<'_>)) {
+        self.reads.fetch_add(1, Ordering::SeqCst);
         let (accepted, dropped, durations) = *self.state.lock().unwrap();
         let mut tell =
             |name, help, labels: &[(&'static str, &str)], reading| show(Figure { name, help, labels, reading });

@@ -4,8 +4,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use tempfile::TempDir;
 use townlet_testkit::frames;
-use townlet_transport::{ErrorKind, Transport};
+use townlet_transport::{ErrorKind, Figures, Transport};
 
+use crate::fakes::Pipeline;
 use crate::{file, read, sample};
 
 #[test]
@@ -21,6 +22,24 @@ fn everybody_may_read_the_file_whatever_the_umask_and_no_other_name_ends_in_prom
         std::fs::read_dir(path.parent().unwrap()).unwrap().map(|e| e.unwrap().file_name().into_string().unwrap());
     let scraped: Vec<String> = names.filter(|name| name.ends_with(".prom")).collect();
     assert_eq!(scraped, ["town.prom"]);
+}
+
+/// Each text of the file has the figures of its moment, and so asks for them once.
+#[test]
+fn a_batch_is_one_write_however_many_frames_it_has() {
+    let folder = TempDir::new().unwrap();
+    let path = folder.path().join("town.prom");
+    let pipeline = Pipeline::run("run-1");
+    let mut sink = file(&path);
+    sink.watch(Arc::clone(&pipeline) as Arc<dyn Figures>);
+    sink.connect().unwrap();
+    let before = pipeline.reads();
+    for batch in 1..=5 {
+        sink.connect().unwrap();
+        sink.send(&frames(1..=400)).unwrap();
+        assert_eq!(pipeline.reads() - before, batch);
+        assert_eq!(sample(&read(&path), "townlet_telemetry_messages_total"), Some(400.0 * batch as f64));
+    }
 }
 
 #[test]
