@@ -112,7 +112,8 @@ fn what_a_client_of_ours_says_of_each_failed_handshake_is_what_the_documentation
     impatient.connect_timeout = Duration::from_millis(700);
     let started = Instant::now();
     let error = sink(&impatient).connect().unwrap_err();
-    assert!(started.elapsed() < Duration::from_millis(700) * 3, "{:?}", started.elapsed());
+    // Far from what it would be without a limit, and far from what a busy machine adds.
+    assert!(started.elapsed() < Duration::from_secs(20), "{:?}", started.elapsed());
     failed(t, "handshake never finishes", address.port(), &error);
 
     assert_eq!(documented("At the client\n"), table, "the table should be:\n{table}");
@@ -193,6 +194,12 @@ fn what_a_server_of_ours_says_of_each_failed_handshake_is_what_the_documentation
     let (socket, peer) = listener.accept().unwrap();
     let error = server.handshake(socket, &peer.to_string(), Instant::now() + Duration::from_millis(300)).unwrap_err();
     row(t, "handshake never begins", &[error.kind().as_str()], &error.to_string(), &peer.to_string());
+    let mut begun = std::net::TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+    // The head of a record and the beginning of a hello, and nothing more.
+    std::io::Write::write_all(&mut begun, &[0x16, 3, 1, 2, 0, 1, 0, 1, 0xfc, 3, 3]).unwrap();
+    let (socket, peer) = listener.accept().unwrap();
+    let error = server.handshake(socket, &peer.to_string(), Instant::now() + Duration::from_secs(1)).unwrap_err();
+    row(t, "handshake begins and never finishes", &[error.kind().as_str()], &error.to_string(), &peer.to_string());
 
     assert_eq!(documented("At the collector\n"), table, "the table should be:\n{table}");
 }
