@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 
-use townlet_pipeline::SinkInfo;
+use townlet_pipeline::{DeadLetterSettings, SinkInfo};
 use townlet_testkit::{Script, Scripted};
 use townlet_transport::{Connected, Figures, Frame, Outcome, Reading, SendError, Transport, TransportError};
 
@@ -92,9 +92,13 @@ fn a_transport_reads_the_books_of_every_sink_at_one_instant_and_they_balance() {
     eventually("nothing is shown once the pipeline is gone", || read(figures.as_ref()).is_empty());
 }
 
+/// Where operators look names up.
+const NAMES: &str = include_str!("../../../townlet-transport-prometheus/src/lib.rs");
+
 #[test]
-fn figures_of_one_name_stand_together_and_counters_say_so_in_their_names() {
+fn figures_of_one_name_stand_together_are_documented_and_counters_say_so_in_their_names() {
     let (given, script) = (Given::default(), Script::new());
+    let folder = tempfile::tempdir().unwrap();
     let (watching, keep) = (script.clone(), Arc::clone(&given));
     let telemetry = builder()
         .sink(eager("main"), SinkInfo::new("script"), move || {
@@ -104,6 +108,8 @@ fn figures_of_one_name_stand_together_and_counters_say_so_in_their_names() {
             let script = script.clone();
             move || Ok(Box::new(script.transport()) as Box<dyn Transport>)
         })
+        .dead_letters("main", DeadLetterSettings::new(folder.path().join("refused.jsonl")))
+        .dead_letters("other", DeadLetterSettings::new(folder.path().join("refused.jsonl")))
         .start()
         .unwrap();
     telemetry.stream("orders").unwrap().emit(1, order(1)).unwrap();
@@ -116,6 +122,7 @@ fn figures_of_one_name_stand_together_and_counters_say_so_in_their_names() {
         if names.last() != Some(&figure.name) {
             assert!(!names.contains(&figure.name), "{} comes in two places", figure.name);
             names.push(figure.name);
+            assert!(NAMES.contains(&format!("`{}`", figure.name)), "{} is not documented", figure.name);
         }
     });
     assert!(names.len() > 15, "{names:?}");
