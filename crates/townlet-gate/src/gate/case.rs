@@ -19,7 +19,7 @@ pub struct Case {
     /// The moment of the decision.
     pub as_of: Time,
     /// What that environment demands; `None` where the board does not know it.
-    pub demands: Option<Demands>,
+    pub demands: Option<Arc<Demands>>,
     /// The policies.
     pub policy: Arc<Policy>,
     /// The manifest.
@@ -84,7 +84,7 @@ impl Case {
     pub fn new(
         environment: &str,
         as_of: Time,
-        demands: Option<Demands>,
+        demands: Option<Arc<Demands>>,
         policy: Arc<Policy>,
         submitted: Submitted,
     ) -> Self {

@@ -121,15 +121,15 @@ impl Case {
                 case.as_of = *at;
             }
         }
-        let Some(demands) = self.demands.clone() else { return case };
+        let Some(demands) = &self.demands else { return case };
         if changes.contains(&Change::ManifestRevised) {
-            revise(&mut case, &demands, changes.contains(&Change::SuitesPassed));
+            revise(&mut case, demands, changes.contains(&Change::SuitesPassed));
         }
         for change in changes {
-            suppose(&mut case, &demands, change);
+            suppose(&mut case, demands, change);
         }
         if changes.contains(&Change::IncidentsClosed) {
-            close(&mut case, &demands);
+            close(&mut case, demands);
         }
         case
     }

@@ -44,7 +44,7 @@ impl Desk {
             None => Submitted::Missing,
             Some(bytes) => self.manifests.entry(Digest::of(bytes)).or_insert_with(|| submitted(bytes)).clone(),
         };
-        let demands = board.environments.get(environment).cloned();
+        let demands = board.environments.get(environment).cloned().map(Arc::new);
         let mut case = Case::new(environment, as_of, demands, policy.clone(), submitted);
         let ring_digest = Digest::of(&inputs.keys);
         for bytes in &inputs.statements {

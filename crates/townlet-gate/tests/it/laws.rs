@@ -73,10 +73,10 @@ static SOUND: LazyLock<World> = LazyLock::new(World::sound);
 
 /// A world of random parts. Most of them are sound, so that each verdict comes up.
 fn worlds() -> impl Strategy<Value = World> {
-    let manifests = prop_oneof![8 => Just(0), 1 => Just(1), 1 => Just(2), 1 => Just(3), 1 => Just(4)];
+    let manifests = prop_oneof![12 => Just(0), 1 => Just(1), 1 => Just(2), 1 => Just(3), 1 => Just(4)];
     let samples = prop_oneof![6 => Just(0), 2 => Just(1), 1 => Just(2), 1 => Just(3), 1 => Just(4)];
     let boards = prop_oneof![4 => Just(0), 1 => Just(1), 1 => Just(2), 1 => Just(3), 1 => Just(4)];
-    let hours = prop_oneof![6 => Just(14), 1 => Just(13), 1 => Just(16), 1 => Just(7), 1 => Just(23)];
+    let hours = prop_oneof![10 => Just(14), 1 => Just(13), 1 => Just(16), 1 => Just(7), 1 => Just(23)];
     // What a release needs is there in most worlds, and everything else in few.
     let needed = prop_oneof![Just(0.97), Just(0.7)];
     let chosen = (needed, proptest::collection::vec(0.0..1.0, STATEMENTS.len())).prop_map(|(needed, draws)| {
