@@ -6,6 +6,8 @@ use std::time::Duration;
 
 use anyhow::Context;
 use bytes::Bytes;
+use townlet_config::{BufferConfig, TelemetryConfig};
+use townlet_pipeline::Telemetry;
 
 use crate::args::Replay;
 use crate::exit::Exit;
@@ -15,6 +17,9 @@ use crate::{account, setup};
 
 /// Lines longer than this are not read whole (16 MiB, the largest buffer).
 const MAX_LINE: u64 = 16 << 20;
+
+/// Sinks have at least so long, whatever the configuration says of a shutdown.
+const LEAST_PATIENCE: Duration = Duration::from_secs(10);
 
 pub(crate) fn run(args: &Replay) -> anyhow::Result<Exit> {
     let factories = setup::factories();
@@ -30,17 +35,19 @@ pub(crate) fn run(args: &Replay) -> anyhow::Result<Exit> {
     };
     let telemetry = setup::start(&loaded.config, &factories, &setup::identity_now())?;
     let replay = telemetry.replay()?;
+    let mut pace = Pace::of(&loaded.config);
     let mut reader = BufReader::with_capacity(1 << 16, source);
     let mut line = Vec::new();
     while next_line(&mut reader, &mut line).with_context(|| format!("reading {}", args.file.display()))? {
         if !line.is_empty() {
             let body = Bytes::copy_from_slice(&line);
+            pace.wait(&telemetry, body.len());
             if let Err(error) = replay.emit_line(body) {
                 tracing::warn!(%error, "line refused");
             }
         }
     }
-    let timeout = setup::shutdown_timeout(&loaded.config).max(Duration::from_secs(10));
+    let timeout = setup::shutdown_timeout(&loaded.config).max(LEAST_PATIENCE);
     let books = telemetry.shutdown(timeout);
     let status = telemetry.latest_transport_status();
     if args.json {
@@ -56,6 +63,48 @@ pub(crate) fn run(args: &Replay) -> anyhow::Result<Exit> {
         _ => false,
     };
     Ok(if books.residual() == 0 && delivered_all && !missed { Exit::Yes } else { Exit::No })
+}
+
+/// A file can wait, a loop cannot: whatever the policy of the sinks is, the next line is
+/// read once there is room for it. Sinks that come to nothing within their time for a
+/// shutdown are waited for no more; then their policy decides.
+struct Pace {
+    lines: usize,
+    bytes: usize,
+    /// What may go in between two looks: half of the smallest queue.
+    max_lines: usize,
+    max_bytes: usize,
+    patience: Option<Duration>,
+}
+
+impl Pace {
+    fn of(config: &TelemetryConfig) -> Self {
+        let half = |limit: fn(&BufferConfig) -> usize| {
+            config.sinks.iter().map(|sink| limit(&sink.buffer)).min().map_or(1, |least| (least / 2).max(1))
+        };
+        Self {
+            lines: 0,
+            bytes: 0,
+            max_lines: half(|buffer| buffer.max_queue_length),
+            max_bytes: half(|buffer| buffer.max_buffer_bytes),
+            patience: Some(setup::shutdown_timeout(config).max(LEAST_PATIENCE)),
+        }
+    }
+
+    /// Before a line of so many bytes.
+    fn wait(&mut self, telemetry: &Telemetry, bytes: usize) {
+        (self.lines, self.bytes) = (self.lines + 1, self.bytes + bytes);
+        if self.lines <= self.max_lines && self.bytes <= self.max_bytes {
+            return;
+        }
+        (self.lines, self.bytes) = (1, bytes);
+        if let Some(patience) = self.patience
+            && !telemetry.flush(patience)
+        {
+            tracing::warn!("telemetry_replay_unpaced");
+            self.patience = None;
+        }
+    }
 }
 
 /// Reads one line without its end into `line`; false at the end of the file.

@@ -40,6 +40,17 @@ fn our_own_capture_goes_out_again_with_its_diffs() {
 }
 
 #[test]
+fn a_file_that_is_longer_than_every_queue_is_replayed_whole() {
+    let dir = TempDir::new().unwrap();
+    let lines: String = (1..=5000).map(|tick| format!("{{\"schema_version\":\"0.9.0\",\"tick\":{tick}}}\n")).collect();
+    let stream = write(dir.path(), "s.jsonl", &lines);
+    let small = "telemetry:\n  transport: {type: file, file_path: out.jsonl, buffer: {max_queue_length: 8}}\n";
+    let config = write(dir.path(), "f.yaml", small);
+    let account = townlet(&["replay", &stream, "--config", &config, "--json"]).expect(0).json();
+    assert_eq!((&account["statement"]["delivered"], &account["statement"]["accepted"]), (&5000.into(), &5000.into()));
+}
+
+#[test]
 fn what_is_no_record_is_a_counted_drop() {
     let dir = TempDir::new().unwrap();
     let stream = write(dir.path(), "s.jsonl", "not json\n{\"schema_version\":\"0.9.0\",\"tick\":1}\n{\"a\":NaN}\n");
