@@ -48,8 +48,14 @@ fn read(path: &Path) -> anyhow::Result<InspectReport> {
         Box::new(io::stdin().lock())
     } else {
         let file = File::open(path).with_context(|| format!("opening {}", path.display()))?;
-        let length = file.metadata().map(|m| m.len()).unwrap_or_default();
-        let bar = crate::setup::progress(length, "reading");
+        let metadata = file.metadata().with_context(|| format!("opening {}", path.display()))?;
+        if metadata.is_dir() {
+            let folder = path.display();
+            let hint =
+                format!("{folder} is a folder; inspect reads a file, or `-`: cat {folder}/*.jsonl | townlet inspect -");
+            return Err(Failure::usage(hint));
+        }
+        let bar = crate::setup::progress(metadata.len(), "reading");
         Box::new(bar.wrap_read(file))
     };
     inspect(source, &InspectOptions::default()).with_context(|| format!("reading {}", path.display()))

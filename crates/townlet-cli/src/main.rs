@@ -95,7 +95,7 @@ fn answer(cli: &Cli) -> ExitCode {
         Ok(exit) => exit.into(),
         Err(error) => {
             let exit = error.downcast_ref::<Failure>().map_or(Exit::Unavailable, |f| f.exit);
-            remark!("townlet: {error:#}");
+            remark!("townlet: {}", exit::told(&error));
             exit.into()
         }
     }

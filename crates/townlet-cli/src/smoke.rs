@@ -1,6 +1,7 @@
 //! `townlet smoke`: the post-deployment checks of the release checklist, as a
 //! machine would do them, on the real endpoints of a configuration.
 
+use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use townlet_pipeline::Telemetry;
@@ -47,7 +48,7 @@ pub(crate) fn run(args: &Smoke) -> anyhow::Result<Exit> {
         check(
             format!("{name}: nothing dropped"),
             end.is_some_and(|e| e.dropped_messages == 0),
-            format!("{:?}", end.map(|e| &e.dropped)),
+            end.map_or_else(|| "no status".into(), |end| dropped(&end.dropped)),
         );
         check(
             format!("{name}: no error"),
@@ -83,6 +84,12 @@ pub(crate) fn run(args: &Smoke) -> anyhow::Result<Exit> {
     }
     check("books balance".into(), books.residual() == 0, format!("residual {}", books.residual()));
     report(args, &findings, &after)
+}
+
+/// By reason, as words.
+fn dropped(by_reason: &BTreeMap<String, u64>) -> String {
+    let words: Vec<String> = by_reason.iter().map(|(reason, count)| format!("{count} {reason}")).collect();
+    if words.is_empty() { "0".into() } else { words.join(", ") }
 }
 
 /// Sends a probe event per beat until the time is over, or until a failure has

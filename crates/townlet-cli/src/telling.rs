@@ -38,7 +38,7 @@ impl Telling {
     /// What is wrong is said, and nobody is told.
     pub(crate) fn start(&self, files: &[&Path]) -> Teller {
         self.try_start(files).unwrap_or_else(|why| {
-            remark!("telemetry is off: {why:#}");
+            remark!("telemetry is off: {}", crate::exit::told(&why));
             Teller::default()
         })
     }

@@ -233,12 +233,19 @@ fn in_words(one: &Known<'_>) -> std::io::Result<()> {
     let said = &one.opened.said;
     let end = one.closed.map_or("open".to_owned(), |closed| closed.said.outcome.as_str().to_owned());
     say!("{} {} in {}: {end}: {}", said.incident, said.severity.as_str(), said.environment, said.summary)?;
+    let entries = one.timeline.iter().map(|entry| {
+        let step = entry.said.step.as_str();
+        (entry.said.happened_at, format!("{step}: {} ({})", entry.said.text, entry.person))
+    });
+    let restored = one
+        .closed
+        .map(|closed| (closed.said.restored_at, format!("restored: {} ({})", closed.said.summary, closed.person)));
+    let mut lines: Vec<_> = entries.chain(restored).collect();
+    // What people look for stands where it happened, a postmortem behind the end of it.
+    lines.sort_by_key(|(at, _)| *at);
     say!("  {}  began", said.began_at)?;
-    for entry in &one.timeline {
-        say!("  {}  {}: {} ({})", entry.said.happened_at, entry.said.step.as_str(), entry.said.text, entry.person)?;
-    }
-    if let Some(closed) = one.closed {
-        say!("  {}  restored: {} ({})", closed.said.restored_at, closed.said.summary, closed.person)?;
+    for (at, line) in lines {
+        say!("  {at}  {line}")?;
     }
     if let Some((took, worked)) = one.rollback() {
         let word = if worked { "worked" } else { "failed" };

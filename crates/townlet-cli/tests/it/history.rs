@@ -113,6 +113,11 @@ fn a_release_goes_out_breaks_is_taken_back_and_every_question_is_answered_from_t
     let after = desk.checklist(1);
     let state = |id: &str| after.iter().find(|item| item.0 == id).unwrap().1.as_str();
     assert_eq!((state("deployment"), state("postmortem"), state("scorecard")), ("missing", "not_yet", "present"));
+    desk.incident(&["note", "INC-7", "https://wiki.example/INC-7", "--step", "postmortem"]).expect(0);
+    let words = desk.run(&["incident", "show", "INC-7"]).expect(0).stdout;
+    let told: Vec<_> =
+        ["began", "rollback_started", "rollback_finished", "restored", "postmortem"].map(|w| words.find(w)).into();
+    assert!(told.is_sorted() && told[0].is_some(), "in the order in which it happened:\n{words}");
     desk.run(&["replay-decision"]).expect(0);
     // Everything that was signed is in order, and is verified once.
     let first = desk.run(&["log", "verify", "--vetted", "vetted.json", "--json"]).expect(0).json();
@@ -124,12 +129,20 @@ fn a_release_goes_out_breaks_is_taken_back_and_every_question_is_answered_from_t
 fn a_deployment_that_hangs_is_ended_with_everything_it_started_and_recorded() {
     let desk = Desk::approved();
     desk.gate(&[]).expect(0);
-    let hung = desk.deploy(&["--timeout", "300ms"], "sleep 60 & echo $! > pid; sleep 60").expect(1);
+    // Long enough for a busy machine to write the file.
+    let hung = desk.deploy(&["--timeout", "5s"], "sleep 300 & echo $! > pid; sleep 300").expect(1);
     assert!(hung.stderr.contains("timed_out"), "{}", hung.stderr);
     let pid = std::fs::read_to_string(desk.path("pid")).unwrap();
     // Where nobody buries it, it stays in the table as a zombie.
-    let stat = std::fs::read_to_string(format!("/proc/{}/stat", pid.trim())).unwrap_or_default();
-    assert!(stat.is_empty() || stat.contains(") Z "), "it lives: {stat}");
+    let until = Instant::now() + Duration::from_secs(60);
+    loop {
+        let stat = std::fs::read_to_string(format!("/proc/{}/stat", pid.trim())).unwrap_or_default();
+        if stat.is_empty() || stat.contains(") Z ") {
+            break;
+        }
+        assert!(Instant::now() < until, "it lives: {stat}");
+        std::thread::yield_now();
+    }
     let failed = desk.deploy(&[], "echo no index >&2; exit 7").expect(1);
     assert!(failed.stderr.contains("no index") && failed.stderr.contains("exit code 7"), "{}", failed.stderr);
     let figures = desk.dora();
@@ -270,7 +283,7 @@ fn a_gate_that_is_killed_right_after_its_decision_was_kept_has_lost_nothing_and_
         }
     });
     // It is full once nothing more goes in for a while; what is still to come would only make it fuller.
-    while filled.recv_timeout(Duration::from_millis(300)).is_ok() {}
+    while filled.recv_timeout(Duration::from_secs(2)).is_ok() {}
     let words = ["gate", "manifest.json", "--env", "production", "--samples", "sli-samples.json", "--key", "gate.key"];
     let mut gate = command(&words);
     let mut child = gate.current_dir(desk.path("")).stdout(writer.try_clone().unwrap()).spawn().unwrap();

@@ -52,8 +52,11 @@ fn against_a_baseline_drift_is_an_exit_code() {
 }
 
 #[test]
-fn a_missing_file_exits_3() {
+fn a_missing_file_exits_3_and_a_folder_is_answered_with_what_reads_it() {
     townlet(&["inspect", "no/such/file.jsonl"]).expect(3);
+    let dir = TempDir::new().unwrap();
+    let ran = townlet(&["inspect", text(dir.path())]).expect(2);
+    assert!(ran.stderr.contains("/*.jsonl | townlet inspect -"), "{}", ran.stderr);
 }
 
 /// `townlet inspect … | head` used to end in a panic.

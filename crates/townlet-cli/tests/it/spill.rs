@@ -157,6 +157,7 @@ fn a_folder_that_is_not_there_is_unavailable_and_wrong_words_are_usage() {
     let nowhere = dir.path().join("nowhere");
     for what in ["status", "check", "export", "repair"] {
         let ran = townlet(&["spill", what, "--path", text(&nowhere)]).expect(3);
+        assert_eq!(ran.stderr.matches("No such file").count(), 1, "said once: {}", ran.stderr);
         assert!(ran.stderr.contains("nowhere"), "{}", ran.stderr);
     }
     townlet(&["spill", "repair", "--apply", "--path", text(&nowhere)]).expect(3);
