@@ -12,22 +12,23 @@ use townlet_transport::{Factory, Settings};
 use townlet_transport_tcp::TcpFactory;
 
 /// A deadline no sound run comes near, also on a busy machine.
-const PATIENCE: Duration = Duration::from_secs(30);
+const PATIENCE: Duration = Duration::from_secs(60);
+/// For a connect, a send and an acknowledgement, where a peer uses it up; long for one that does not.
+const SHORT: Duration = Duration::from_secs(1);
 const ACKS: &str = "townlet-ack/1";
 
-fn pipeline(endpoint: String, pki: &Pki) -> Telemetry {
+fn pipeline(endpoint: String, pki: &Pki, limit: Duration) -> Telemetry {
     let mut settings = Settings::default();
     settings.endpoint = Some(endpoint);
     settings.ca_file = Some(pki.ca_file().to_owned());
-    settings.connect_timeout = Duration::from_millis(300);
-    settings.send_timeout = Duration::from_millis(300);
+    (settings.connect_timeout, settings.send_timeout) = (limit, limit);
     let options = Options {
         max_batch_size: 8,
         max_buffer_bytes: 1 << 20,
         flush_interval: Duration::from_millis(5),
         backoff: Duration::from_millis(5),
         max_backoff: Duration::from_millis(20),
-        ack_timeout: Duration::from_millis(200),
+        ack_timeout: limit,
         backpressure: Backpressure::DropOldest,
         ..Options::default()
     };
@@ -52,7 +53,7 @@ fn recovers_from(bad: &[Behaviour]) {
     let tls = PeerTls::with_alpn(&pki.localhost(), &[ACKS]);
     let peer = Peer::tls(tls, Behaviour::Record);
     bad.iter().for_each(|behaviour| peer.treat_next(behaviour.clone()));
-    let telemetry = pipeline(peer.localhost(), &pki);
+    let telemetry = pipeline(peer.localhost(), &pki, SHORT);
     emit(&telemetry, 1..=200);
     let books = telemetry.shutdown(PATIENCE);
     let (_, main) = &books.sinks[0];
@@ -97,7 +98,7 @@ fn a_peer_that_reads_one_byte_at_a_time_slows_nobody_and_the_books_balance_at_th
     let pki = Pki::new();
     let slow = Behaviour::ReadSlowly { bytes: 1, every: Duration::from_millis(10) };
     let peer = Peer::tls(PeerTls::with_alpn(&pki.localhost(), &[ACKS]), slow);
-    let telemetry = pipeline(peer.localhost(), &pki);
+    let telemetry = pipeline(peer.localhost(), &pki, SHORT);
     let started = std::time::Instant::now();
     for tick in 1..=20_000 {
         telemetry.emit_named("probe", tick, Json::from("x".repeat(200))).unwrap();
@@ -121,7 +122,7 @@ fn a_certificate_that_cannot_be_trusted_is_named_and_keeps_everything_queued() {
     ];
     for (word, certificate) in cases {
         let peer = Peer::tls(PeerTls::new(&certificate), Behaviour::Record);
-        let telemetry = pipeline(peer.localhost(), &pki);
+        let telemetry = pipeline(peer.localhost(), &pki, PATIENCE);
         emit(&telemetry, 1..=20);
         let started = std::time::Instant::now();
         let error = loop {
@@ -149,7 +150,7 @@ fn a_certificate_that_cannot_be_trusted_is_named_and_keeps_everything_queued() {
 fn w22_counters_only_grow_across_reconnects() {
     let pki = Pki::new();
     let peer = Peer::tls(PeerTls::with_alpn(&pki.localhost(), &[ACKS]), Behaviour::Record);
-    let telemetry = pipeline(peer.localhost(), &pki);
+    let telemetry = pipeline(peer.localhost(), &pki, PATIENCE);
     let mut before = telemetry.latest_transport_status();
     for round in 0..4u64 {
         emit(&telemetry, round * 10 + 1..=round * 10 + 10);
@@ -169,7 +170,7 @@ fn a_collector_that_starts_late_gets_everything_that_the_buffer_held() {
     let pki = Pki::new();
     let peer = Peer::tls(PeerTls::with_alpn(&pki.localhost(), &[ACKS]), Behaviour::Record);
     peer.go_down();
-    let telemetry = pipeline(peer.localhost(), &pki);
+    let telemetry = pipeline(peer.localhost(), &pki, PATIENCE);
     emit(&telemetry, 1..=100);
     let started = std::time::Instant::now();
     while telemetry.latest_transport_status().send_failures_total < 3 {

@@ -23,7 +23,7 @@ fn ask(dir: &Path, address: SocketAddr, path: &str, token: &str) -> String {
     let options = ClientOptions { ca_file: Some(dir.join("ca.pem")), ..ClientOptions::default() };
     let endpoint = Endpoint::parse(&format!("localhost:{}", address.port())).unwrap();
     let socket = TcpStream::connect(address).unwrap();
-    let deadline = Instant::now() + Duration::from_secs(20);
+    let deadline = Instant::now() + Duration::from_secs(60);
     let mut stream = ClientTls::load(&options).unwrap().handshake(socket, &endpoint, deadline).unwrap();
     let request =
         format!("GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nAuthorization: Bearer {token}\r\n\r\n");

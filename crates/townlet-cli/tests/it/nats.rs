@@ -132,7 +132,7 @@ fn what_a_killed_member_leaves_is_taken_over_and_nothing_that_was_acknowledged_i
         keys.map(|(run, stream, seq, _)| (run, stream, seq)).collect::<std::collections::BTreeSet<_>>().len() as u64
     };
     let wait_for = |count: u64| {
-        let deadline = Instant::now() + Duration::from_secs(40);
+        let deadline = Instant::now() + Duration::from_secs(90);
         while distinct() < count {
             assert!(Instant::now() < deadline, "{} of {count} are stored", distinct());
             std::thread::park_timeout(Duration::from_millis(100));

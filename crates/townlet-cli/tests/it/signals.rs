@@ -80,7 +80,7 @@ fn spilling(dir: &Path, endpoint: u16, spool: &Path) -> String {
         "telemetry:\n  transport:\n    type: tcp\n    endpoint: localhost:{endpoint}\n    ca_file: {}\n    settle_at: \
          peer_acked\n    retry: {{backoff_seconds: 0.01, max_backoff_seconds: 0.1}}\n    buffer:\n      \
          max_buffer_bytes: 100000\n      spill: {{path: {}, max_bytes: 1048576000}}\n  worker: {{backpressure: spill, \
-         block_timeout_seconds: 0.5, shutdown_timeout_seconds: 0.5}}\n",
+         block_timeout_seconds: 5, shutdown_timeout_seconds: 0.5}}\n",
         text(&dir.join("ca.pem")),
         text(spool)
     );
@@ -191,7 +191,7 @@ fn a_full_disk_stops_nobody_and_takes_again_what_it_is_given_when_there_is_room(
     let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
     let config = spilling(dir.path(), port, &disk.0.path().join("spool"));
     let text =
-        fs::read_to_string(&config).unwrap().replace("block_timeout_seconds: 0.5", "block_timeout_seconds: 0.05");
+        fs::read_to_string(&config).unwrap().replace("block_timeout_seconds: 5,", "block_timeout_seconds: 0.05,");
     let config = write(dir.path(), "full.yaml", &text);
     let mut town = Town::start(dir.path(), &config, "1000000", "1");
     let full = town.until("the disk is full", |tick| !tick.disk_takes);

@@ -109,11 +109,10 @@ fn what_a_client_of_ours_says_of_each_failed_handshake_is_what_the_documentation
     let (frozen, address) = OpenSsl::server(&good, 0, &[]);
     frozen.freeze();
     let mut impatient = settings(address.port(), &pki);
-    impatient.connect_timeout = Duration::from_millis(700);
+    impatient.connect_timeout = Duration::from_secs(2);
     let started = Instant::now();
     let error = sink(&impatient).connect().unwrap_err();
-    // Far from what it would be without a limit, and far from what a busy machine adds.
-    assert!(started.elapsed() < Duration::from_secs(20), "{:?}", started.elapsed());
+    assert!(started.elapsed() < PATIENCE, "{:?}", started.elapsed());
     failed(t, "handshake never finishes", address.port(), &error);
 
     assert_eq!(documented("At the client\n"), table, "the table should be:\n{table}");
@@ -212,7 +211,7 @@ fn a_certificate_that_expires_ends_no_open_connection_and_is_refused_by_the_next
     let pki = Pki::new();
     let now = SystemTime::now();
     // Long enough for a first connection on a busy machine.
-    let brief = Leaf::server(&["localhost"]).valid(now - Duration::from_secs(60), now + Duration::from_secs(8));
+    let brief = Leaf::server(&["localhost"]).valid(now - Duration::from_secs(60), now + Duration::from_secs(20));
     let (server, address) = OpenSsl::server(&pki.issue("brief", &brief), 0, &[]);
     let mut open = sink(&settings(address.port(), &pki));
     open.connect().unwrap();

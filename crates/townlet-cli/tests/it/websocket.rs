@@ -32,7 +32,7 @@ impl WsServer {
             for socket in listener.incoming() {
                 let (tls, lines, tokens) = (tls.clone(), Arc::clone(&lines), Arc::clone(&tokens));
                 std::thread::spawn(move || {
-                    let deadline = Instant::now() + Duration::from_secs(10);
+                    let deadline = Instant::now() + Duration::from_secs(60);
                     let stream = tls.handshake(socket.unwrap(), "the shard", deadline).unwrap();
                     serve(stream, &lines, &tokens);
                 });
