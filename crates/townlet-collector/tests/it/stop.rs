@@ -2,7 +2,7 @@
 
 use std::io::Write;
 use std::net::TcpStream;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use townlet_collector::{Collector, CollectorOptions};
 
@@ -30,8 +30,9 @@ fn a_stop_in_the_middle_of_the_stream_balances_and_keeps_whole_lines_only() {
         .collect();
     wait_for(&collector, "some lines", |report| report.totals.lines > 5_000);
     let begun = Instant::now();
-    let report = collector.shutdown(PATIENCE);
-    assert!(begun.elapsed() < PATIENCE / 2, "{:?}", begun.elapsed());
+    // Who goes on sending is read for three quarters of it, then cut.
+    let report = collector.shutdown(Duration::from_secs(8));
+    assert!(begun.elapsed() < PATIENCE, "{:?}", begun.elapsed());
     for sender in senders {
         sender.join().unwrap();
     }
