@@ -170,7 +170,7 @@ fn validate_connects_and_says_whether_the_stream_is_there() {
 }
 
 #[test]
-fn a_town_and_its_collector_come_in_by_credentials_and_a_damaged_file_is_found_at_its_line() {
+fn a_town_and_its_collector_come_in_by_credentials_and_keyframes_stand_between_its_diffs() {
     let folder = tempfile::tempdir().unwrap();
     let dir = folder.path();
     if !NatsServer::is_there() {
@@ -184,7 +184,7 @@ fn a_town_and_its_collector_come_in_by_credentials_and_a_damaged_file_is_found_a
         let yaml = format!(
             "telemetry:\n  transport:\n    type: nats\n    endpoint: {}\n    allow_plaintext: true\n    \
              dev_allow_plaintext: true\n    auth:\n      credentials_file: {creds}\n    nats: {{create: true}}\n    \
-             settle_at: peer_acked\n    send_timeout_seconds: 5\n  worker: {{backpressure: block, \
+             settle_at: peer_acked\n    keyframe_every: 4\n    send_timeout_seconds: 5\n  worker: {{backpressure: block, \
              block_timeout_seconds: 5.0, shutdown_timeout_seconds: 30}}\n",
             server.url()
         );
@@ -204,6 +204,19 @@ fn a_town_and_its_collector_come_in_by_credentials_and_a_damaged_file_is_found_a
     }
     let report = collector.stop();
     assert!(delivered > 0 && report["totals"]["invalid"] == 0, "{report}");
+    // Whoever begins to read waits for the next whole state: at most four diffs.
+    let states = lines_so_far(&store).into_iter().filter_map(|line| {
+        let whole = match line["payload_type"].as_str() {
+            Some("diff") => false,
+            Some("snapshot") => true,
+            _ => return None,
+        };
+        Some((line["seq"].as_u64().unwrap(), whole))
+    });
+    let states: BTreeMap<u64, bool> = states.collect();
+    let whole: Vec<usize> = states.values().enumerate().filter(|(_, whole)| **whole).map(|(at, _)| at).collect();
+    assert!(whole.len() >= 2 && whole.len() < states.len(), "{states:?}");
+    assert!(whole[0] == 0 && whole.windows(2).all(|two| two[1] - two[0] <= 5), "{states:?}");
     // The seed has lost a character, which its checksum tells.
     let whole = operator.credentials(None);
     keep_secret(dir, "bad.creds", &whole.replacen("\nSU", "\nS", 1));
