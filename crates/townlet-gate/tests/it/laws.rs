@@ -83,12 +83,13 @@ fn worlds_of(near: u32) -> impl Strategy<Value = World> {
     let boards = prop_oneof![4 => Just(0), 1 => Just(1), 1 => Just(2), 1 => Just(3), 1 => Just(4)];
     let hours = prop_oneof![10 => Just(14), 1 => Just(13), 1 => Just(16), 1 => Just(7), 1 => Just(23)];
     // What a release needs is there in most worlds, and everything else in few.
-    let needed = prop_oneof![near => Just(0.97), 1 => Just(0.7)];
-    let chosen = (needed, proptest::collection::vec(0.0..1.0, STATEMENTS.len())).prop_map(|(needed, draws)| {
+    // It is in thousandths: whole numbers are drawn faster.
+    let needed = prop_oneof![near => Just(970_u16), 1 => Just(700)];
+    let chosen = (needed, proptest::collection::vec(0..1000_u16, STATEMENTS.len())).prop_map(|(needed, draws)| {
         let is_needed =
             |bytes: &Vec<u8>| SOUND.statements.iter().any(|(_, one)| one == bytes) || ATTESTED.contains(bytes);
-        let share = |bytes: &Vec<u8>| if is_needed(bytes) { needed } else { 0.2 };
-        STATEMENTS.iter().zip(draws).map(|(bytes, draw): (_, f64)| draw < share(bytes)).collect::<Vec<bool>>()
+        let share = |bytes: &Vec<u8>| if is_needed(bytes) { needed } else { 200 };
+        STATEMENTS.iter().zip(draws).map(|(bytes, draw)| draw < share(bytes)).collect::<Vec<bool>>()
     });
     let speaks_against = proptest::bool::weighted(0.2);
     (manifests, samples, boards, hours, chosen, speaks_against).prop_map(
