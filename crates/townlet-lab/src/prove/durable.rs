@@ -92,7 +92,8 @@ pub(super) fn measure(run: &Run) -> anyhow::Result<Finding> {
     let synced = run.effort.pick(20, 50, 300, 1_000);
     let burst = Pace::Unpaced(run.effort.pick(2_000, 20_000, 100_000, 500_000));
     let lasting = Duration::from_secs_f64(run.effort.pick(0.2, 1.0, 2.0, 10.0));
-    let promised = Pace::Paced(run.effort.pick(2_000, 5_000, LEAST_PER_SECOND, LEAST_PER_SECOND), lasting);
+    let pace = run.effort.pick(2_000, 5_000, LEAST_PER_SECOND, LEAST_PER_SECOND);
+    let promised = Pace::Paced(pace, lasting);
     let calm = Pace::Paced(run.effort.pick(200, 1_000, 1_000, 1_000), lasting);
 
     let folder = tempfile::tempdir()?;
@@ -147,7 +148,7 @@ pub(super) fn measure(run: &Run) -> anyhow::Result<Finding> {
     finding.note("paced_receipt_p99_to_group_commit", of_least);
     finding.require_time(run.effort, syncs <= MOST_SYNCS || of_least <= MOST_OF_GROUP_COMMIT, || {
         format!(
-            "at {LEAST_PER_SECOND}/s the receipt's p99 is {syncs:.1} times the fdatasync p50 and {of_least:.2} times \
+            "at {pace}/s the receipt's p99 is {syncs:.1} times the fdatasync p50 and {of_least:.2} times \
              that of a bare group commit"
         )
     });
