@@ -272,9 +272,8 @@ impl World {
         if !value.is_finite() || value < 0.0 {
             return refuse(ErrorCode::InvalidArgs, format!("{key} must be finite and not negative"));
         }
-        self.economy.set(price, value);
+        self.reprice(|economy| economy.set(price, value));
         let value = self.economy.price(price);
-        self.log.push(TownEvent::PriceUpdate { price, value });
         reply([("key", price.name().into()), ("value", number(value))])
     }
 

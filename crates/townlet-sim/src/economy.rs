@@ -93,16 +93,25 @@ impl Economy {
 impl World {
     /// Adds or removes a spike and reports the prices that changed.
     pub(crate) fn spike(&mut self, number: u32, spike: Option<Spike>) {
-        let targets = match spike {
-            Some(spike) => {
-                let targets = spike.targets;
-                self.economy.spikes.insert(number, spike);
-                targets
+        self.reprice(|economy| {
+            match spike {
+                Some(spike) => economy.spikes.insert(number, spike),
+                None => economy.spikes.remove(&number),
+            };
+        });
+    }
+
+    /// Lets `change` change settings or spikes, and reports the prices that are others afterwards. What happens to
+    /// a price in one tick is told once (W5): as it is in the end.
+    pub(crate) fn reprice(&mut self, change: impl FnOnce(&mut Economy)) {
+        let before = Price::ALL.map(|price| self.economy.price(price));
+        change(&mut self.economy);
+        for (price, before) in Price::ALL.into_iter().zip(before) {
+            let value = self.economy.price(price);
+            if value.to_bits() != before.to_bits() {
+                self.log.retain(|told| !matches!(told, TownEvent::PriceUpdate { price: other, .. } if *other == price));
+                self.log.push(TownEvent::PriceUpdate { price, value });
             }
-            None => self.economy.spikes.remove(&number).map_or(&[][..], |spike| spike.targets),
-        };
-        for price in targets {
-            self.log.push(TownEvent::PriceUpdate { price: *price, value: self.economy.price(*price) });
         }
     }
 
@@ -144,6 +153,23 @@ mod tests {
     #[test]
     fn the_basket_costs_what_the_predecessors_did() {
         assert!((Economy::default().basket_cost() - 0.62).abs() < 1e-12);
+    }
+
+    #[test]
+    fn a_price_is_told_where_it_changed_and_once_in_a_tick() {
+        let mut world = World::new(crate::WorldOptions { seed: 7, agents: 3, ..crate::WorldOptions::default() });
+        let spike = |magnitude| Some(Spike { magnitude, targets: &[Price::MealCost, Price::IngredientsCost] });
+        // What costs nothing costs nothing in a spike.
+        world.reprice(|economy| economy.set(Price::MealCost, 0.0));
+        world.spike(1, spike(1.5));
+        world.spike(2, spike(0.5));
+        let told = |price, value| TownEvent::PriceUpdate { price, value };
+        let ingredients = 0.15 * 1.5 * 0.5;
+        assert_eq!(world.log, [told(Price::MealCost, 0.0), told(Price::IngredientsCost, ingredients)]);
+        // To a value that it had in this tick: it is told as it is in the end.
+        world.spike(2, None);
+        world.spike(2, spike(0.5));
+        assert_eq!(world.log, [told(Price::MealCost, 0.0), told(Price::IngredientsCost, ingredients)]);
     }
 
     #[test]
