@@ -22,8 +22,9 @@ use townlet_schema::{HeapSize, Kind, Payload};
 use townlet_transform::{Chain, ChainBuilder, TransformSpec};
 use townlet_transport::{Connected, Frame, Level, Outcome, SendError, Transport, TransportError};
 
-const BURSTS: u64 = 10;
-const EVENTS: u64 = 10_000;
+/// A burst is less than a batch, which would wake the worker: a host that meets it encodes for it now and then.
+const BURSTS: u64 = 200;
+const EVENTS: u64 = 500;
 const HOUR: Duration = Duration::from_secs(3600);
 
 /// About 265 bytes as JSON.
