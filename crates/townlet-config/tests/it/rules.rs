@@ -1,13 +1,9 @@
 //! What a transport's keys mean together.
 
-use townlet_config::{Loader, SinkConfig};
+use townlet_config::Loader;
 use townlet_transport::{Compression, Level};
 
-use crate::support::{Registered, accept, only_error, transport};
-
-fn main_of(text: &str) -> SinkConfig {
-    accept(text).config.sinks.remove(0)
-}
+use crate::support::{Registered, accept, main_of, only_error, transport};
 
 #[test]
 fn each_type_refuses_the_keys_of_the_others() {

@@ -1,24 +1,9 @@
 //! TLS, plaintext, certificates and credentials.
 
-use townlet_config::{Loader, SinkConfig};
+use townlet_config::Loader;
 use townlet_transport::{Auth, SecretSource};
 
-use crate::support::{Registered, accept, diagnose, findings, lines, only_error, transport};
-
-/// A PEM-like file, and text that is none, in a folder of its own.
-fn certificates() -> tempfile::TempDir {
-    let folder = tempfile::tempdir().unwrap();
-    std::fs::write(folder.path().join("ca.pem"), "-----BEGIN CERTIFICATE-----\n").unwrap();
-    std::fs::write(folder.path().join("client.pem"), "-----BEGIN CERTIFICATE-----\n").unwrap();
-    std::fs::write(folder.path().join("client.key"), "-----BEGIN PRIVATE KEY-----\n").unwrap();
-    std::fs::write(folder.path().join("letter.txt"), "dear all").unwrap();
-    std::fs::create_dir(folder.path().join("folder")).unwrap();
-    folder
-}
-
-fn main_of(text: &str) -> SinkConfig {
-    accept(text).config.sinks.remove(0)
-}
+use crate::support::{Registered, accept, certificates, diagnose, findings, lines, main_of, only_error, transport};
 
 #[test]
 fn switches_that_are_off_may_stand_anywhere() {

@@ -1,25 +1,10 @@
 //! Sinks beside each other, and the paths that they write to.
 
 use std::time::Duration;
-use townlet_config::{Loader, SinkConfig, load_str};
+use townlet_config::{Loader, load_str};
 use townlet_transport::{Compression, Fsync};
 
-use crate::support::{accept, diagnose, lines, transport};
-
-/// A PEM-like file, and text that is none, in a folder of its own.
-fn certificates() -> tempfile::TempDir {
-    let folder = tempfile::tempdir().unwrap();
-    std::fs::write(folder.path().join("ca.pem"), "-----BEGIN CERTIFICATE-----\n").unwrap();
-    std::fs::write(folder.path().join("client.pem"), "-----BEGIN CERTIFICATE-----\n").unwrap();
-    std::fs::write(folder.path().join("client.key"), "-----BEGIN PRIVATE KEY-----\n").unwrap();
-    std::fs::write(folder.path().join("letter.txt"), "dear all").unwrap();
-    std::fs::create_dir(folder.path().join("folder")).unwrap();
-    folder
-}
-
-fn main_of(text: &str) -> SinkConfig {
-    accept(text).config.sinks.remove(0)
-}
+use crate::support::{accept, certificates, diagnose, lines, main_of, transport};
 
 #[test]
 fn a_sink_path_that_is_a_directory_is_refused() {

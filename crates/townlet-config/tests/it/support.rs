@@ -1,6 +1,6 @@
 //! What every test does: load, and put findings into a line each.
 
-use townlet_config::{Diagnostics, Loaded, Loader};
+use townlet_config::{Diagnostics, Loaded, Loader, SinkConfig};
 use townlet_transport::{
     Connected, ErrorKind, Factory, Frame, Outcome, SendError, Settings, Transport, TransportError,
 };
@@ -87,4 +87,20 @@ pub(crate) fn only_error(text: &str) -> (String, String) {
     let errors: Vec<_> = found.errors().collect();
     let [error] = errors[..] else { panic!("{text}\nwanted one error, found {}:\n{found}", errors.len()) };
     (format!("{} {}", error.code, error.key), error.to_string())
+}
+
+/// A PEM-like file, and text that is none, in a folder of its own.
+pub(crate) fn certificates() -> tempfile::TempDir {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("ca.pem"), "-----BEGIN CERTIFICATE-----\n").unwrap();
+    std::fs::write(folder.path().join("client.pem"), "-----BEGIN CERTIFICATE-----\n").unwrap();
+    std::fs::write(folder.path().join("client.key"), "-----BEGIN PRIVATE KEY-----\n").unwrap();
+    std::fs::write(folder.path().join("letter.txt"), "dear all").unwrap();
+    std::fs::create_dir(folder.path().join("folder")).unwrap();
+    folder
+}
+
+/// The first sink of a text that is in order.
+pub(crate) fn main_of(text: &str) -> SinkConfig {
+    accept(text).config.sinks.remove(0)
 }
