@@ -7,7 +7,7 @@ use crate::block::Block;
 use crate::context::Context;
 use crate::diagnostic::{Code, quote};
 use crate::origin::{Given, Place};
-use crate::paths::{check_readable, resolve, warn_of_readers};
+use crate::paths::{check_readable, resolve};
 use crate::rules::Type;
 
 /// Reads the block; `None` where it is absent or has findings.
@@ -23,8 +23,14 @@ pub(crate) fn read(ctx: &mut Context<'_>, outer: &mut Block<'_>) -> Option<Given
     let credentials = secret(ctx, &mut block, "credentials_file", "credentials_env");
     let seed = secret(ctx, &mut block, "nkey_seed_file", "nkey_seed_env");
     for (name, source) in [("credentials_file", &credentials), ("nkey_seed_file", &seed)] {
-        if let (Some(SecretSource::File(path)), Some(entry)) = (source, block.entry(name)) {
-            warn_of_readers(ctx, &block.key(name), &entry.place, path);
+        if let (Some(source @ SecretSource::File(path)), Some(entry)) = (source, block.entry(name))
+            && ctx.check_files
+            && source.is_open_to_all()
+        {
+            let (key, shown) = (block.key(name), quote(&path.to_string_lossy()));
+            let message = format!("{key}: everybody on this machine may read {shown}");
+            let help = "chmod 600, and chown it to the user that runs this";
+            ctx.warn(Code::File, &entry.place, &key, message).help(help);
         }
     }
     let key = block.path().to_owned();

@@ -25,26 +25,6 @@ pub(crate) fn resolve(ctx: &mut Context<'_>, key: &str, place: &Place, text: &st
     })
 }
 
-/// Warns where others on this machine may read a file that is as good as an identity. No
-/// error: some platforms mount secrets so, and keep everybody else off the machine.
-pub(crate) fn warn_of_readers(ctx: &mut Context<'_>, key: &str, place: &Place, path: &Path) {
-    if ctx.check_files && others_may_read(path) {
-        let message = format!("{key}: everybody on this machine may read {}", quote(&path.to_string_lossy()));
-        ctx.warn(Code::File, place, key, message).help("chmod 600, and chown it to the user that runs this");
-    }
-}
-
-#[cfg(unix)]
-fn others_may_read(path: &Path) -> bool {
-    use std::os::unix::fs::MetadataExt;
-    std::fs::metadata(path).is_ok_and(|file| file.is_file() && file.mode() & 0o004 != 0)
-}
-
-#[cfg(not(unix))]
-fn others_may_read(_: &Path) -> bool {
-    false
-}
-
 /// Opens a file that a key names. Pipes and devices are left alone: opening one
 /// can wait for ever or swallow what the transport should read.
 pub(crate) fn check_readable(ctx: &mut Context<'_>, key: &str, place: &Place, path: &Path) {

@@ -1,6 +1,6 @@
 //! What a server is shown to let us in.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::SystemTime;
 
 use async_nats::ConnectOptions;
@@ -60,23 +60,12 @@ impl Pass {
 /// Says so where others on this machine may read a key. It is used all the same: who may
 /// read it is for the operator to say, and some platforms mount secrets so.
 pub(crate) fn warn_of_readers(auth: &Auth) {
-    let (Auth::NkeySeed(SecretSource::File(path)) | Auth::Credentials(SecretSource::File(path))) = auth else {
-        return;
-    };
-    if others_may_read(path) {
+    let (Auth::NkeySeed(source) | Auth::Credentials(source)) = auth else { return };
+    if let SecretSource::File(path) = source
+        && source.is_open_to_all()
+    {
         tracing::warn!(file = %path.display(), "telemetry_nats_key_readable_by_others");
     }
-}
-
-#[cfg(unix)]
-fn others_may_read(path: &Path) -> bool {
-    use std::os::unix::fs::MetadataExt;
-    std::fs::metadata(path).is_ok_and(|file| file.is_file() && file.mode() & 0o004 != 0)
-}
-
-#[cfg(not(unix))]
-fn others_may_read(_: &Path) -> bool {
-    false
 }
 
 /// A secret that is one line.

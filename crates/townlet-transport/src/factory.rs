@@ -152,6 +152,23 @@ pub enum SecretSource {
     Env(String),
 }
 
+impl SecretSource {
+    /// True for a file that everybody on this machine may read. Worth a warning where it is as good as an identity, and
+    /// no error: some platforms mount secrets so, and keep everybody else off the machine.
+    #[cfg(unix)]
+    pub fn is_open_to_all(&self) -> bool {
+        use std::os::unix::fs::MetadataExt;
+        let Self::File(path) = self else { return false };
+        std::fs::metadata(path).is_ok_and(|file| file.is_file() && file.mode() & 0o004 != 0)
+    }
+
+    /// True for a file that everybody on this machine may read; not known here.
+    #[cfg(not(unix))]
+    pub fn is_open_to_all(&self) -> bool {
+        false
+    }
+}
+
 impl Default for Settings {
     /// The defaults of the `telemetry.transport` block.
     fn default() -> Self {
