@@ -84,16 +84,13 @@ impl Survey {
         Ok(survey)
     }
 
-    /// The name that a segment has before the steps are done.
+    /// The name that a segment has before the steps are done. They are undone from the last one on: files may have
+    /// gone round by several names, so that one is the target of a step and the source of another.
     pub(crate) fn on_disk<'a>(&'a self, name: &'a str) -> &'a str {
-        let from = |wanted: &str| {
-            self.steps.iter().find_map(|step| match step {
-                RepairStep::Rename { from, to } if to == wanted => Some(from.as_str()),
-                _ => None,
-            })
-        };
-        // Through a third name where two files have each other's.
-        from(name).map_or(name, |first| from(first).unwrap_or(first))
+        self.steps.iter().rev().fold(name, |now, step| match step {
+            RepairStep::Rename { from, to } if to == now => from,
+            _ => now,
+        })
     }
 
     /// Without a checkpoint a small log is read as a whole, so that its figures are known.

@@ -210,6 +210,33 @@ fn two_thousand_damaged_spools_open_and_give_back_what_is_whole() {
 }
 
 #[test]
+fn segments_that_went_round_by_three_names_are_put_back_and_the_tail_is_read() {
+    let mut tried = 0;
+    for seed in 0..20 {
+        let (whole, told) = spool(seed, seed % 2 == 0);
+        let names: Vec<String> = whole.keys().filter(|name| name.ends_with(".seg")).cloned().collect();
+        let [.., before, last] = names.as_slice() else { continue };
+        tried += 1;
+        // The last one has its neighbour's name, and the neighbour a name that is nobody's: once that of no segment,
+        // once that of one beyond all others.
+        for stray in ["83.seg".to_owned(), format!("{:010}-{:020}.seg", 900, 9000)] {
+            let mut image = whole.clone();
+            let (one, two) = (image[before].clone(), image.remove(last).unwrap());
+            image.extend([(before.clone(), two), (stray.clone(), one)]);
+            let outcome = use_it(&image, &told, &format!("seed {seed}: {last} is {before}, which is {stray}"));
+            assert_eq!(outcome.missing, BTreeSet::new(), "seed {seed}: every segment is there under some name");
+            // And the other way round.
+            let mut image = whole.clone();
+            let (one, two) = (image.remove(before).unwrap(), image[last].clone());
+            image.extend([(last.clone(), one), (stray.clone(), two)]);
+            let outcome = use_it(&image, &told, &format!("seed {seed}: {before} is {last}, which is {stray}"));
+            assert_eq!(outcome.missing, BTreeSet::new(), "seed {seed}: every segment is there under some name");
+        }
+    }
+    assert!(tried > 10, "spools of several segments: {tried}");
+}
+
+#[test]
 fn an_undamaged_spool_reports_no_damage() {
     for seed in 0..20 {
         let (image, told) = spool(seed, seed % 2 == 0);
