@@ -17,7 +17,7 @@ use townlet_collector::store::StoreOptions;
 use townlet_collector::{Collector, CollectorOptions, Security};
 
 use crate::measure::{Contender, Rounds, Sample, process_cpu};
-use crate::rivals::Rsyslog;
+use crate::rivals::rsyslog::Rsyslog;
 use crate::scale::Scale;
 use crate::workload::collector_lines;
 

@@ -8,7 +8,7 @@ mod appender;
 mod channel;
 mod mutex_batch;
 mod otel;
-mod rsyslog;
+pub mod rsyslog;
 
 use std::iter::StepBy;
 use std::ops::Range;
@@ -17,7 +17,6 @@ pub use self::appender::Appender;
 pub use self::channel::{FlumeBytes, FlumeValues};
 pub use self::mutex_batch::{MutexBatch, MutexBatchPipeline};
 pub use self::otel::{Otel, null_logger};
-pub use self::rsyslog::Rsyslog;
 
 /// Events that a rival's queue holds; as many as ours.
 pub const QUEUE_EVENTS: usize = 65_536;

@@ -4,6 +4,7 @@
 //! output gives batches of 1,024 messages, and each batch is written at once.
 
 use std::io;
+use std::net::TcpStream;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::thread::park_timeout;
@@ -53,7 +54,7 @@ impl Rsyslog {
             ensure!(this.server.try_wait()?.is_none(), "rsyslogd ended; its configuration was {}", conf.display());
             ensure!(Instant::now() < deadline, "rsyslogd does not listen within {PATIENCE:?}");
             park_timeout(Duration::from_millis(5));
-            this.port = std::fs::read_to_string(&port).ok().and_then(|text| text.trim().parse().ok()).unwrap_or(0);
+            this.port = listening(&port).unwrap_or(0);
         }
         Ok(Some(this))
     }
@@ -117,6 +118,12 @@ impl Drop for Rsyslog {
         let _ = self.server.kill();
         let _ = self.server.wait();
     }
+}
+
+/// The port in the file, once somebody takes connections there: `rsyslogd` names the port before it listens.
+pub fn listening(file: &Path) -> Option<u16> {
+    let port = std::fs::read_to_string(file).ok()?.trim().parse().ok()?;
+    TcpStream::connect(("127.0.0.1", port)).is_ok().then_some(port)
 }
 
 fn configuration(dir: &Path) -> String {
