@@ -24,10 +24,19 @@ pub struct Emitted {
     pub dropped: Option<DropReason>,
 }
 
+/// By whose leave an event goes in.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Leave {
+    /// The sinks were asked, and may be due now.
+    Asked,
+    /// They had said so before, and that they would not be due.
+    Credit,
+}
+
 /// What the sinks decided about an event.
 enum Way<'a> {
-    /// Some take it: it is on their books under this number, and has to go into the intake.
-    In(MutexGuard<'a, State>, u64, Routes),
+    /// Some take it under this number: it has to go into the intake.
+    In(MutexGuard<'a, State>, u64, Routes, Leave),
     /// None keeps it.
     Nowhere(Emitted),
 }
@@ -71,19 +80,19 @@ impl Shared {
     ) -> Result<Emitted, EmitError> {
         // Declared before the guard, so dropped after it: a destructor may take long.
         let mut remains = Remains::new();
-        let (mut state, seq, routes) = match self.let_in(stream, tick, weight, T::KIND, &mut remains)? {
-            Way::In(state, seq, routes) => (state, seq, routes),
+        let (mut state, seq, routes, leave) = match self.let_in(stream, tick, weight, T::KIND, &mut remains)? {
+            Way::In(state, seq, routes, leave) => (state, seq, routes, leave),
             Way::Nowhere(emitted) => return Ok(emitted),
         };
         let is_awaited = watch.is_some();
         if let Some(watch) = watch {
-            watch(&mut state.sinks, routes, seq);
+            watch(state.sinks.all(), routes, seq);
         }
         state.intake.push(Token { stream, form: Form::Lane, seq, tick, weight, routes });
         if let Some(lane) = state.intake.lane(stream).as_any_mut().downcast_mut::<Lane<T>>() {
             lane.push(item);
         }
-        self.wake_for(&mut state, tick, is_awaited);
+        self.wake_for(&mut state, (stream, T::KIND), tick, leave, is_awaited);
         Ok(Emitted { seq, dropped: None })
     }
 
@@ -92,8 +101,8 @@ impl Shared {
     pub(crate) fn emit_body(&self, stream: u32, tick: u64, kind: Kind, body: &[u8]) -> Result<Emitted, EmitError> {
         let weight = body.len() + ENVELOPE_WEIGHT;
         let mut remains = Remains::new();
-        let (mut state, seq, routes) = match self.let_in(stream, tick, weight, kind, &mut remains)? {
-            Way::In(state, seq, routes) => (state, seq, routes),
+        let (mut state, seq, routes, leave) = match self.let_in(stream, tick, weight, kind, &mut remains)? {
+            Way::In(state, seq, routes, leave) => (state, seq, routes, leave),
             Way::Nowhere(emitted) => return Ok(emitted),
         };
         let State { intake, streams, .. } = &mut *state;
@@ -106,11 +115,11 @@ impl Shared {
             Form::Body(intake.arena.write(body.len(), |chunk| chunk.extend_from_slice(body)))
         };
         intake.push(Token { stream, form, seq, tick, weight, routes });
-        self.wake_for(&mut state, tick, false);
+        self.wake_for(&mut state, (stream, kind), tick, leave, false);
         Ok(Emitted { seq, dropped: None })
     }
 
-    /// The first half of every way in: the event gets its number, and every sink decides.
+    /// The first half of every way in: the event gets its number, and every sink decides, or has.
     #[inline]
     fn let_in<'a>(
         &'a self,
@@ -120,7 +129,26 @@ impl Shared {
         kind: Kind,
         remains: &mut Remains,
     ) -> Result<Way<'a>, EmitError> {
-        let mut state = self.lock_with_room(weight);
+        let mut state = self.lock_to_emit();
+        if let Some(routes) = state.sinks.admit_on_credit(stream, tick, weight) {
+            let seq = state.streams.next_seq(stream);
+            return Ok(Way::In(state, seq, routes, Leave::Credit));
+        }
+        self.ask(state, stream, tick, weight, kind, remains)
+    }
+
+    /// Every sink is asked about the event.
+    #[inline(never)]
+    fn ask<'a>(
+        &'a self,
+        state: MutexGuard<'a, State>,
+        stream: u32,
+        tick: u64,
+        weight: usize,
+        kind: Kind,
+        remains: &mut Remains,
+    ) -> Result<Way<'a>, EmitError> {
+        let mut state = self.with_room(state, weight);
         if state.closed {
             return Err(EmitError::Closed);
         }
@@ -128,26 +156,22 @@ impl Shared {
         let (routes, dropped) = state.admit(stream, tick, weight, kind, remains);
         Ok(match routes {
             Routes::NOWHERE => Way::Nowhere(Emitted { seq, dropped }),
-            routes => Way::In(state, seq, routes),
+            routes => Way::In(state, seq, routes, Leave::Asked),
         })
     }
 
-    /// The lock; under `block` with room in every such sink, or after its timeout.
-    fn lock_with_room(&self, weight: usize) -> MutexGuard<'_, State> {
-        let mut state = self.lock_to_emit();
-        if self.may_block && state.sinks.iter_mut().any(|sink| sink.must_wait(weight)) {
+    /// Under `block` waits for room in every such sink, or for its timeout.
+    fn with_room<'a>(&'a self, mut state: MutexGuard<'a, State>, weight: usize) -> MutexGuard<'a, State> {
+        if self.may_block && state.sinks.all().iter_mut().any(|sink| sink.must_wait(weight)) {
             return self.wait_for_room(state, weight);
         }
         state
     }
 
     /// Wakes whoever turns events into frames, if there is reason to.
-    fn wake_for(&self, state: &mut State, tick: u64, is_awaited: bool) {
-        if self.inline_stage {
-            if state.sinks[0].machine(Route::Main).wants_wake() {
-                self.bells[0][0].ring_work();
-            }
-        } else {
+    #[inline]
+    fn wake_for(&self, state: &mut State, of: (u32, Kind), tick: u64, leave: Leave, is_awaited: bool) {
+        if !self.inline_stage {
             let tick_ended = tick > state.newest_tick;
             state.newest_tick = state.newest_tick.max(tick);
             let is_due =
@@ -157,6 +181,17 @@ impl Shared {
                 self.stage_bell.ring_work();
             }
         }
+        if leave == Leave::Asked {
+            self.wake_worker(state);
+            state.sinks.renew_credit(of.0, of.1);
+        }
+    }
+
+    /// Wakes the only sink's worker, where it is the one that renders, if a batch is due.
+    fn wake_worker(&self, state: &mut State) {
+        if self.inline_stage && state.sinks.all()[0].machine(Route::Main).wants_wake() {
+            self.bells[0][0].ring_work();
+        }
     }
 
     /// Under `block`: until every such sink has room or its time is up. The
@@ -164,7 +199,7 @@ impl Shared {
     fn wait_for_room<'a>(&'a self, mut state: MutexGuard<'a, State>, weight: usize) -> MutexGuard<'a, State> {
         let mut began = None;
         while !state.closed {
-            let longest = state.sinks.iter_mut().filter_map(|sink| {
+            let longest = state.sinks.all().iter_mut().filter_map(|sink| {
                 let waits = sink.must_wait(weight);
                 waits.then(|| sink.main().options().block_timeout)
             });
@@ -178,7 +213,7 @@ impl Shared {
                 bells[0].ring_work();
             }
             self.stage_bell.ring_work();
-            self.ring_spoolers(&state.sinks);
+            self.ring_spoolers(state.sinks.all());
             state = self.room.wait_for_room(state, longest - waited);
         }
         state
@@ -192,11 +227,9 @@ impl Shared {
         }
         let seq = state.streams.next_seq(stream);
         let state = &mut *state;
-        let passed_over = if state.streams.get(stream).kind == Kind::Snapshot { 0 } else { state.states_only };
-        for (index, sink) in state.sinks.iter_mut().enumerate() {
-            if passed_over >> index & 1 == 0 {
-                sink.machine(Route::Main).refuse(stream, reason);
-            }
+        let kind = state.streams.get(stream).kind;
+        for (_, sink) in state.sinks.concerned(kind) {
+            sink.machine(Route::Main).refuse(stream, reason);
         }
         Ok(Emitted { seq, dropped: Some(reason) })
     }
@@ -214,11 +247,7 @@ impl State {
     ) -> (Routes, Option<DropReason>) {
         let mut routes = Routes::NOWHERE;
         let mut dropped = None;
-        let passed_over = if kind == Kind::Snapshot { 0 } else { self.states_only };
-        for (index, sink) in self.sinks.iter_mut().enumerate() {
-            if passed_over >> index & 1 == 1 {
-                continue;
-            }
+        for (index, sink) in self.sinks.concerned(kind) {
             match admit(index, sink, &mut self.intake, stream, tick, weight) {
                 Ok(route) => routes.set(index, Some(route)),
                 Err(reason) => dropped = Some(reason),

@@ -45,17 +45,18 @@ fn number(n: u64) -> Json {
 }
 
 /// The account of this moment, as it is stored.
-pub(crate) fn account(state: &State, sinks: &[usize], ended: bool) -> Vec<u8> {
+pub(crate) fn account(state: &mut State, sinks: &[usize], ended: bool) -> Vec<u8> {
     let seqs = state.streams.infos().iter().enumerate();
     let seqs: Object =
         seqs.map(|(n, info)| (info.name.to_string(), number(state.streams.last_seq(n as u32)))).collect();
     let mut sum = Account::default();
     let (mut held, mut room) = (0, 0_u64);
+    let all = state.sinks.all();
     for &sink in sinks {
-        let statement = state.sinks[sink].statement();
+        let statement = all[sink].statement();
         sum += &statement.account;
         held += statement.spilled + statement.buffered;
-        room = room.saturating_add(state.sinks[sink].main().options().max_queue_length as u64);
+        room = room.saturating_add(all[sink].main().options().max_queue_length as u64);
     }
     let fields: Object = [
         ("run_id".to_owned(), Json::from(state.streams.run_id().as_str())),

@@ -71,9 +71,9 @@ impl Figures for SinkFigures {
     fn read(&self, show: &mut dyn FnMut(Figure<'_>)) {
         let Some(shared) = self.shared.upgrade() else { return };
         let sinks: Vec<(String, Status)> = {
-            let state = shared.lock();
+            let mut state = shared.lock();
             let read = |sink: &Sink| (sink.main().options().name.clone(), sink.status());
-            state.sinks.iter().map(read).collect()
+            state.sinks.all().iter().map(read).collect()
         };
         // Shown without the lock: what is done with it is not ours.
         for (name, status) in &sinks {

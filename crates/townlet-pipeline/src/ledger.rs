@@ -58,7 +58,7 @@ impl Ledger {
 
     /// Starts its thread. Before the first event the file names this run.
     pub(crate) fn start(mut self, shared: &Arc<Shared>) -> Result<(), BuildError> {
-        let account = self.account(&shared.lock(), false);
+        let account = self.account(&mut shared.lock(), false);
         self.save(account);
         let shared = Arc::clone(shared);
         let started = std::thread::Builder::new().name("telemetry-ledger".into()).spawn(move || self.run(&shared));
@@ -69,8 +69,8 @@ impl Ledger {
         let mut state = shared.lock();
         loop {
             // A dead sink must not keep the last word from being written.
-            let ended = state.closed && state.intake.is_idle() && self.has_ended(&state);
-            let account = self.account(&state, ended);
+            let ended = state.closed && state.intake.is_idle() && self.has_ended(&mut state);
+            let account = self.account(&mut state, ended);
             drop(state);
             self.save(account);
             state = shared.lock();
@@ -86,11 +86,12 @@ impl Ledger {
         shared.room.ring_room();
     }
 
-    fn has_ended(&self, state: &State) -> bool {
-        self.sinks.iter().all(|&sink| state.sinks[sink].is_finished())
+    fn has_ended(&self, state: &mut State) -> bool {
+        let sinks = state.sinks.all();
+        self.sinks.iter().all(|&sink| sinks[sink].is_finished())
     }
 
-    fn account(&self, state: &State, ended: bool) -> Vec<u8> {
+    fn account(&self, state: &mut State, ended: bool) -> Vec<u8> {
         books::account(state, &self.sinks, ended)
     }
 

@@ -71,6 +71,7 @@ mod receipts;
 mod rendering;
 mod replay;
 mod shared;
+mod sinks;
 mod slots;
 mod spills;
 mod spooling;

@@ -17,19 +17,20 @@ impl Shared {
             let mut state = self.lock();
             let state = &mut *state;
             stage.pick(&mut state.intake, state.streams.infos());
-            self.ask_for_help(state.sinks.iter().any(|sink| sink.main().is_strained()));
+            self.ask_for_help(state.sinks.all().iter().any(|sink| sink.main().is_strained()));
         }
         stage.render();
         let mut state = self.lock();
         let state = &mut *state;
+        let sinks = state.sinks.all();
         for outcome in stage.rendered() {
             // Shutdown settled what was in hand; these frames go nowhere.
             let Some(token) = state.intake.pop_hand() else { break };
-            settle(&mut state.sinks, &token, outcome);
+            settle(sinks, &token, outcome);
         }
-        self.ring_spoolers(&state.sinks);
+        self.ring_spoolers(sinks);
         if !self.inline_stage {
-            for (sink, bells) in state.sinks.iter_mut().zip(&self.bells) {
+            for (sink, bells) in sinks.iter_mut().zip(&self.bells) {
                 for (route, bell) in [Route::Main, Route::Lane].into_iter().zip(bells) {
                     if sink.machine(route).wants_wake() {
                         bell.ring_work();
@@ -46,7 +47,7 @@ impl Shared {
             if let Some(message) = self.refill() {
                 tracing::error!(panic = message, "telemetry_transform_panic");
                 let now = self.now();
-                for sink in &mut self.lock().sinks {
+                for sink in self.lock().sinks.all() {
                     sink.machine(Route::Main).stage_panicked(now, &message);
                 }
             }
@@ -59,12 +60,12 @@ impl Shared {
         let mut state = self.lock();
         loop {
             let idle = state.intake.is_idle();
-            if state.closed && (idle || state.sinks.iter().all(Sink::is_finished)) {
+            if state.closed && (idle || state.sinks.all().iter().all(Sink::is_finished)) {
                 return false;
             }
             // After too many panics: nobody would send what it makes, and the chain gets its rest.
             let rests = |sink: &Sink| sink.main().is_parked() && !sink.main().spools();
-            let parked = !state.closed && state.sinks.iter().all(rests);
+            let parked = !state.closed && state.sinks.all().iter().all(rests);
             if !idle && !parked {
                 return true;
             }

@@ -17,6 +17,7 @@ use crate::dynamic::NamedEvent;
 use crate::intake::Intake;
 use crate::lane::Lane;
 use crate::peer::Rendering;
+use crate::sinks::Sinks;
 use crate::slots::Slot;
 use crate::stage::Stage;
 use crate::streams::Streams;
@@ -37,13 +38,11 @@ const HELP: usize = 1024;
 
 pub(crate) struct State {
     pub(crate) intake: Intake,
-    pub(crate) sinks: Vec<Sink>,
+    pub(crate) sinks: Sinks,
     pub(crate) streams: Streams,
     pub(crate) closed: bool,
     pub(crate) stage_dozes: bool,
     pub(crate) newest_tick: u64,
-    /// Sinks that get states and nothing else, one bit each.
-    pub(crate) states_only: u32,
     /// By spill.
     pub(crate) spools: Vec<SpoolStatus>,
     pub(crate) spoolers_running: usize,
@@ -145,12 +144,11 @@ impl Shared {
             stage: Mutex::new(stage),
             state: Mutex::new(State {
                 intake,
-                sinks,
+                sinks: Sinks::new(sinks, states_only),
                 streams,
                 closed: false,
                 stage_dozes: false,
                 newest_tick: 0,
-                states_only,
                 spools: vec![SpoolStatus::default(); spills],
                 spoolers_running: spills,
                 ledger_runs: false,
@@ -212,14 +210,14 @@ impl Shared {
         let mut state = self.lock();
         loop {
             let owed = |s: &Sink| s.statement().buffered + s.statement().spilled;
-            if state.sinks.iter().all(|s| owed(s) == 0) {
+            if state.sinks.all().iter().all(|s| owed(s) == 0) {
                 return true;
             }
             let now = self.now();
             if now >= deadline {
                 return false;
             }
-            state.sinks.iter_mut().flat_map(Sink::machines).for_each(|m| m.press());
+            state.sinks.all().iter_mut().flat_map(Sink::machines).for_each(|m| m.press());
             self.ring_all();
             // A batch that was just taken has used up the press: look again soon.
             state = self.room.wait_for_room(state, (deadline - now).min(Duration::from_millis(20)));
@@ -230,15 +228,15 @@ impl Shared {
     pub(crate) fn close(&self, state: &mut State, deadline: Duration) {
         state.closed = true;
         let now = self.now();
-        state.sinks.iter_mut().flat_map(Sink::machines).for_each(|m| m.shutdown(now, deadline));
+        state.sinks.all().iter_mut().flat_map(Sink::machines).for_each(|m| m.shutdown(now, deadline));
         self.ring_all();
     }
 
     /// Settles whatever is left, by name, without waiting for anybody.
     pub(crate) fn abandon(&self, state: &mut State) {
-        state.sinks.iter_mut().flat_map(Sink::machines).for_each(Machine::abandon);
+        state.sinks.all().iter_mut().flat_map(Sink::machines).for_each(Machine::abandon);
         for token in state.intake.drain() {
-            for (index, sink) in state.sinks.iter_mut().enumerate() {
+            for (index, sink) in state.sinks.all().iter_mut().enumerate() {
                 if let Some(route) = token.routes.get(index) {
                     sink.machine(route).drop_upstream(
                         token.stream,
@@ -257,7 +255,7 @@ impl Shared {
         let deadline = self.now().saturating_add(timeout);
         let mut state = self.lock();
         self.close(&mut state, deadline);
-        while !state.sinks.iter().all(Sink::is_finished) {
+        while !state.sinks.all().iter().all(Sink::is_finished) {
             let now = self.now();
             if now >= deadline {
                 break;
@@ -268,7 +266,7 @@ impl Shared {
             state = self.store_the_rest(state, deadline.saturating_add(self.grace));
         }
         self.abandon(&mut state);
-        let statements = state.sinks.iter().map(Sink::statement).collect();
+        let statements = state.sinks.all().iter().map(Sink::statement).collect();
         self.ledger.ring_work();
         // What the sinks have left of the timeout is the disk's: one sync may take tenths of seconds, and a program
         // that ends before it leaves books that look killed.
@@ -300,7 +298,7 @@ impl Shared {
             self.spoolers.iter().for_each(Bells::ring_work);
             state = self.room.wait_for_room(state, (last - now).min(Duration::from_millis(5)));
         }
-        let machines = state.sinks.iter_mut().flat_map(Sink::machines);
+        let machines = state.sinks.all().iter_mut().flat_map(Sink::machines);
         machines.for_each(|m| m.abandon_spool(DropReason::UndeliveredAtShutdown));
         state
     }
@@ -355,7 +353,7 @@ impl Seat for SinkSeat {
     }
 
     fn machine<'a>(&self, state: &'a mut State) -> &'a mut Machine {
-        state.sinks[self.sink].machine(self.route)
+        state.sinks.all()[self.sink].machine(self.route)
     }
 
     fn bells(&self) -> &Bells {

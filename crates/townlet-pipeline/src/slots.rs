@@ -85,9 +85,9 @@ impl Telemetry {
         if state.closed {
             return Err(ReplaceError::Closed);
         }
-        let found = state.sinks.iter().position(|s| s.main().options().name == sink);
+        let found = state.sinks.all().iter().position(|s| s.main().options().name == sink);
         let index = found.ok_or_else(|| ReplaceError::NoSuchSink(sink.to_owned()))?;
-        let on_trial = state.sinks[index].machines().any(|m| m.is_on_trial());
+        let on_trial = state.sinks.all()[index].machines().any(|m| m.is_on_trial());
         {
             let mut choices = shared.slots[index].lock();
             let before = std::mem::replace(&mut choices.present, Choice { info, make: Arc::new(make) });
@@ -97,7 +97,7 @@ impl Telemetry {
             }
         }
         let now = shared.now();
-        state.sinks[index].machines().for_each(|m| m.renew(now, Some(trial)));
+        state.sinks.all()[index].machines().for_each(|m| m.renew(now, Some(trial)));
         drop(state);
         shared.ring_drivers(index);
         Ok(())
@@ -115,8 +115,8 @@ impl Shared {
         let mut state = self.lock();
         let now = self.now();
         for route in [Route::Main, Route::Lane] {
-            if route != seat.route && state.sinks[seat.sink].has_lane() {
-                state.sinks[seat.sink].machine(route).renew(now, None);
+            if route != seat.route && state.sinks.all()[seat.sink].has_lane() {
+                state.sinks.all()[seat.sink].machine(route).renew(now, None);
             }
         }
         drop(state);

@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use crate::shared::State;
 use crate::telemetry::Telemetry;
 
 /// A spill of a running pipeline at one instant; see [`Telemetry::spills`].
@@ -27,11 +28,13 @@ impl Telemetry {
     /// configured. What waits in them is `spilled` in [`statements`](Self::statements).
     pub fn spills(&self) -> Vec<SpillState> {
         let inner = self.inner();
-        let state = inner.shared.lock();
-        let all = inner.recovered().iter().zip(&state.spools).enumerate();
+        let mut state = inner.shared.lock();
+        let State { sinks, spools, .. } = &mut *state;
+        let sinks = sinks.all();
+        let all = inner.recovered().iter().zip(&*spools).enumerate();
         all.map(|(n, (recovered, status))| SpillState {
             path: recovered.path.clone(),
-            sinks: inner.shared.sinks_of(n).map(|s| state.sinks[s].main().options().name.clone()).collect(),
+            sinks: inner.shared.sinks_of(n).map(|s| sinks[s].main().options().name.clone()).collect(),
             error: status.error.clone(),
             errors_total: status.errors_total,
             commits_total: status.commits_total,

@@ -137,7 +137,7 @@ impl Depot for SpillDepot {
     }
 
     fn machine<'a>(&self, state: &'a mut State, index: usize) -> &'a mut Machine {
-        state.sinks[self.sinks[index]].machine(Route::Main)
+        state.sinks.all()[self.sinks[index]].machine(Route::Main)
     }
 
     fn bell(&self) -> &Bells {
@@ -157,11 +157,13 @@ impl Depot for SpillDepot {
     }
 
     fn account(&self, state: &mut State) -> Vec<u8> {
-        books::account(state, &self.sinks, self.is_over(state))
+        let is_over = self.is_over(state);
+        books::account(state, &self.sinks, is_over)
     }
 
-    fn accepted(&self, state: &State) -> u64 {
-        self.sinks.iter().map(|&sink| state.sinks[sink].statement().account.accepted()).sum()
+    fn accepted(&self, state: &mut State) -> u64 {
+        let sinks = state.sinks.all();
+        self.sinks.iter().map(|&sink| sinks[sink].statement().account.accepted()).sum()
     }
 
     fn publish(&self, state: &mut State, status: &SpoolStatus) {
@@ -171,9 +173,10 @@ impl Depot for SpillDepot {
         }
     }
 
-    fn is_over(&self, state: &State) -> bool {
+    fn is_over(&self, state: &mut State) -> bool {
         // What the stage holds may still have to be stored.
-        state.closed && state.intake.is_idle() && self.sinks.iter().all(|&sink| state.sinks[sink].is_finished())
+        let sinks = state.sinks.all();
+        state.closed && state.intake.is_idle() && self.sinks.iter().all(|&sink| sinks[sink].is_finished())
     }
 
     fn ended(&self, state: &mut State) {

@@ -7,6 +7,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use townlet_schema::TransportStatus;
 use townlet_worker::{Sink, Status};
 
+use crate::shared::State;
 use crate::slots::Slot;
 use crate::stub::STUB;
 use crate::telemetry::Telemetry;
@@ -45,11 +46,12 @@ impl Telemetry {
     pub fn latest_transport_status(&self) -> TransportStatus {
         let inner = self.inner();
         let mut all: Vec<(String, TransportStatus)> = {
-            let state = inner.shared.lock();
+            let mut state = inner.shared.lock();
+            let State { sinks, spools, .. } = &mut *state;
             let now = (inner.shared.now(), SystemTime::now());
             let describe = |(n, (sink, slot)): (usize, (&Sink, &Slot))| {
                 let mut status = describe(sink, &slot.info(), now);
-                if let Some(spill) = inner.shared.spill_of(n).and_then(|spill| state.spools.get(spill)) {
+                if let Some(spill) = inner.shared.spill_of(n).and_then(|spill| spools.get(spill)) {
                     status.spill_error.clone_from(&spill.error);
                     status.spill_damaged_total = Some(spill.damaged_total);
                 }
@@ -58,7 +60,7 @@ impl Telemetry {
                 }
                 (sink.main().options().name.clone(), status)
             };
-            state.sinks.iter().zip(&inner.shared.slots).enumerate().map(describe).collect()
+            sinks.all().iter().zip(&inner.shared.slots).enumerate().map(describe).collect()
         };
         let main = all.iter().position(|(name, _)| name == "main").unwrap_or(0);
         let (_, mut status) = all.remove(main);

@@ -14,7 +14,7 @@ use crate::dynamic::{NamedEvent, StandardStreams};
 use crate::error::{EmitError, StreamError};
 use crate::lane::Lane;
 use crate::latest::Latest;
-use crate::shared::Shared;
+use crate::shared::{Shared, State};
 use crate::state::StateValue;
 use crate::stream::Stream;
 use crate::tap::{Tap, TapOptions};
@@ -170,15 +170,16 @@ impl Telemetry {
 
     /// The books of each sink at one instant, in the order of configuration.
     pub fn statements(&self) -> Vec<(String, Statement)> {
-        let state = self.inner.shared.lock();
-        state.sinks.iter().map(|s| (s.main().options().name.clone(), s.statement())).collect()
+        let mut state = self.inner.shared.lock();
+        state.sinks.all().iter().map(|s| (s.main().options().name.clone(), s.statement())).collect()
     }
 
     /// For one sink, the account of each stream, at one instant.
     pub fn stream_accounts(&self, sink: &str) -> Option<Vec<(String, Account)>> {
-        let state = self.inner.shared.lock();
-        let sink: &Sink = state.sinks.iter().find(|s| s.main().options().name == sink)?;
-        let infos = state.streams.infos();
+        let mut state = self.inner.shared.lock();
+        let State { sinks, streams, .. } = &mut *state;
+        let sink: &Sink = sinks.all().iter().find(|s| s.main().options().name == sink)?;
+        let infos = streams.infos();
         Some(infos.iter().enumerate().map(|(n, i)| (i.name.to_string(), sink.stream(n as u32))).collect())
     }
 

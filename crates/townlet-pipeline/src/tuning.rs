@@ -72,9 +72,9 @@ impl Telemetry {
         if state.closed {
             return Err(ReplaceError::Closed);
         }
-        let found = state.sinks.iter_mut().find(|sink| sink.main().options().name == options.name);
+        let found = state.sinks.all().iter_mut().find(|sink| sink.main().options().name == options.name);
         found.ok_or_else(|| ReplaceError::NoSuchSink(options.name.clone()))?.retune(options);
-        shared.tuning.renew(&state.sinks);
+        shared.tuning.renew(state.sinks.all());
         drop(state);
         // Who waits by the old limits looks again.
         shared.ring_all();

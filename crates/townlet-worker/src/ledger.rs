@@ -141,7 +141,6 @@ impl Ledger {
         self.stream(stream).accept();
     }
 
-    /// Events of an earlier run that this one has taken over.
     pub(crate) fn accept_many(&mut self, stream: u32, events: u64) {
         self.total.accepted += events;
         self.stream(stream).accepted += events;

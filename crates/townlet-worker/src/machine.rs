@@ -4,6 +4,7 @@
 //! The same machine runs under real threads and under simulated time.
 
 mod admission;
+mod credit;
 mod ending;
 mod renewal;
 mod report;
@@ -14,6 +15,7 @@ use std::time::Duration;
 
 use townlet_transport::{Frame, Level};
 
+pub use self::credit::{Credit, OnCredit};
 use self::renewal::Renewal;
 pub(crate) use self::spill::Errand;
 use crate::age::Age;
@@ -161,16 +163,21 @@ impl Machine {
         if self.inline_stage { self.queue.waiting() } else { self.queue.ready_amount() }
     }
 
+    /// The tick of the oldest event that counts for the next batch, where there is one.
+    fn oldest_workable_tick(&self) -> Option<u64> {
+        let upstream_tick = self.oldest_upstream_tick.filter(|_| self.inline_stage);
+        match (self.queue.oldest_ready_tick(), upstream_tick) {
+            (Some(a), Some(b)) => Some(a.min(b)),
+            (a, b) => a.or(b),
+        }
+    }
+
     fn due_by_amount(&self) -> bool {
         let (count, bytes) = self.workable();
         if count == 0 {
             return false;
         }
-        let upstream_tick = self.oldest_upstream_tick.filter(|_| self.inline_stage);
-        let oldest = match (self.queue.oldest_ready_tick(), upstream_tick) {
-            (Some(a), Some(b)) => a.min(b),
-            (a, b) => a.or(b).unwrap_or(self.newest_tick),
-        };
+        let oldest = self.oldest_workable_tick().unwrap_or(self.newest_tick);
         count >= self.options.batch_events()
             || self.pressed.get()
             || self.options.flush_interval.is_zero()

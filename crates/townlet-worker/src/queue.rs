@@ -7,7 +7,6 @@
 //! ready, see [`spool`].
 
 mod coalesce;
-mod counted;
 mod spool;
 
 use std::collections::{HashMap, VecDeque};
@@ -15,7 +14,6 @@ use std::collections::{HashMap, VecDeque};
 use townlet_spill::Position;
 use townlet_transport::{Frame, Level};
 
-use self::counted::Counted;
 pub(crate) use self::spool::{Appended, Spool};
 use crate::ledger::Ledger;
 use crate::planted;
@@ -74,7 +72,6 @@ pub(crate) struct Queue {
     merges: bool,
     taken: VecDeque<Taken>,
     taken_bytes: usize,
-    counted: Counted,
     ledger: Ledger,
     peak: usize,
     bytes_peak: usize,
@@ -100,7 +97,6 @@ impl Queue {
             ready_states: 0,
             taken: VecDeque::new(),
             taken_bytes: 0,
-            counted: Counted::default(),
             ledger: Ledger::default(),
             peak: 0,
             bytes_peak: 0,
@@ -112,7 +108,6 @@ impl Queue {
     /// Other bounds, for what comes.
     pub(crate) fn retune(&mut self, max_count: usize, max_bytes: usize) {
         (self.max_count, self.max_bytes) = (max_count, max_bytes);
-        self.counted = Counted::default();
     }
 
     pub(crate) fn len(&self) -> usize {
@@ -165,21 +160,13 @@ impl Queue {
         self.ready.front().map(|w| w.frame.tick())
     }
 
-    /// True where an event of `weight` bytes fits, and no counting is needed to say so.
-    #[inline]
-    pub(crate) fn surely_fits(&self, weight: usize) -> bool {
-        let fits = self.counted.fits(weight);
-        debug_assert!(
-            !fits || self.counted.amount() == (self.len(), self.bytes()),
-            "something has happened to the queue that was not noticed"
-        );
-        fits
+    /// Events and bytes that fit beside what is there. None where room is also reserved for what comes back from a spill.
+    pub(crate) fn room(&self) -> Option<(usize, usize)> {
+        let within = (self.max_count.saturating_sub(self.len()), self.max_bytes.saturating_sub(self.bytes()));
+        self.spool.is_none().then_some(within)
     }
 
     pub(crate) fn room_for(&self, weight: usize) -> Room {
-        if self.surely_fits(weight) {
-            return Room::Fits;
-        }
         let reserved = self.spool.as_ref().map_or((0, 0), Spool::reserved);
         let taken = if planted::is("what is in flight takes no room") { self.taken.len() } else { 0 };
         if weight > self.max_bytes || self.max_count == 0 {
@@ -199,22 +186,13 @@ impl Queue {
         self.taken.len() < self.max_count && self.taken_bytes + weight <= self.max_bytes
     }
 
-    /// Admits an event that is still upstream.
-    pub(crate) fn accept(&mut self, stream: u32, weight: usize) {
-        self.ledger.accept(stream);
-        self.upstream += 1;
-        self.upstream_bytes += weight;
-        if self.counted.fits(weight) {
-            self.counted.add(weight);
-        } else {
-            // A spill reserves room, and changes in ways of its own.
-            let always_counts = self.spool.is_some() || planted::is("what is in flight takes no room");
-            let most = if always_counts { (0, 0) } else { (self.max_count, self.max_bytes) };
-            self.counted = Counted::new((self.len(), self.bytes()), most);
-        }
-        let (len, bytes) = self.counted.amount();
-        self.peak = self.peak.max(len);
-        self.bytes_peak = self.bytes_peak.max(bytes);
+    /// Admits events that are still upstream, of so many bytes together.
+    pub(crate) fn accept(&mut self, stream: u32, events: usize, bytes: usize) {
+        self.ledger.accept_many(stream, events as u64);
+        self.upstream += events;
+        self.upstream_bytes += bytes;
+        self.peak = self.peak.max(self.len());
+        self.bytes_peak = self.bytes_peak.max(self.bytes());
     }
 
     /// Accepts an event only to drop it at once.
@@ -278,7 +256,6 @@ impl Queue {
 
     fn leave_upstream(&mut self, weight: usize) {
         debug_assert!(self.upstream > 0 && self.upstream_bytes >= weight, "settled more upstream than was admitted");
-        self.counted = Counted::default();
         self.upstream = self.upstream.saturating_sub(1);
         self.upstream_bytes = self.upstream_bytes.saturating_sub(weight);
     }
@@ -328,13 +305,11 @@ impl Queue {
     }
 
     fn came_ready(&mut self, frame: &Frame) {
-        self.counted = Counted::default();
         self.ready_bytes += frame.len();
         self.ready_states += usize::from(frame.state().is_some());
     }
 
     fn left_ready(&mut self, frame: &Frame) {
-        self.counted = Counted::default();
         self.ready_bytes -= frame.len();
         self.ready_states -= usize::from(frame.state().is_some());
     }
@@ -348,7 +323,6 @@ impl Queue {
 
     fn pop_taken(&mut self) -> Option<Taken> {
         let taken = self.taken.pop_front()?;
-        self.counted = Counted::default();
         self.taken_bytes -= taken.bytes;
         Some(taken)
     }
@@ -395,7 +369,6 @@ impl Queue {
         let mut last = None;
         for _ in 0..count {
             let Some(taken) = self.taken.pop_back() else { break };
-            self.counted = Counted::default();
             self.taken_bytes -= taken.bytes;
             self.drop_one(taken.stream, taken.seq, reason);
             last = last.max(taken.position);

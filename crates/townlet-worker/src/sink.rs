@@ -68,7 +68,7 @@ impl Sink {
     /// `weight` bytes would have to wait now. What waits is due then: ring the driver before waiting.
     pub fn must_wait(&mut self, weight: usize) -> bool {
         let waits = self.main.options().backpressure == Backpressure::Block || self.main.waits_for_spill();
-        if !waits || self.main.surely_fits(weight) {
+        if !waits {
             return false;
         }
         self.main.merge_for(weight);

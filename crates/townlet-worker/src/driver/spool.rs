@@ -36,7 +36,7 @@ pub trait Depot: Send + Sync + 'static {
     fn now(&self) -> Duration;
 
     /// Events accepted so far, over all sinks.
-    fn accepted(&self, state: &Self::State) -> u64;
+    fn accepted(&self, state: &mut Self::State) -> u64;
 
     /// The books of this moment, to be stored with the log.
     fn account(&self, state: &mut Self::State) -> Vec<u8>;
@@ -45,7 +45,7 @@ pub trait Depot: Send + Sync + 'static {
     fn publish(&self, state: &mut Self::State, status: &SpoolStatus);
 
     /// True where no more will come from any sink.
-    fn is_over(&self, state: &Self::State) -> bool;
+    fn is_over(&self, state: &mut Self::State) -> bool;
 
     /// The thread is about to end.
     fn ended(&self, state: &mut Self::State);
@@ -69,8 +69,8 @@ fn run<D: Depot>(depot: &D, mut spooler: Spooler) {
             for index in 0..sinks {
                 busy |= spooler.gather(index, depot.machine(&mut state, index));
             }
-            spooler.note_accepted(depot.accepted(&state));
-            let over = depot.is_over(&state);
+            spooler.note_accepted(depot.accepted(&mut state));
+            let over = depot.is_over(&mut state);
             let due = spooler.due(depot.now());
             if busy || over || due.is_some_and(|due| due.is_zero()) {
                 break over;

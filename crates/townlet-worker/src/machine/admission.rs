@@ -96,15 +96,9 @@ impl Machine {
     }
 
     fn accept(&mut self, stream: u32, tick: u64, weight: usize) -> Admission {
-        self.queue.accept(stream, weight);
+        self.queue.accept(stream, 1, weight);
         self.oldest_upstream_tick.get_or_insert(tick);
         Admission::Upstream
-    }
-
-    /// True where an event of `weight` bytes fits, as far as that can be said without counting.
-    #[inline]
-    pub(crate) fn surely_fits(&self, weight: usize) -> bool {
-        self.queue.surely_fits(weight)
     }
 
     /// True where an event of `weight` bytes does not fit now but may later.

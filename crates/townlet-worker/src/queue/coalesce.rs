@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use townlet_transport::StateBody;
 
-use super::{Counted, Queue, Waiting};
+use super::{Queue, Waiting};
 use crate::planted;
 
 impl Waiting {
@@ -48,7 +48,6 @@ impl Queue {
                 true => newer.frame.clone(),
                 false => newer.frame.with_state(merged),
             };
-            self.counted = Counted::default();
             self.ready_bytes = self.ready_bytes - bytes + frame.len();
             self.ready[at].frame = frame;
             self.ready.remove(place);

@@ -5,6 +5,7 @@
 mod admission;
 mod batching;
 mod coalescing;
+mod credit;
 mod dead_letters;
 mod delivery;
 mod driver;
