@@ -2,6 +2,7 @@
 
 mod partition;
 mod roster;
+mod trouble;
 
 use std::collections::BTreeMap;
 use std::io;
@@ -17,6 +18,7 @@ use townlet_transport::TransportError;
 
 use self::partition::Share;
 use self::roster::Roster;
+use self::trouble::Told;
 use super::slots::Door;
 use super::{LOOK_AROUND, STACK, Shared, Slot};
 use crate::nats::{NatsReport, NatsSource, PartitionReport};
@@ -36,6 +38,7 @@ pub(super) struct Nats {
     /// Those that are pulled, and how far behind each is.
     shares: Mutex<BTreeMap<u32, Standing>>,
     error: Mutex<Option<String>>,
+    told: Mutex<Told>,
 }
 
 impl Nats {
@@ -61,10 +64,13 @@ impl Nats {
     }
 
     fn trouble(&self, error: Option<&TransportError>) {
-        if let Some(error) = error {
-            tracing::warn!(%error, "collector_nats_trouble");
+        let text = error.map(ToString::to_string);
+        if let Some(error) = &text
+            && self.told.lock().unwrap_or_else(PoisonError::into_inner).is_news(Instant::now(), error)
+        {
+            tracing::warn!(error, "collector_nats_trouble");
         }
-        *self.error.lock().unwrap_or_else(PoisonError::into_inner) = error.map(ToString::to_string);
+        *self.error.lock().unwrap_or_else(PoisonError::into_inner) = text;
     }
 }
 
