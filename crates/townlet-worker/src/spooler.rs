@@ -93,6 +93,22 @@ struct Seat {
     given_up: Option<Position>,
 }
 
+impl Seat {
+    /// The disk takes nothing: what may go on in memory does. True where something does.
+    fn rescue(&mut self, spill: &mut Spill) -> bool {
+        let before = self.rescued.len();
+        while self.errand.keep.0 > 0
+            && let Some(front) = self.waits.front().copied()
+            && spill.skip_read(self.slot, front)
+        {
+            self.waits.pop_front();
+            self.rescued.push(front);
+            self.errand.keep.0 -= 1;
+        }
+        self.rescued.len() > before
+    }
+}
+
 impl Spooler {
     /// A spooler for an open log.
     pub fn new(spill: Spill, options: SpoolerOptions) -> Self {
@@ -165,7 +181,15 @@ impl Spooler {
         self.touched |= busy || errand.settled.is_some();
         let settled = errand.settled.or(seat.errand.settled);
         seat.errand = Errand { settled, ..errand };
-        busy
+        // Memory has got room: a sink does not wait for the next attempt at the disk.
+        let waits = self.retry_at.is_none() || planted::is("a sink waits for the next attempt at the disk");
+        if waits || !seat.rescue(&mut self.spill) {
+            return busy;
+        }
+        // At once: they are older than what was just taken.
+        machine.rescue(&seat.rescued);
+        seat.rescued.clear();
+        true
     }
 
     /// Events accepted so far, over all sinks: an account is renewed while there are more.
@@ -236,6 +260,7 @@ impl Spooler {
     /// Tells sink `index` what came of its errands.
     pub fn report(&mut self, index: usize, machine: &mut Machine) {
         let Some(seat) = self.seats.get_mut(index) else { return };
+        machine.note_disk(self.retry_at.is_some());
         machine.appended(&seat.answers);
         seat.answers.clear();
         // Before the commit: what was rescued is not on disk alone, and what was shed is not there.

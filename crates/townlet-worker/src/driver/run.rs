@@ -109,6 +109,13 @@ impl<S: Seat> Driver<S> {
         }
         let now = self.seat.now();
         let action = self.seat.machine(&mut state).poll(now);
+        // Here and nowhere else: whatever this thread did last may have made room for what the spooler has.
+        if let Some(spooler) = self.seat.spooler()
+            && self.seat.machine(&mut state).wants_spooler()
+            && !planted::is("the spooler does not hear of room in memory")
+        {
+            spooler.ring_work();
+        }
         if let Action::Wait(until) = action {
             drop(self.seat.bells().wait_for_work(state, until.saturating_sub(now)));
         }
@@ -251,11 +258,6 @@ impl<S: Seat> Driver<S> {
     /// [`RING_EVERY`] has passed: woken for every batch of a fast sink they would
     /// do little more than wake and wait.
     fn ring_when_relieved(&mut self) {
-        if let Some(spooler) = self.seat.spooler()
-            && self.with_machine(|m| m.wants_spooler())
-        {
-            spooler.ring_work();
-        }
         let room = self.seat.room();
         if !room.room_is_awaited() {
             return;

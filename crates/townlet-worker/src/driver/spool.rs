@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use super::Bells;
 use crate::machine::Machine;
+use crate::planted;
 use crate::spooler::{SpoolStatus, Spooler};
 use crate::sync::{Builder, JoinHandle, MutexGuard};
 
@@ -75,6 +76,10 @@ fn run<D: Depot>(depot: &D, mut spooler: Spooler) {
             if busy || over || due.is_some_and(|due| due.is_zero()) {
                 break over;
             }
+            if planted::is("the spooler looks away before it sleeps") {
+                drop(state);
+                state = depot.lock();
+            }
             state = depot.bell().wait_for_work(state, due.unwrap_or(IDLE).min(IDLE));
         };
         if spooler.wants_account(depot.now()) {
@@ -85,12 +90,16 @@ fn run<D: Depot>(depot: &D, mut spooler: Spooler) {
         let last = over && tell(depot, &mut spooler);
         if last {
             let account = depot.account(&mut depot.lock());
-            spooler.close(depot.now(), &account);
+            if !planted::is("the spooler ends without a last commit") {
+                spooler.close(depot.now(), &account);
+            }
         }
         if !over || last {
             tell(depot, &mut spooler);
         }
-        depot.room().ring_room();
+        if !planted::is("room that the disk made is not rung for") {
+            depot.room().ring_room();
+        }
         if last {
             break;
         }
@@ -98,7 +107,9 @@ fn run<D: Depot>(depot: &D, mut spooler: Spooler) {
     // First: whoever hears of the end may open the log again.
     drop(spooler);
     depot.ended(&mut depot.lock());
-    depot.room().ring_room();
+    if !planted::is("who waits for the end of the spooler is not told") {
+        depot.room().ring_room();
+    }
 }
 
 /// Reports to all sinks; true where no frame waits to be handed over.
@@ -109,7 +120,7 @@ fn tell<D: Depot>(depot: &D, spooler: &mut Spooler) -> bool {
         let machine = depot.machine(&mut state, index);
         spooler.report(index, machine);
         all &= !machine.wants_spooler();
-        if machine.wants_wake() {
+        if machine.wants_wake() && !planted::is("what the disk gives back wakes nobody") {
             depot.wake(index);
         }
     }

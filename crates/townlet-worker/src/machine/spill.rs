@@ -26,9 +26,9 @@ impl Machine {
         self.queue.spools()
     }
 
-    /// True where frames wait for the spooler.
+    /// True where frames wait for the spooler, or memory has room for what it has.
     pub fn wants_spooler(&self) -> bool {
-        self.queue.has_spooling() || self.restores().is_some()
+        self.queue.has_spooling() || self.restores().is_some() || self.queue.awaits_rescue()
     }
 
     fn restores(&self) -> Option<(usize, usize)> {
@@ -55,6 +55,11 @@ impl Machine {
     pub(crate) fn appended(&mut self, answers: &[Appended]) {
         self.queue.appended(answers);
         self.due_if_restored();
+    }
+
+    /// Whether the disk takes nothing at present.
+    pub(crate) fn note_disk(&mut self, held_up: bool) {
+        self.queue.note_disk(held_up);
     }
 
     pub(crate) fn rescue(&mut self, positions: &[Position]) {

@@ -25,6 +25,8 @@ pub(crate) struct Spool {
     /// The worker is parked: everything goes to disk.
     diverted: bool,
     end: Ending,
+    /// The disk takes nothing: what waits for a commit goes on in memory as soon as there is room.
+    held_up: bool,
     spooling: VecDeque<Waiting>,
     appending: VecDeque<Waiting>,
     bytes: usize,
@@ -83,6 +85,7 @@ impl Spool {
             mode,
             diverted: false,
             end: Ending::Open,
+            held_up: false,
             spooling: VecDeque::new(),
             appending: VecDeque::new(),
             bytes: 0,
@@ -312,6 +315,23 @@ impl Queue {
                 self.keep(waiting);
             }
         }
+    }
+
+    /// Whether the disk takes nothing at present.
+    pub(crate) fn note_disk(&mut self, held_up: bool) {
+        if let Some(spool) = &mut self.spool {
+            spool.held_up = held_up;
+        }
+    }
+
+    /// True where the disk takes nothing, and memory has room for the oldest that waits for it.
+    pub(crate) fn awaits_rescue(&self) -> bool {
+        self.spool.as_ref().is_some_and(|spool| {
+            // What is on disk comes first.
+            spool.held_up
+                && spool.spilled == 0
+                && spool.appending.front().is_some_and(|waiting| waiting.position.is_some())
+        }) && self.room_to_keep().0 > 0
     }
 
     /// How many of the handed frames may go on in memory, by count and bytes.

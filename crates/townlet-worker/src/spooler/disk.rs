@@ -144,15 +144,7 @@ impl Spooler {
     /// The disk takes nothing: what may go on in memory does.
     fn rescue(&mut self) {
         for seat in &mut self.seats {
-            let mut count = seat.errand.keep.0;
-            while count > 0
-                && let Some(front) = seat.waits.front().copied()
-                && self.spill.skip_read(seat.slot, front)
-            {
-                seat.waits.pop_front();
-                seat.rescued.push(front);
-                count -= 1;
-            }
+            seat.rescue(&mut self.spill);
         }
     }
 

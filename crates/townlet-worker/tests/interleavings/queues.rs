@@ -4,11 +4,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use townlet_transport::{Connected, Frame, Label, Level, Outcome, SendError, Transport, TransportError};
-use townlet_worker::{Backpressure, Options};
 
-use crate::holds_but_with;
 use crate::sync::{Builder, Condvar, JoinHandle, Mutex};
 use crate::worker::{Offer, Worker};
+use crate::{Backpressure, Options, holds_but_with};
 
 const LONG: Duration = Duration::from_secs(1000);
 

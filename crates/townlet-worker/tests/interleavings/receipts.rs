@@ -7,11 +7,10 @@ use std::task::{Context, Poll, Wake, Waker};
 use std::time::Duration;
 
 use townlet_transport::Level;
-use townlet_worker::DropReason;
 
-use crate::holds_but_with;
 use crate::receipt::{NoReceipt, Receipt};
 use crate::sync::{Builder, Condvar, JoinHandle, Mutex};
+use crate::{DropReason, holds_but_with};
 
 const LONG: Duration = Duration::from_secs(1000);
 

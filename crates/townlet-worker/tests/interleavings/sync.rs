@@ -8,8 +8,8 @@ pub(crate) use loom::sync::{Condvar, Mutex, MutexGuard};
 pub(crate) use loom::thread::JoinHandle;
 pub(crate) use std::sync::PoisonError;
 
-/// The driver logs and unwinds: more than loom gives a thread by itself, in machine words.
-const STACK: usize = 0x8000;
+/// The driver logs and unwinds, and a log is opened: more than loom gives a thread by itself, in machine words.
+const STACK: usize = 0x2_0000;
 
 /// Starts threads of a model.
 pub(crate) struct Builder(loom::thread::Builder);
