@@ -88,6 +88,10 @@ pub struct Options {
     pub backpressure: Backpressure,
     /// Where set, somebody drives a [`Spooler`](crate::Spooler) for this sink.
     /// [`Backpressure::Spill`] needs it, [`Backpressure::Coalesce`] may have it.
+    ///
+    /// Memory keeps the one event that is sent next. Where that is larger than half of
+    /// [`max_buffer_bytes`](Self::max_buffer_bytes), or [`max_queue_length`](Self::max_queue_length) is 1, the next
+    /// one may find no room on its way to the disk while the sink is down: it waits, and is dropped (`spill_full`).
     pub spill: Option<SpillMode>,
     /// `worker.block_timeout_seconds`: the longest that one `emit` waits, in all.
     pub block_timeout: Duration,

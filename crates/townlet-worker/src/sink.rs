@@ -72,7 +72,11 @@ impl Sink {
             return false;
         }
         self.main.merge_for(weight);
-        self.main.is_full(weight)
+        let full = self.main.is_full(weight);
+        if full {
+            self.main.make_way();
+        }
+        full
     }
 
     /// Ends a wait for room: sheds the oldest for the newcomer, or with `spill`

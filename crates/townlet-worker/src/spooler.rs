@@ -173,7 +173,8 @@ impl Spooler {
         &self.status
     }
 
-    /// Takes the errands of sink `index`. True where there is something to do.
+    /// Takes the errands of sink `index`, and while the disk takes nothing lets go on in memory what there is room
+    /// for. True where there is something to do, or to report.
     pub fn gather(&mut self, index: usize, machine: &mut Machine) -> bool {
         let Some(seat) = self.seats.get_mut(index) else { return false };
         let errand = machine.errand(TURN_BYTES);

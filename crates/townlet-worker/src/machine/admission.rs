@@ -50,6 +50,7 @@ impl Machine {
                 if sheds {
                     self.admit_evicting(stream, tick, weight, DropReason::Backpressure)
                 } else {
+                    self.make_way();
                     Admission::Full
                 }
             }
@@ -62,6 +63,11 @@ impl Machine {
         while self.queue.room_for(weight) == Room::Full && self.queue.could_fit(weight) && self.queue.coalesce() {
             self.pressed.set(true);
         }
+    }
+
+    /// With a spill: sends to disk what stands in the way of an event that found no room.
+    pub(crate) fn make_way(&mut self) {
+        self.queue.make_way();
     }
 
     /// True where nothing is shed for room, because a spill takes it: hosts wait for that.

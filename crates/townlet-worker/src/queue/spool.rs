@@ -208,6 +208,14 @@ impl Queue {
         }
     }
 
+    /// A newcomer waits for room that the disk can make: what memory holds goes there at once, as it would with the
+    /// next frame. That one does not come where few large ones fill the bounds.
+    pub(crate) fn make_way(&mut self) {
+        if self.leaves_memory_for_room_alone() && !planted::is("large frames keep others from the disk") {
+            self.spool_ready();
+        }
+    }
+
     /// What is settled need not stay in the log.
     pub(super) fn settled_on_disk(&mut self, position: Option<Position>) {
         if let (Some(spool), Some(position)) = (&mut self.spool, position) {

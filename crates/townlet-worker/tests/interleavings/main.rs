@@ -5,8 +5,9 @@
 //! stands still, so a wake-up that does not come is a deadlock, and a deadlock fails the model, also where in life the
 //! next look around, 50 ms later, would hide it. Each model fails with a mistake planted in the code that it checks.
 //!
-//! What stands for `townlet-pipeline` round the driver and the spooler is in [`rig`]: of it nothing is shown here, nor
-//! of what depends on the time alone, such as a disk that is tried again.
+//! What `townlet-pipeline` puts round driver and spooler is here a small copy ([`rig`]): of its own code nothing is
+//! shown, such as the stage and `flush`. Nor is what depends on time alone: an account that is stored each second, a
+//! disk that takes something again, a sink that is tried again after a pause.
 //!
 //! A binary of its own, since those modules name things by `crate::`.
 

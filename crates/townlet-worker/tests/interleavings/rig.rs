@@ -116,16 +116,26 @@ pub(crate) struct House {
 }
 
 impl House {
-    /// A sink whose queue has room for `room` frames, half of them in memory once the disk has had some.
-    pub(crate) fn open(mode: SpillMode, room: usize, peer: Peer, disk: &Memory) -> (Arc<Self>, Arc<There>) {
+    /// A sink whose queue has room for two frames, for one of them in memory once the disk has had some.
+    pub(crate) fn open(mode: SpillMode, peer: Peer, disk: &Memory) -> (Arc<Self>, Arc<There>) {
+        let few = Options { max_queue_length: 2, ..Options::default() };
+        Self::open_with(few, mode, peer, disk)
+    }
+
+    /// The same with room for two frames by their size alone, each larger than a third of the bound.
+    pub(crate) fn open_for_large(mode: SpillMode, peer: Peer, disk: &Memory) -> (Arc<Self>, Arc<There>) {
+        let large = Options { max_buffer_bytes: line(1).len() * 5 / 2, ..Options::default() };
+        Self::open_with(large, mode, peer, disk)
+    }
+
+    fn open_with(bounds: Options, mode: SpillMode, peer: Peer, disk: &Memory) -> (Arc<Self>, Arc<There>) {
         let options = Options {
-            max_queue_length: room,
             max_batch_size: 1,
             flush_interval: Duration::ZERO,
             backpressure: Backpressure::Spill,
             block_timeout: LONG,
             spill: Some(mode),
-            ..Options::default()
+            ..bounds
         };
         let mut sink = Sink::new(options, 1, false);
         let (spill, _) = Spill::open(Box::new(disk.clone()), disk::options(), Duration::ZERO).unwrap();

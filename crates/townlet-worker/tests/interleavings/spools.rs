@@ -25,7 +25,7 @@ fn a_durable_receipt_comes_and_never_before_the_sync() {
     ];
     holds_but_with(&mistakes, 2, || {
         let disk = Memory::new();
-        let (house, there) = House::open(SpillMode::WriteAhead, 2, Peer::Takes, &disk);
+        let (house, there) = House::open(SpillMode::WriteAhead, Peer::Takes, &disk);
         // The second waits for its commit on disk, the first goes on in memory and may be out before that.
         let receipts = [house.emit(1).unwrap(), house.emit(2).unwrap()];
         for (receipt, stored) in receipts.iter().zip([1, 2]).rev() {
@@ -47,7 +47,7 @@ fn what_went_to_disk_comes_back_in_order_and_once() {
     ];
     holds_but_with(&mistakes, 2, || {
         let disk = Memory::new();
-        let (house, there) = House::open(SpillMode::Overflow, 2, Peer::Takes, &disk);
+        let (house, there) = House::open(SpillMode::Overflow, Peer::Takes, &disk);
         for seq in 1..=2 {
             house.emit(seq).unwrap();
         }
@@ -61,7 +61,7 @@ fn what_went_to_disk_comes_back_in_order_and_once() {
 fn a_refused_frame_makes_room_for_what_is_on_disk() {
     holds_but_with(&["the spooler does not hear of room in memory"], 2, || {
         let disk = Memory::new();
-        let (house, there) = House::open(SpillMode::Overflow, 2, Peer::RefusesFirst, &disk);
+        let (house, there) = House::open(SpillMode::Overflow, Peer::RefusesFirst, &disk);
         for seq in 1..=2 {
             house.emit(seq).unwrap();
         }
@@ -81,7 +81,7 @@ fn a_full_disk_does_not_hold_up_a_sink_that_takes() {
     ];
     holds_but_with(&mistakes, 2, || {
         let disk = Memory::new();
-        let (house, there) = House::open(SpillMode::Overflow, 2, Peer::Takes, &disk);
+        let (house, there) = House::open(SpillMode::Overflow, Peer::Takes, &disk);
         disk.fill_up();
         for seq in 1..=2 {
             house.emit(seq).unwrap();
@@ -97,7 +97,7 @@ fn a_host_at_a_full_queue_gets_room_from_the_disk_though_the_peer_is_down() {
     let mistakes = ["room that the disk made is not rung for", "one host alone is not seen waiting"];
     holds_but_with(&mistakes, 2, || {
         let disk = Memory::new();
-        let (house, there) = House::open(SpillMode::WriteAhead, 2, Peer::IsDown, &disk);
+        let (house, there) = House::open(SpillMode::WriteAhead, Peer::IsDown, &disk);
         for seq in 1..=3 {
             house.emit(seq).unwrap();
         }
@@ -105,6 +105,22 @@ fn a_host_at_a_full_queue_gets_room_from_the_disk_though_the_peer_is_down() {
         let books = house.shutdown(Duration::ZERO);
         assert_eq!((books.account.accepted(), books.buffered, books.spilled, books.residual()), (3, 0, 3, 0));
         assert_eq!((there.frames().len(), disk.survivors().len()), (0, 3));
+    });
+}
+
+#[test]
+fn large_frames_go_to_disk_as_well_while_the_peer_is_down() {
+    let mistakes = ["large frames keep others from the disk", "room that the disk made is not rung for"];
+    holds_but_with(&mistakes, 2, || {
+        let disk = Memory::new();
+        let (house, _) = House::open_for_large(SpillMode::Overflow, Peer::IsDown, &disk);
+        for seq in 1..=3 {
+            house.emit(seq).unwrap();
+        }
+        loom::skip_branch();
+        let books = house.shutdown(Duration::ZERO);
+        assert_eq!((books.account.accepted(), books.buffered, books.spilled, books.residual()), (3, 0, 3, 0));
+        assert_eq!(disk.survivors(), [1, 2, 3]);
     });
 }
 
@@ -117,7 +133,7 @@ fn a_shutdown_without_time_beside_an_emit_and_a_commit_stores_what_is_not_out() 
     ];
     holds_but_with(&mistakes, 2, || {
         let disk = Memory::new();
-        let (house, there) = House::open(SpillMode::Overflow, 2, Peer::Takes, &disk);
+        let (house, there) = House::open(SpillMode::Overflow, Peer::Takes, &disk);
         house.emit(1).unwrap();
         let host = house.host(2);
         let books = house.shutdown(Duration::ZERO);
@@ -135,7 +151,7 @@ fn a_shutdown_with_time_beside_a_commit_ends() {
     let mistakes = ["who waits for the end is not told", "what the disk gives back wakes nobody"];
     holds_but_with(&mistakes, 2, || {
         let disk = Memory::new();
-        let (house, _) = House::open(SpillMode::Overflow, 2, Peer::Takes, &disk);
+        let (house, _) = House::open(SpillMode::Overflow, Peer::Takes, &disk);
         for seq in 1..=2 {
             house.emit(seq).unwrap();
         }
@@ -151,7 +167,7 @@ fn whoever_waits_for_a_durable_receipt_hears_of_it_beside_a_shutdown() {
     let mistakes = ["the spooler ends without a last commit"];
     holds_but_with(&mistakes, 2, || {
         let disk = Memory::new();
-        let (house, _) = House::open(SpillMode::WriteAhead, 2, Peer::Takes, &disk);
+        let (house, _) = House::open(SpillMode::WriteAhead, Peer::Takes, &disk);
         let receipt = house.emit(1).unwrap();
         let waits = Builder::new().spawn(move || receipt.wait(Level::Durable, LONG)).unwrap();
         let books = house.shutdown(Duration::ZERO);
