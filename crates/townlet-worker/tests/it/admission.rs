@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use bytes::Bytes;
 use townlet_transport::{ErrorKind, Frame, Label};
 use townlet_worker::{
-    Action, Admission, Admitted, Backpressure, DropReason, Machine, Options, RestartWindow, Route, Sink,
+    Action, Admission, Admitted, Backpressure, DropReason, Machine, Options, RestartWindow, Route, Sink, SpillMode,
 };
 
 use crate::fakes::{balanced, error, expect_batch, ms, offer, options, seqs, take};
@@ -179,4 +179,24 @@ fn with_a_spill_the_bounds_of_the_queue_stay_those_that_its_books_on_disk_speak_
     let held = machine.options();
     assert_eq!((held.max_queue_length, held.max_buffer_bytes, held.spill), (100, 100_000, spill));
     assert_eq!(held.max_batch_size, 1);
+}
+
+#[test]
+fn where_few_large_events_fill_memory_the_next_one_sends_them_to_disk() {
+    for asks in [Sink::must_wait, |sink: &mut Sink, weight| sink.admit(0, 3, weight) == Admitted::Full] {
+        let limits = Options {
+            max_buffer_bytes: 100,
+            backpressure: Backpressure::Spill,
+            spill: Some(SpillMode::Overflow),
+            ..options()
+        };
+        let mut sink = Sink::new(limits, 1, false);
+        for seq in 1..=2 {
+            assert_eq!(offer(sink.machine(Route::Main), seq, 40), Admission::Upstream);
+        }
+        assert!(!sink.main().wants_spooler(), "less than half is in memory as the second comes");
+        assert!(asks(&mut sink, 40));
+        assert!(sink.main().wants_spooler());
+        balanced(sink.main());
+    }
 }
