@@ -1,6 +1,7 @@
 //! Text to tree, by parser events, with limits.
 
 use std::collections::HashMap;
+use std::net::Ipv6Addr;
 
 use granit_parser::{Event, Options, Parser, ScalarStyle, Span};
 
@@ -28,12 +29,15 @@ pub(crate) fn parse(file: &str, text: &str, found: &mut Diagnostics) -> Option<N
 }
 
 /// Reads the value of an environment variable or `--set`: a list or mapping in
-/// flow form where it starts like one, otherwise one scalar, taken literally.
+/// flow form where it starts like one, otherwise one scalar, taken literally. What
+/// follows an address in brackets, as in `[::1]:9000`, makes it a scalar.
 pub(crate) fn parse_override(value: &str, place: &Place) -> Result<Value, String> {
     if matches!(value, "null" | "~") {
         return Ok(Value::Null);
     }
-    if !value.starts_with(['[', '{']) {
+    let is_address = value.strip_prefix('[').and_then(|rest| rest.split_once("]:"));
+    let is_address = is_address.is_some_and(|(address, _)| address.parse::<Ipv6Addr>().is_ok());
+    if is_address || !value.starts_with(['[', '{']) {
         return Ok(Value::Scalar { text: value.into(), plain: true });
     }
     let mut found = Diagnostics::default();

@@ -114,6 +114,26 @@ fn text_from_above_the_file_needs_no_quotes() {
 }
 
 #[test]
+fn an_address_in_brackets_is_no_list() {
+    for endpoint in ["[::1]:9000", "[2001:db8::7]:443"] {
+        let set = Loader::new()
+            .set("telemetry.transport.type=tcp")
+            .set(format!("telemetry.transport.endpoint={endpoint}"))
+            .load_str("town.yaml", "")
+            .unwrap();
+        assert_eq!(set.config.sinks[0].settings.endpoint.as_deref(), Some(endpoint));
+        let given = Loader::new()
+            .environment(variables(&[
+                ("TOWNLET_TELEMETRY__TRANSPORT__ENDPOINT", endpoint),
+                ("TOWNLET_TELEMETRY__TRANSPORT__TYPE", "tcp"),
+            ]))
+            .load_str("town.yaml", "")
+            .unwrap();
+        assert_eq!(given.config.sinks[0].settings.endpoint.as_deref(), Some(endpoint));
+    }
+}
+
+#[test]
 fn a_sink_can_come_from_the_environment() {
     let loaded = loader()
         .environment(variables(&[
