@@ -122,7 +122,7 @@ impl PartialEq for SinkConfig {
                 == (b.publish_metrics, b.publish_traces, b.publish_interval)
             && (a.rotate_bytes, a.rotate_after) == (b.rotate_bytes, b.rotate_after)
             && (a.keep_files, a.keep_bytes, a.keep_for) == (b.keep_files, b.keep_bytes, b.keep_for)
-            && (a.compression, a.format, &a.auth) == (b.compression, b.format, &b.auth)
+            && (a.compression, a.format, &a.auth, &a.broker) == (b.compression, b.format, &b.auth, &b.broker)
             && self.dead_letters == other.dead_letters
     }
 }

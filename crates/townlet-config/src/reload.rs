@@ -116,6 +116,8 @@ fn taken_over(sink: &SinkConfig, wanted: &SinkConfig) -> SinkConfig {
         retry: wanted.retry.clone(),
         ..sink.clone()
     };
+    // A transport that is not asked for it may not give the level that the run holds to.
+    taken.settings.settle_at = sink.settings.settle_at;
     taken.worker = WorkerConfig { backpressure: sink.worker.backpressure, ..wanted.worker.clone() };
     taken.buffer = BufferConfig { spill: sink.buffer.spill.clone(), ..wanted.buffer.clone() };
     if sink.buffer.spill.is_some() {

@@ -231,8 +231,11 @@ pub(crate) fn transport(
     })?;
     let mut settings = sink.settings.clone();
     settings.run_marker = Some(marker.clone());
+    // Where there is no peer the default means nothing.
+    let kind = Type::named(&sink.transport_type);
+    let has_peer = matches!(kind, Type::Tcp | Type::Http | Type::Websocket | Type::Otlp | Type::Nats);
     let info = SinkInfo::new(sink.transport_type.clone()).security(
-        settings.enable_tls && matches!(sink.transport_type.as_str(), "tcp" | "http"),
+        settings.enable_tls && has_peer,
         settings.verify_hostname && settings.enable_tls,
         settings.plaintext_acknowledged,
     );

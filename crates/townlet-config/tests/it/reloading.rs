@@ -7,7 +7,10 @@ use std::time::Duration;
 use townlet_config::{Factories, Identity, Loaded, ReloadError, TelemetryConfig, reload, start};
 use townlet_pipeline::Telemetry;
 use townlet_schema::{Json, RunId};
+use townlet_transport::Level;
 use townlet_transport_file::FileFactory;
+
+use crate::support::Registered;
 
 const PATIENCE: Duration = Duration::from_secs(60);
 
@@ -124,4 +127,55 @@ fn a_transport_that_cannot_be_built_changes_nothing() {
     emit(&telemetry, 0..3);
     assert_eq!((events(&a), events(&b), events(&c)), (3, 0, 3));
     assert_eq!(telemetry.shutdown(PATIENCE).residual(), 0);
+}
+
+#[test]
+fn another_place_at_the_broker_is_another_transport() {
+    let factories: Factories = vec![Arc::new(Registered("nats"))];
+    let config = |nats: &str| {
+        let text = format!("telemetry:\n  transport: {{type: nats, endpoint: 'tls://b.example', nats: {{{nats}}}}}\n");
+        townlet_config::Loader::new().load_str("test.yaml", &text).unwrap().config
+    };
+    let running = config("subject: 'a.{stream}', partitions: 1");
+    let telemetry = start(&running, &factories, &identity()).unwrap();
+    for other in ["subject: 'b.{stream}', partitions: 1", "stream: FLEET", "partitions: 8", "create: true"] {
+        let next = config(other);
+        let reloaded = reload(&telemetry, &running, &next, &factories, &identity()).unwrap();
+        assert_eq!(reloaded.replaced, ["main"], "{other}");
+    }
+    assert_eq!(telemetry.shutdown(Duration::ZERO).residual(), 0);
+}
+
+#[test]
+fn a_new_transport_is_asked_for_the_level_at_which_the_run_settles() {
+    let folder = tempfile::tempdir().unwrap();
+    let [a, b, c] = ["a", "b", "c"].map(|name| folder.path().join(name));
+    let running = config(&a, &c, "    fsync: each_batch\n    settle_at: durable\n");
+    let telemetry = start(&running, &factories(), &identity()).unwrap();
+    let next = config(&b, &c, "    fsync: each_batch\n    settle_at: sent\n");
+    let reloaded = reload(&telemetry, &running, &next, &factories(), &identity()).unwrap();
+    assert_eq!(reloaded.needs_restart, ["telemetry.transport.settle_at"]);
+    let main = &reloaded.config.sinks[0];
+    assert_eq!((main.settle_at, main.settings.settle_at), (Level::Durable, Level::Durable), "the running value holds");
+    assert_eq!(telemetry.shutdown(PATIENCE).residual(), 0);
+}
+
+#[test]
+fn every_type_that_goes_under_tls_says_so_before_it_has_connected() {
+    for (kind, keys, secure) in [
+        ("tcp", "endpoint: 'c.example:1'", true),
+        ("http", "endpoint: 'https://c.example'", true),
+        ("websocket", "websocket_url: 'wss://c.example'", true),
+        ("otlp", "endpoint: 'https://c.example'", true),
+        ("nats", "endpoint: 'tls://c.example'", true),
+        ("otlp", "endpoint: 'http://[::1]', allow_plaintext: true, dev_allow_plaintext: true", false),
+        ("stdout", "keyframe_every: 1", false),
+    ] {
+        let factories: Factories = vec![Arc::new(Registered(kind))];
+        let text = format!("telemetry:\n  transport: {{type: {kind}, {keys}}}\n");
+        let config = townlet_config::Loader::new().load_str("test.yaml", &text).unwrap().config;
+        let telemetry = start(&config, &factories, &identity()).unwrap();
+        assert_eq!(telemetry.latest_transport_status().tls_enabled, secure, "{kind}: {keys}");
+        telemetry.shutdown(Duration::ZERO);
+    }
 }
