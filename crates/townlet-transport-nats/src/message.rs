@@ -1,6 +1,7 @@
 //! From a frame to a message.
 
 use std::collections::HashMap;
+use std::fmt::Write;
 
 use townlet_nats::{Message, Subject};
 use townlet_transport::{Frame, Label};
@@ -45,8 +46,16 @@ fn id_of(frame: &Frame) -> String {
     let label = frame.label();
     let mut id = String::with_capacity(label.run_id().len() + label.stream().len() + 24);
     for part in [label.run_id(), label.stream()] {
-        // What no header can carry is replaced: within a run and a stream the number decides.
-        id.extend(part.chars().map(|c| if c.is_ascii_graphic() { c } else { '_' }));
+        for byte in part.bytes() {
+            // What no header can carry, and what would make two names one: the server takes the second of two
+            // messages with one id for the first again, and throws it away.
+            if byte.is_ascii_graphic() && !matches!(byte, b'/' | b'%') {
+                id.push(char::from(byte));
+            } else {
+                // Writing to a string cannot fail.
+                let _ = write!(id, "%{byte:02X}");
+            }
+        }
         id.push('/');
     }
     id.push_str(&frame.seq().to_string());
@@ -101,8 +110,26 @@ mod tests {
     }
 
     #[test]
-    fn names_that_no_header_can_carry_are_replaced() {
-        let frame = Frame::new(Label::new("r 1", "tö\r\nwn"), "event", 1, 1, "{}\n");
-        assert_eq!(id_of(&frame), "r_1/t___wn/1");
+    fn names_that_no_header_can_carry_are_encoded_and_no_two_make_one_id() {
+        let id = |run: &str, stream: &str, seq| id_of(&Frame::new(Label::new(run, stream), "event", seq, 1, "{}\n"));
+        assert_eq!(id("r 1", "t\u{f6}\r\nwn", 1), "r%201/t%C3%B6%0D%0Awn/1");
+        let names = [
+            "\u{441}\u{435}\u{432}\u{435}\u{440}",
+            "\u{437}\u{430}\u{43f}\u{430}\u{434}",
+            "a b",
+            "a_b",
+            "a%20b",
+            "a",
+            "a/1",
+            "",
+        ];
+        let mut ids = std::collections::BTreeSet::new();
+        for run in names {
+            for stream in names {
+                for seq in [1, 11] {
+                    assert!(ids.insert(id(run, stream, seq)), "{run:?} {stream:?} {seq}");
+                }
+            }
+        }
     }
 }
