@@ -131,8 +131,9 @@ impl Connector {
     }
 
     /// Takes up certificate files that were renewed: at most one look a second, or at
-    /// once after a handshake that failed.
-    fn refresh(&mut self) {
+    /// once after a handshake that failed. [`open`](Self::open) does so by itself; who keeps a
+    /// connection open calls it now and then, so that a change is known before that ends.
+    pub fn refresh(&mut self) {
         let Some(tls) = &mut self.tls else { return };
         let now = SystemTime::now();
         if std::mem::take(&mut self.doubted) {

@@ -56,6 +56,7 @@ impl NatsTransport {
 impl Transport for NatsTransport {
     fn connect(&mut self) -> Result<Connected, TransportError> {
         if self.publisher.as_ref().is_some_and(|publisher| publisher.link().is_open()) {
+            self.connector.refresh();
             return Ok(self.connected(false));
         }
         // What was under way is sent again on the new connection.

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
 use townlet_http::Portions;
+use townlet_tls::Reload;
 use townlet_transport::{Connected, ErrorKind, Figures, Frame, Level, Outcome, SendError, Transport, TransportError};
 
 use crate::delivery::{Delivery, Sent};
@@ -171,10 +172,11 @@ impl Transport for OtlpTransport {
         self.delivery.poster().prepare()?;
         let peer = self.delivery.poster().target().shown();
         let reused = std::mem::replace(&mut self.open, true);
-        Ok(match reused {
+        let connected = match reused {
             true => Connected::reused(peer, Level::PeerAcked, self.tls),
             false => Connected::fresh(peer, Level::PeerAcked, self.tls),
-        })
+        };
+        Ok(connected.showing(self.delivery.poster().certificates().and_then(Reload::good_until)))
     }
 
     fn send(&mut self, batch: &[Frame]) -> Result<Outcome, SendError> {

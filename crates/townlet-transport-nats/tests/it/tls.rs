@@ -1,5 +1,7 @@
 //! Under TLS, and what a handshake that fails is called.
 
+use std::time::{Duration, Instant};
+
 use townlet_nats::{NatsOptions, Security, Servers};
 use townlet_testkit::certs::{Issued, Leaf, Pki};
 use townlet_testkit::frames;
@@ -46,6 +48,31 @@ fn frames_arrive_under_tls_with_a_client_certificate() {
     deliver(&mut sink, &frames(1..=100)).unwrap();
     sink.close();
     assert!(server.said().is_empty() || !server.said().contains("TLS handshake error"), "{}", server.said());
+}
+
+#[test]
+fn a_renewed_certificate_is_known_while_the_connection_goes_on() {
+    if !there() {
+        return;
+    }
+    let pki = Pki::new();
+    let own = pki.issue("shard", &Leaf::client("shard-7"));
+    let server = with_tls(&pki.localhost(), Some(pki.ca_file()));
+    let client = ClientOptions {
+        cert_file: Some(own.cert_file.clone()),
+        key_file: Some(own.key_file.clone()),
+        ..trusting(&pki)
+    };
+    let mut sink = transport(secure(&server, client));
+    assert!(sink.connect().unwrap().fresh);
+    pki.issue("again", &Leaf::client("shard-7")).put(&own);
+    let since = Instant::now();
+    while sink.certificates().unwrap().status().reloads_total == 0 {
+        assert!(!sink.connect().unwrap().fresh, "the connection goes on");
+        assert!(since.elapsed() < Duration::from_secs(60), "{:?}", sink.certificates());
+        std::thread::yield_now();
+    }
+    deliver(&mut sink, &frames(1..=1)).unwrap();
 }
 
 #[test]

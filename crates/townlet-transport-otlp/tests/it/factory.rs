@@ -1,3 +1,4 @@
+use townlet_testkit::certs::{Leaf, Pki};
 use townlet_transport::{ErrorKind, Factory, Format, Settings};
 use townlet_transport_otlp::{Encoding, OtlpFactory, OtlpOptions, OtlpTransport, Target};
 
@@ -44,4 +45,18 @@ fn what_cannot_work_is_refused_by_its_key() {
     }
     let options = OtlpOptions { max_request_bytes: 0, ..OtlpOptions::new(Target::parse(good).unwrap()) };
     assert!(OtlpTransport::new(options).unwrap_err().to_string().contains("max_request_bytes"));
+}
+
+#[test]
+fn the_status_can_say_until_when_the_certificate_that_we_show_is_good() {
+    let pki = Pki::new();
+    let own = pki.issue("shard", &Leaf::client("shard-7"));
+    let settings = settings("https://collector.example:4318", |s| {
+        s.ca_file = Some(pki.ca_file().into());
+        (s.cert_file, s.key_file) = (Some(own.cert_file.clone()), Some(own.key_file.clone()));
+    });
+    // Nothing is contacted before the first batch.
+    let connected = OtlpFactory.build(&settings).unwrap().connect().unwrap();
+    let left = connected.certificate_until.unwrap().duration_since(std::time::SystemTime::now()).unwrap();
+    assert_eq!(left.as_secs() / 86_400, 89);
 }
