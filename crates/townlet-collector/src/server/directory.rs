@@ -1,6 +1,7 @@
 //! The streams that a collector follows, over all its connections.
 
 use std::collections::BTreeMap;
+use std::hash::{BuildHasher, RandomState};
 use std::num::NonZeroU64;
 use std::ops::Deref;
 use std::path::PathBuf;
@@ -21,6 +22,14 @@ use crate::store::{Store, StoreError, StreamLog, Unsynced};
 /// Gaps that the report of a shard names.
 const GAPS_NAMED: usize = 16;
 
+/// Streams that left memory with gaps of which is known how many, so that these are not counted twice where the
+/// stream comes back and its file tells of them again.
+const AWAY: usize = 65_536;
+
+/// The name in both places under which the metrics of many streams are summed up: a stream that is called so has
+/// none of its own.
+pub(super) const OTHER: &str = "other";
+
 type Key = (Option<Box<str>>, Option<Box<str>>);
 
 /// The streams in memory. Bounded: where room is needed, the stream that was
@@ -40,6 +49,9 @@ struct Table {
     streams: BTreeMap<Key, Arc<Stream>>,
     labelled: usize,
     retired: Retired,
+    /// By a digest of their names, how many lines of streams that left are in `retired.missing`.
+    away: BTreeMap<u64, u64>,
+    hasher: RandomState,
 }
 
 /// Sums over the streams that left memory.
@@ -48,7 +60,7 @@ pub(super) struct Retired {
     pub(super) streams: u64,
     /// Of those without metrics of their own: what had a series is not counted a second time in another.
     pub(super) unlabelled: u64,
-    /// Lines that never came; they stay missing.
+    /// Lines that never came; they stay missing until the stream comes back.
     pub(super) missing: u64,
     pub(super) stored: u64,
     pub(super) duplicates: u64,
@@ -60,6 +72,8 @@ pub(super) struct Stream {
     pub(super) stream: Option<Box<str>>,
     /// Has metrics of its own. Decided once, so that no counter ever goes back.
     pub(super) labelled: bool,
+    /// What was missing when it left memory before; its file says so once it was read.
+    missed: u64,
     last_used: AtomicU64,
     users: AtomicUsize,
     state: Mutex<StreamState>,
@@ -150,10 +164,13 @@ impl Directory {
             log: path.map(StreamLog::new),
             shown: shown.clone(),
         };
-        let labelled = table.labelled < self.label_limit;
+        let is_other = run_id == Some(OTHER) && stream == Some(OTHER);
+        let labelled = table.labelled < self.label_limit && !is_other;
         table.labelled += usize::from(labelled);
+        let missed = table.comes_back(&key);
         let made = Arc::new(Stream {
             labelled,
+            missed,
             run_id: key.0.clone(),
             stream: key.1.clone(),
             last_used: AtomicU64::new(now),
@@ -187,6 +204,13 @@ impl Directory {
 }
 
 impl Table {
+    /// What was counted as missing of a stream that left is counted with the stream again.
+    fn comes_back(&mut self, (run_id, stream): &Key) -> u64 {
+        let missed = self.away.remove(&self.hasher.hash_one((run_id, stream))).unwrap_or_default();
+        self.retired.missing = self.retired.missing.saturating_sub(missed);
+        missed
+    }
+
     fn retire_one(&mut self) -> Result<(), Full> {
         // Whose lock is taken is being written; nobody waits for it here, where all streams would wait.
         let idle = |stream: &Stream| {
@@ -205,7 +229,14 @@ impl Table {
         if !stream.labelled {
             self.retired.unlabelled += report.received;
         }
-        self.retired.missing = self.retired.missing.saturating_add(report.sequence.missing);
+        // Of a file that was never read again is known what there was before.
+        let unread = stream.try_lock().is_some_and(|state| !state.ready);
+        let missing = if unread { stream.missed } else { report.sequence.missing };
+        self.retired.missing = self.retired.missing.saturating_add(missing);
+        if missing > 0 && report.file.is_some() && self.away.len() < AWAY {
+            let of = self.hasher.hash_one((&stream.run_id, &stream.stream));
+            self.away.insert(of, missing);
+        }
         self.retired.stored += report.stored;
         self.retired.duplicates += report.duplicates;
         Ok(())

@@ -126,6 +126,23 @@ fn idle_streams_leave_memory_and_still_know_their_lines_when_they_come_back() {
 }
 
 #[test]
+fn what_a_stream_misses_is_counted_once_however_often_it_leaves_memory_and_comes_back() {
+    let dir = tempfile::tempdir().unwrap();
+    let options = CollectorOptions { max_streams: 1, ..plain(dir.path()) };
+    let collector = Collector::bind(options).unwrap();
+    for round in 0..4 {
+        for run in [1, 2] {
+            // Of each, every second one is missing.
+            send_plain(&collector, &line_of(&run_id(run), "town", 2 * round + 2));
+            let report = wait_for(&collector, "the end", |report| report.connections_open == 0);
+            assert_eq!(report.missing, if run == 1 { 2 * round + 1 } else { 2 * round + 2 }, "round {round}, {run}");
+        }
+    }
+    let report = stop(collector);
+    assert_eq!((report.streams_retired, report.missing), (7, 8));
+}
+
+#[test]
 fn a_client_that_does_not_read_its_acks_is_cut() {
     let dir = tempfile::tempdir().unwrap();
     let secure = Secure::new();

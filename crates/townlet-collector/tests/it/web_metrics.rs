@@ -99,6 +99,24 @@ fn a_name_with_every_evil_character_is_one_label_still() {
     stop(collector);
 }
 
+/// A scrape with one sample twice is refused, or half of it lost.
+#[test]
+fn a_stream_with_the_name_of_the_sum_of_many_is_one_of_them() {
+    let dir = tempfile::tempdir().unwrap();
+    let collector = with_web(dir.path(), web_options());
+    for (run, stream) in [("other", "other"), ("other", "town"), ("r", "other")] {
+        let line = serde_json::json!({"run_id": run, "stream": stream, "seq": 1, "tick": 1}).to_string() + "\n";
+        send_plain(&collector, line.as_bytes());
+    }
+    let text = Client::of(&collector).get("/metrics").body;
+    stop(collector);
+    let names: Vec<&str> =
+        text.lines().filter(|line| !line.starts_with('#')).filter_map(|line| Some(line.rsplit_once(' ')?.0)).collect();
+    let different: std::collections::BTreeSet<&str> = names.iter().copied().collect();
+    assert_eq!(names.len(), different.len(), "{text}");
+    assert!(text.contains("townlet_stream_lines_total{run_id=\"other\",stream=\"other\"} 1\n"), "{text}");
+}
+
 /// The second opinion on the text is Prometheus' own.
 #[test]
 fn promtool_reads_what_is_exposed_and_finds_fault_with_the_prescribed_names_only() {

@@ -8,6 +8,7 @@ use prometheus::proto::{Counter, Gauge, LabelPair, Metric, MetricFamily, MetricT
 use prometheus::{TEXT_FORMAT, TextEncoder};
 
 use super::super::Shared;
+use super::super::directory::OTHER;
 use super::Web;
 use super::response::Response;
 use crate::report::ShardReport;
@@ -29,9 +30,6 @@ const FAILURES: &[&str] = &[
     "unsupported_version",
     "utf8",
 ];
-
-/// The name under which streams without metrics of their own are summed up.
-const OTHER: &str = "other";
 
 pub(super) fn answer(shared: &Shared, web: &Web) -> Response {
     let mut families = Families::default();
