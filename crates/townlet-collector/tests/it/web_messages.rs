@@ -66,6 +66,31 @@ fn pings_buy_a_message_that_was_begun_no_time_and_an_idle_connection_lives_by_th
 }
 
 #[test]
+fn a_connection_that_never_brings_a_line_gives_its_place_back_whatever_it_pings() {
+    let dir = tempfile::tempdir().unwrap();
+    // Time enough, on a busy machine, for a line to come.
+    let limit = Duration::from_secs(6);
+    let options = CollectorOptions { first_line_timeout: limit, ..plain(dir.path()).with_web(web_options()) };
+    let collector = Collector::bind(options).unwrap();
+    let (mut producer, mut idle) = (join(&collector), join(&collector));
+    producer.say(frame(0x82, &line("town", 1)));
+    wait_for(&collector, "the line", |report| report.totals.stored == 1);
+    let begun = Instant::now();
+    idle.0.set_read_timeout(Some(Duration::from_millis(10))).unwrap();
+    while !collector.report().endings.contains_key("idle_timeout") {
+        assert!(begun.elapsed() < PATIENCE, "nobody cut the connection");
+        // It may be cut at this moment.
+        let _ = std::io::Write::write_all(&mut idle.0, &PING);
+        let _ = std::io::Read::read(&mut idle.0, &mut [0; 64]);
+    }
+    producer.say(frame(0x82, &line("town", 2)));
+    let report = wait_for(&collector, "the next line", |report| report.totals.stored == 2);
+    assert_eq!(report.connections_open, 1, "whoever brought a line may be quiet");
+    drop(producer);
+    stop(collector);
+}
+
+#[test]
 fn what_is_gathered_of_messages_takes_of_the_room_that_bodies_have() {
     let dir = tempfile::tempdir().unwrap();
     let web = WebOptions { max_bytes_in_flight: 300_000, ..web_options() };

@@ -49,9 +49,20 @@ pub(super) fn serve(
         return broken(&error);
     }
     let mut socket = WebSocket::from_partially_read(timed, ahead, Role::Server, Some(config));
-    let heard = Instant::now();
-    let mut producer =
-        Producer { shared, slot, config, session, acks, acknowledged: 0, heard, handed_out: 0, largest: 0, last: 0 };
+    let since = Instant::now();
+    let mut producer = Producer {
+        shared,
+        slot,
+        config,
+        session,
+        acks,
+        acknowledged: 0,
+        since,
+        heard: since,
+        handed_out: 0,
+        largest: 0,
+        last: 0,
+    };
     let ending = loop {
         match producer.step(&mut socket) {
             Ok(()) if producer.is_bloated(&socket) => socket = producer.renewed(socket),
@@ -69,6 +80,7 @@ struct Producer<'a> {
     session: Session,
     acks: bool,
     acknowledged: u64,
+    since: Instant,
     heard: Instant,
     /// Messages of any kind that the socket gave out.
     handed_out: u64,
@@ -84,6 +96,12 @@ impl Producer<'_> {
     fn step(&mut self, socket: &mut Socket) -> Result<(), Ending> {
         if self.shared.stop.is_asked() && (self.acks || self.shared.stop.is_overdue(Instant::now())) {
             return Err(stopped());
+        }
+        let limit = self.shared.options.first_line_timeout;
+        // Pings show that somebody is there, and no producer.
+        if self.session.counts.lines == 0 && self.since.elapsed() >= limit {
+            let detail = format!("no line within {limit:?} (first_line_timeout)");
+            return Err(Ending { kind: EndKind::IdleTimeout, detail });
         }
         match socket.read() {
             Ok(message) => {
