@@ -69,5 +69,8 @@ fn write(path: &Path, text: &str, mode: u32) -> anyhow::Result<()> {
     let mut options = fs::OpenOptions::new();
     options.write(true).create(true).truncate(true).mode(mode);
     let mut file = options.open(path).with_context(|| format!("writing {}", path.display()))?;
+    // A file that was there before has the mode of that time.
+    let mode = std::os::unix::fs::PermissionsExt::from_mode(mode);
+    file.set_permissions(mode).with_context(|| format!("writing {}", path.display()))?;
     file.write_all(text.as_bytes()).with_context(|| format!("writing {}", path.display()))
 }

@@ -95,13 +95,17 @@ fn reload(
         remark!("nothing to reload: there is no --config");
         return;
     };
-    let next = match setup::load(path, &args.set, factories) {
+    let mut next = match setup::load(path, &args.set, factories) {
         Ok(loaded) => loaded,
         Err(diagnostics) => {
             remark!("{} was not taken over; the running configuration holds\n{diagnostics}", path.display());
             return;
         }
     };
+    if args.telemetry_path.is_some() {
+        // The sinks of the file are not those in use.
+        next.config.sinks.clone_from(&config.sinks);
+    }
     match townlet_config::reload(telemetry, config, &next.config, factories, identity) {
         Ok(reloaded) => {
             let (replaced, retuned) = (list(&reloaded.replaced), list(&reloaded.retuned));

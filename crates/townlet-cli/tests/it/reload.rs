@@ -15,8 +15,12 @@ struct Town {
 
 impl Town {
     fn start(config: &Path) -> Self {
+        Self::start_with(config, &[])
+    }
+
+    fn start_with(config: &Path, more: &[&str]) -> Self {
         let mut simulate = command(&["simulate", "--ticks", "1000000", "--tick-ms", "2", "--agents", "2"]);
-        simulate.args(["--config", text(config)]).stdout(Stdio::null()).stderr(Stdio::piped());
+        simulate.args(["--config", text(config)]).args(more).stdout(Stdio::null()).stderr(Stdio::piped());
         let mut child = simulate.spawn().unwrap();
         let remarks = BufReader::new(child.stderr.take().unwrap()).lines();
         Self { child, remarks }
@@ -99,4 +103,22 @@ fn a_changed_file_goes_elsewhere_and_a_broken_one_changes_nothing() {
         .collect();
     seqs.sort_unstable();
     assert!(seqs.iter().copied().eq(1..=seqs.len() as u64), "{} states", seqs.len());
+}
+
+#[test]
+fn a_stream_that_is_captured_goes_on_into_its_file() {
+    let folder = TempDir::new().unwrap();
+    let path = config(folder.path(), "first", "");
+    let captured = folder.path().join("captured").join("town.jsonl");
+    let mut town = Town::start_with(Path::new(&path), &["--telemetry-path", text(&captured)]);
+    wait_for_lines(&folder.path().join("captured"));
+
+    config(folder.path(), "second", "");
+    town.signal("-HUP");
+    let said = town.says("reloaded");
+    assert!(said.contains("other transports: none; other limits: none"), "{said}");
+    town.signal("-TERM");
+    town.says("residual 0");
+    assert!(town.child.wait().unwrap().success());
+    assert!(!folder.path().join("second").exists(), "the sinks of the configuration are not in use");
 }

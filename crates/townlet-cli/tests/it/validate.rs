@@ -150,3 +150,18 @@ fn a_bad_configuration_exits_2_although_nobody_reads_the_corrected_block() {
     drop(child.stdout.take());
     assert_eq!(child.wait().unwrap().code(), Some(2));
 }
+
+#[test]
+fn a_key_is_for_its_owner_alone_also_where_a_file_was_there_before() {
+    use std::os::unix::fs::PermissionsExt;
+    let dir = tempfile::tempdir().unwrap();
+    for key in ["server.key", "client.key"] {
+        std::fs::write(dir.path().join(key), "an older one").unwrap();
+        std::fs::set_permissions(dir.path().join(key), std::fs::Permissions::from_mode(0o644)).unwrap();
+    }
+    townlet(&["certs", "--out", text(dir.path())]).expect(0);
+    for (file, mode) in [("server.key", 0o600), ("client.key", 0o600), ("server.pem", 0o644)] {
+        let found = std::fs::metadata(dir.path().join(file)).unwrap().permissions().mode();
+        assert_eq!(found & 0o777, mode, "{file}");
+    }
+}
