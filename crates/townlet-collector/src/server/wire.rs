@@ -111,11 +111,13 @@ impl Wire {
 
     /// Gives back what no byte needs at the moment.
     pub(super) fn release(&mut self) {
-        if let Self::Tls(wire) = self {
-            let ahead = &mut wire.socket;
-            if ahead.start == ahead.end {
-                (ahead.buf, ahead.start, ahead.end, ahead.ask) = (Vec::new(), 0, 0, FIRST);
-            }
+        let ahead = match self {
+            Self::Plain(_) => return,
+            Self::Tls(wire) => &mut wire.socket,
+            Self::Deflated(wire) => &mut wire.source_mut().socket,
+        };
+        if ahead.start == ahead.end {
+            (ahead.buf, ahead.start, ahead.end, ahead.ask) = (Vec::new(), 0, 0, FIRST);
         }
     }
 

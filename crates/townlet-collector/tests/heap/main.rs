@@ -4,6 +4,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a test may panic")]
 
+mod compressed;
 #[cfg(feature = "nats")]
 mod nats;
 
