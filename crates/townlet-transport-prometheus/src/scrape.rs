@@ -138,8 +138,7 @@ fn serve(shared: &Shared, mut stream: TcpStream) -> io::Result<()> {
         Some(head) => answer(shared, &head),
         None => plain("431 Request Header Fields Too Large", ""),
     };
-    stream.set_write_timeout(Some(left(deadline)?))?;
-    stream.write_all(answer.as_bytes())?;
+    write_all(&mut stream, answer.as_bytes(), deadline)?;
     // Closed with something unread, the connection would be reset, and the answer lost on its way.
     stream.shutdown(Shutdown::Write)?;
     let farewell = Instant::now() + FAREWELL;
@@ -168,6 +167,20 @@ fn read_head(stream: &mut TcpStream, deadline: Instant) -> io::Result<Option<Vec
         }
     }
     Ok(Some(head))
+}
+
+/// Writes all of it by the deadline: a client that takes a little now and then gets no more time.
+fn write_all(stream: &mut TcpStream, mut bytes: &[u8], deadline: Instant) -> io::Result<()> {
+    while !bytes.is_empty() {
+        stream.set_write_timeout(Some(left(deadline)?))?;
+        match stream.write(bytes) {
+            Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
+            Ok(written) => bytes = &bytes[written..],
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(())
 }
 
 fn left(deadline: Instant) -> io::Result<Duration> {
@@ -215,5 +228,31 @@ impl Shared {
         let text: Arc<str> = (self.source)()?.into();
         *kept = Some((Instant::now(), Arc::clone(&text)));
         Ok(text)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::{IpAddr, Ipv4Addr};
+
+    use super::*;
+
+    #[test]
+    fn a_client_that_takes_a_little_now_and_then_gets_no_more_time() {
+        const SIZE: usize = 64 << 20;
+        let timeout = Duration::from_secs(1);
+        let listen = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 0);
+        let options = ScrapeOptions { timeout, ..ScrapeOptions::new(listen) };
+        let scrape = Scrape::start(options, Box::new(|| Ok("x".repeat(SIZE)))).unwrap();
+        let mut client = TcpStream::connect(scrape.address()).unwrap();
+        client.write_all(b"GET /metrics HTTP/1.1\r\nHost: localhost\r\n\r\n").unwrap();
+        // Without an end to its time, all of it would come in some three seconds.
+        let mut piece = vec![0; 256 * 1024];
+        let mut got = 0;
+        while let Ok(read @ 1..) = client.read(&mut piece) {
+            got += read;
+            thread::park_timeout(Duration::from_millis(12));
+        }
+        assert!(got < SIZE, "{got} bytes came, however long that took");
     }
 }
