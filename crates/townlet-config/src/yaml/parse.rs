@@ -29,8 +29,8 @@ pub(crate) fn parse(file: &str, text: &str, found: &mut Diagnostics) -> Option<N
 }
 
 /// Reads the value of an environment variable or `--set`: a list or mapping in
-/// flow form where it starts like one, otherwise one scalar, taken literally. What
-/// follows an address in brackets, as in `[::1]:9000`, makes it a scalar.
+/// flow form where it starts like one, otherwise one scalar, taken literally. An
+/// address in brackets with its port is a scalar, and so is what begins with a placeholder.
 pub(crate) fn parse_override(value: &str, place: &Place) -> Result<Value, String> {
     if matches!(value, "null" | "~") {
         return Ok(Value::Null);
@@ -47,9 +47,17 @@ pub(crate) fn parse_override(value: &str, place: &Place) -> Result<Value, String
             replace_places(&mut node, place);
             Ok(node.value)
         }
+        // As in `{partition}.{stream}`.
+        (_, Some(_)) if goes_on_behind_its_bracket(value) => Ok(Value::Scalar { text: value.into(), plain: true }),
         (_, Some(error)) => Err(error.message.clone()),
         (None, None) => Ok(Value::Null),
     }
+}
+
+/// True where the first bracket that closes is followed by what follows none in a list or mapping.
+fn goes_on_behind_its_bracket(value: &str) -> bool {
+    let behind = value.find([']', '}']).and_then(|at| value[at + 1..].chars().next());
+    behind.is_some_and(|next| !next.is_whitespace() && !matches!(next, ',' | ']' | '}' | ':'))
 }
 
 fn replace_places(node: &mut Node, place: &Place) {

@@ -134,6 +134,19 @@ fn an_address_in_brackets_is_no_list() {
 }
 
 #[test]
+fn a_subject_that_begins_with_a_placeholder_is_no_mapping() {
+    for subject in ["{partition}.{stream}", "{run_id}-x.{partition}.{stream}"] {
+        let loaded = Loader::new()
+            .environment(variables(&[("TOWNLET_TELEMETRY__TRANSPORT__NATS__SUBJECT", subject)]))
+            .set("telemetry.transport.type=nats")
+            .set("telemetry.transport.endpoint=tls://b.example")
+            .load_str("town.yaml", "")
+            .unwrap_or_else(|found| panic!("{found}"));
+        assert_eq!(loaded.config.sinks[0].settings.broker.subject, subject);
+    }
+}
+
+#[test]
 fn a_sink_can_come_from_the_environment() {
     let loaded = loader()
         .environment(variables(&[
