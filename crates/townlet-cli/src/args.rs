@@ -119,7 +119,7 @@ pub(crate) enum Command {
 #[derive(Debug, Args)]
 pub(crate) struct Demo {
     /// Ticks to run.
-    #[arg(long, default_value_t = 600)]
+    #[arg(long, default_value_t = 600, value_parser = clap::value_parser!(u64).range(1..))]
     pub(crate) ticks: u64,
     /// Agents in the town.
     #[arg(long, default_value_t = 12, value_parser = clap::value_parser!(u32).range(1..=100_000))]
@@ -127,7 +127,7 @@ pub(crate) struct Demo {
     /// Seed: the same seed gives the same town and the same bytes.
     #[arg(long, default_value_t = 7)]
     pub(crate) seed: u64,
-    /// Folder for streams, certificates and the configuration.
+    /// Folder for streams, certificates and the configuration. What an earlier demo left there goes.
     #[arg(long, default_value = "demo-out")]
     pub(crate) out: PathBuf,
     #[command(flatten)]

@@ -13,9 +13,13 @@ use townlet_sim::{Host, World, WorldOptions};
 use townlet_tls::{ServerOptions, ServerTls};
 
 use crate::args::Demo;
-use crate::exit::Exit;
+use crate::exit::{Exit, Failure};
 use crate::out::{remark, say};
 use crate::{account, certs, setup, tap};
+
+/// The file that a demo leaves in its folder, and how it begins.
+const CONFIGURATION: &str = "demo.yaml";
+const WRITTEN: &str = "# Written by `townlet demo`.";
 
 /// How long the demo waits for the last acknowledgements.
 const DRAIN: Duration = Duration::from_secs(10);
@@ -23,11 +27,7 @@ const DRAIN: Duration = Duration::from_secs(10);
 pub(crate) fn run(args: &Demo) -> anyhow::Result<Exit> {
     let out = std::path::absolute(&args.out)?;
     let (certificates, collected) = (out.join("certs"), out.join("collected"));
-    for old in [&collected, &out.join("archive")] {
-        if old.exists() {
-            fs::remove_dir_all(old).with_context(|| format!("clearing {}", old.display()))?;
-        }
-    }
+    clear(&out, &[&collected, &out.join("archive")])?;
     certs::write_all(&certificates)?;
 
     let mut tls = ServerOptions::new(certificates.join("server.pem"), certificates.join("server.key"));
@@ -35,7 +35,7 @@ pub(crate) fn run(args: &Demo) -> anyhow::Result<Exit> {
     let options = CollectorOptions::new("127.0.0.1:0".parse()?, Security::Tls(ServerTls::load(&tls)?));
     let collector = Collector::bind(options.with_store(StoreOptions::new(&collected)))?;
 
-    let path = out.join("demo.yaml");
+    let path = out.join(CONFIGURATION);
     fs::write(&path, configuration(collector.local_addr().port()))
         .with_context(|| format!("writing {}", path.display()))?;
     let factories = setup::factories();
@@ -63,10 +63,24 @@ pub(crate) fn run(args: &Demo) -> anyhow::Result<Exit> {
     Ok(if sound { Exit::Yes } else { Exit::No })
 }
 
+/// Removes what an earlier demo left in `out`. What stands there without one is somebody else's: a collector's
+/// store, say, which has the same name.
+fn clear(out: &Path, folders: &[&Path]) -> anyhow::Result<()> {
+    let ours = fs::read_to_string(out.join(CONFIGURATION)).is_ok_and(|text| text.starts_with(WRITTEN));
+    for old in folders.iter().filter(|old| old.exists()) {
+        if !ours {
+            let old = old.display();
+            return Err(Failure::usage(format!("{old} is there, and no demo wrote it: choose another --out")));
+        }
+        fs::remove_dir_all(old).with_context(|| format!("clearing {}", old.display()))?;
+    }
+    Ok(())
+}
+
 /// The configuration that the demo runs, and leaves behind to be read and used.
 fn configuration(port: u16) -> String {
     format!(
-        "# Written by `townlet demo`. Paths are relative to this file.\n\
+        "{WRITTEN} Paths are relative to this file.\n\
          telemetry:\n\
          \x20 transport:\n\
          \x20   type: tcp                  # TLS is on by default\n\

@@ -1,6 +1,7 @@
 //! `townlet demo`.
 
 use std::collections::BTreeMap;
+use std::fs;
 
 use serde_json::Value;
 use tempfile::TempDir;
@@ -55,9 +56,23 @@ fn the_demo_can_be_run_again_into_the_same_folder() {
 }
 
 #[test]
+fn the_demo_clears_nothing_that_no_demo_wrote() {
+    for name in ["collected", "archive"] {
+        let dir = TempDir::new().unwrap();
+        let kept = dir.path().join(name).join("precious.txt");
+        fs::create_dir(kept.parent().unwrap()).unwrap();
+        fs::write(&kept, "a store of somebody else's").unwrap();
+        let ran = townlet(&["demo", "--ticks", "10", "--agents", "2", "--out", text(dir.path())]).expect(2);
+        assert!(ran.stderr.contains(name), "{}", ran.stderr);
+        assert_eq!(fs::read_to_string(&kept).unwrap(), "a store of somebody else's");
+    }
+}
+
+#[test]
 fn help_and_bad_usage_have_their_exit_codes() {
     assert!(townlet(&["--help"]).expect(0).stdout.contains("Exit codes"));
     townlet(&["demo", "--ticks", "many"]).expect(2);
     townlet(&["demo", "--agents", "0"]).expect(2);
+    townlet(&["demo", "--ticks", "0"]).expect(2);
     townlet(&[]).expect(2);
 }
