@@ -151,3 +151,32 @@ fn a_captured_stream_is_replayed_as_it_grows_and_only_once() {
     assert_eq!(seen.len(), all, "nothing came twice");
     townlet(&["inspect", "-", "--follow"]).expect(2);
 }
+
+/// What no configuration could send, such as the rest of a line whose writer was killed, is
+/// a finding once: it must not make every later run send everything again.
+#[test]
+fn a_line_that_is_no_record_is_passed_once_and_nothing_comes_twice_for_it() {
+    let dir = TempDir::new().unwrap();
+    let out = write(dir.path(), "out.yaml", "telemetry:\n  transport: {type: file, file_path: out/copy.jsonl}\n");
+    let position = dir.path().join("position");
+    let stream = write(dir.path(), "town.jsonl", "{\"schema_vers\n{\"schema_version\":\"0.9.0\",\"tick\":1}\n");
+    let words = [
+        "replay",
+        &stream,
+        "--config",
+        &out,
+        "--json",
+        "--follow",
+        "--from-oldest",
+        "--idle",
+        "300ms",
+        "--position",
+        text(&position),
+    ];
+    let first = townlet(&words).expect(1).json();
+    assert_eq!(first["statement"]["dropped"]["invalid_payload"], 1, "{first}");
+    let mut grows = std::fs::OpenOptions::new().append(true).open(&stream).unwrap();
+    grows.write_all(b"{\"schema_version\":\"0.9.0\",\"tick\":2}\n").unwrap();
+    let second = townlet(&words).expect(0).json();
+    assert_eq!((&second["statement"]["accepted"], &second["statement"]["delivered"]), (&1.into(), &1.into()));
+}
