@@ -279,7 +279,7 @@ impl Depot for House {
         BETWEEN_LOOKS * self.looks.fetch_add(1, Ordering::Relaxed)
     }
 
-    fn accepted(&self, state: &State) -> u64 {
+    fn accepted(&self, state: &mut State) -> u64 {
         state.sink.statement().account.accepted()
     }
 
@@ -289,7 +289,7 @@ impl Depot for House {
 
     fn publish(&self, _: &mut State, _: &SpoolStatus) {}
 
-    fn is_over(&self, state: &State) -> bool {
+    fn is_over(&self, state: &mut State) -> bool {
         state.closed && state.sink.is_finished()
     }
 
