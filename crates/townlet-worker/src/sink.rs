@@ -102,6 +102,7 @@ impl Sink {
 
     /// The machine of a route; the main one where there is no lane.
     pub fn machine(&mut self, route: Route) -> &mut Machine {
+        self.share_trial();
         match (route, &mut self.lane) {
             (Route::Lane, Some(lane)) => lane,
             _ => &mut self.main,
@@ -123,8 +124,19 @@ impl Sink {
         self.lane.is_some()
     }
 
+    /// Both machines have the same transport on trial: when it has delivered for one, or failed, that is over.
+    fn share_trial(&mut self) {
+        if let Some(lane) = &mut self.lane
+            && lane.is_on_trial() != self.main.is_on_trial()
+        {
+            lane.trial_passed();
+            self.main.trial_passed();
+        }
+    }
+
     /// Its machines.
     pub fn machines(&mut self) -> impl Iterator<Item = &mut Machine> {
+        self.share_trial();
         std::iter::once(&mut self.main).chain(self.lane.as_mut())
     }
 

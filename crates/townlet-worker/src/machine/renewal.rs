@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::Machine;
+use super::{Machine, Phase};
 use crate::Options;
 
 /// What the driver is asked to do about the transport.
@@ -18,13 +18,17 @@ pub(super) enum Renewal {
 
 impl Machine {
     /// There is another transport: the driver closes the present one, and what it
-    /// has not settled is sent again by the next.
+    /// has not settled is sent again by the next. A sink whose reader went away
+    /// works again.
     ///
     /// `trial`: failures and panics that the new one may have before its first
     /// delivery; one more and [`Action::Revert`](super::Action::Revert) follows. None where there is
     /// nothing to go back to.
     pub fn renew(&mut self, now: Duration, trial: Option<u32>) {
         self.renewal = Renewal::Due;
+        if self.phase == Phase::SinkClosed {
+            self.phase = Phase::Running;
+        }
         self.trial = trial;
         self.trial_failed = None;
         // What was wrong with the last one says nothing about this one.
@@ -67,20 +71,21 @@ impl Machine {
         self.trial.is_some()
     }
 
-    pub(super) fn trial_passed(&mut self) {
+    pub(crate) fn trial_passed(&mut self) {
         self.trial = None;
     }
 
-    pub(super) fn trial_failure(&mut self, what: &str) {
+    /// `for_good`: nothing that it may try helps.
+    pub(super) fn trial_failure(&mut self, what: &str, for_good: bool) {
         match &mut self.trial {
             None => {}
-            Some(0) => {
+            Some(left) if *left > 0 && !for_good => *left -= 1,
+            Some(_) => {
                 self.trial = None;
                 self.trial_failed = Some(what.to_owned());
                 self.renewal = Renewal::Revert;
                 self.status.rollbacks_total += 1;
             }
-            Some(left) => *left -= 1,
         }
     }
 

@@ -117,7 +117,7 @@ impl Machine {
         self.unacked_since = None;
         self.status.connected = false;
         self.note_error(now, tick, error);
-        self.trial_failure(&error.to_string());
+        self.trial_failure(&error.to_string(), error.kind() == ErrorKind::Closed);
         if self.renewal == Renewal::Revert {
             return Some(Duration::ZERO);
         }
@@ -163,7 +163,7 @@ impl Machine {
         self.put_back(unsettled);
         self.unacked_since = None;
         self.status.connected = false;
-        self.trial_failure(message);
+        self.trial_failure(message, false);
         self.note_panic(now, message)
     }
 
@@ -171,6 +171,11 @@ impl Machine {
         self.status.last_worker_error = Some(message.to_owned());
         match self.restarts.record(now) {
             None => {
+                self.note_alive();
+                true
+            }
+            // It sends nothing any more, so that there is nothing to park.
+            Some(_) if self.phase == Phase::SinkClosed => {
                 self.note_alive();
                 true
             }

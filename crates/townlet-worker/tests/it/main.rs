@@ -13,5 +13,6 @@ mod ending;
 mod fakes;
 mod model;
 mod regressions;
+mod renewal;
 mod simulation;
 mod threads;
