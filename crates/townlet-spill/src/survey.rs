@@ -252,7 +252,7 @@ impl Shelf {
             if self.names.contains(&to) {
                 // Two files with each other's names: through a third, which
                 // says what it is should a crash come between.
-                let between = format!("moved-{ordinal}{SUFFIX}");
+                let between = self.free_name(ordinal);
                 self.steps.push(RepairStep::Rename { from: file.name, to: between.clone() });
                 last_moves.push(RepairStep::Rename { from: between, to });
             } else {
@@ -264,6 +264,18 @@ impl Shelf {
         }
         self.steps.append(&mut last_moves);
         self.put_in_order(&verified);
+    }
+
+    /// A name for a moment that no file has, nor will have.
+    fn free_name(&mut self, ordinal: u64) -> String {
+        let mut name = format!("moved-{ordinal}{SUFFIX}");
+        for copy in 2.. {
+            if self.names.insert(name.clone()) {
+                break;
+            }
+            name = format!("moved-{ordinal}.{copy}{SUFFIX}");
+        }
+        name
     }
 
     /// Positions must not go down from one segment to the next. Whose header

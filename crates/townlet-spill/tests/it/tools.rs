@@ -113,3 +113,30 @@ fn a_plan_says_what_applying_it_then_does() {
     export(&mut disk.handle(), |_| exported += 1).unwrap();
     assert_eq!(exported, 53);
 }
+
+/// A file stands where a swap would have gone through: it is put aside, and nothing is written over it.
+#[test]
+fn a_repair_overwrites_no_file_that_it_has_not_looked_at() {
+    let (disk, _) = spool();
+    let mut image = disk.image();
+    let names: Vec<String> = image.keys().filter(|name| name.ends_with(".seg")).cloned().collect();
+    // A good copy of the second segment, and the segment itself with a broken header.
+    let good = image[&names[1]].clone();
+    image.insert("a copy.seg".to_owned(), good);
+    image.get_mut(&names[1]).unwrap()[20] ^= 1;
+    let ordinal: u64 = names[1].split('-').next().unwrap().parse().unwrap();
+    image.insert(format!("moved-{ordinal}.seg"), vec![7; 700]);
+
+    let disk = SimDisk::with_image(4, &image);
+    let mut life = Life::open(&disk, small(), Told::default()).unwrap();
+    let mut ids = Vec::new();
+    let mut entries = Vec::new();
+    while life.spill.read(life.slots[1], 9, 1 << 20, &mut entries).unwrap() > 0 {
+        ids.extend(entries.drain(..).map(|entry| id_of(&entry.head)));
+    }
+    assert_eq!(ids, (30..83).collect::<Vec<u64>>());
+    assert_eq!(life.spill.take_lost(life.slots[1]), 0);
+    let kept = disk.image();
+    assert!(kept.values().any(|content| *content == vec![7; 700]), "{:?}", kept.keys());
+    assert!(!kept.keys().any(|name| name.starts_with("moved-") && name.ends_with(".seg")), "{:?}", kept.keys());
+}
