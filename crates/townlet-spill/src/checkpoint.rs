@@ -41,8 +41,12 @@ impl Spill {
         if planted::is("segments go before the checkpoint that lets them") {
             self.remove_leavings();
         }
-        let took = self.two_slot.save(self.disk.as_mut(), &state)?;
-        self.window.measured(took);
+        let saved = self.two_slot.save(self.disk.as_mut(), &state);
+        self.stuck = match saved {
+            Ok(_) => 0,
+            Err(_) => self.leavings.iter().map(|segment| segment.len).sum(),
+        };
+        self.window.measured(saved?);
         (self.since_checkpoint, self.rolled) = (0, false);
         self.remove_leavings();
         committed.map(|_| ())

@@ -22,7 +22,7 @@ impl Spill {
     /// Bits without a registered sink are nobody's.
     ///
     /// # Errors
-    /// [`TooLarge`](ErrorKind::TooLarge) above `max_record_bytes`;
+    /// [`TooLarge`](ErrorKind::TooLarge) above `max_record_bytes`, or where `max_bytes` is too small for it alone;
     /// [`Cap`](ErrorKind::Cap) where the log would exceed `max_bytes`: nothing was taken.
     pub fn append(&mut self, now: Duration, targets: u64, head: &[u8], body: &[u8]) -> Result<Position, SpillError> {
         let content = (head.len() as u64).saturating_add(body.len() as u64);
@@ -30,6 +30,11 @@ impl Spill {
             let most = self.options.max_record_bytes;
             let what =
                 format!("a record of {content} bytes; the spill takes at most {most}, of them {MAX_HEAD} as head");
+            return Err(SpillError::new(ErrorKind::TooLarge, what));
+        }
+        if HEADER as u64 + content > self.options.max_bytes {
+            let what =
+                format!("a record of {content} bytes; the max_bytes of the spill are {}", self.options.max_bytes);
             return Err(SpillError::new(ErrorKind::TooLarge, what));
         }
         if !self.has_room(HEADER as u64 + content) {
@@ -47,7 +52,7 @@ impl Spill {
     /// Whether `bytes` more stay within `max_bytes`.
     pub(crate) fn has_room(&self, bytes: u64) -> bool {
         let unwritten = self.pending.unwritten().len() as u64;
-        self.total.saturating_add(unwritten).saturating_add(bytes) <= self.options.max_bytes
+        self.total.saturating_add(self.stuck).saturating_add(unwritten).saturating_add(bytes) <= self.options.max_bytes
     }
 
     /// Time until [`commit`](Self::commit) should be called; `None` if nothing waits
@@ -91,7 +96,9 @@ impl Spill {
         match self.options.fsync {
             FsyncPolicy::EachCommit => true,
             FsyncPolicy::Every(interval) => {
-                force || now.saturating_sub(self.last_sync) >= interval || self.pending.len() >= MAX_UNSYNCED
+                let since = now.checked_sub(self.last_sync);
+                // A clock that went back puts no sync off.
+                force || since.is_none_or(|since| since >= interval) || self.pending.len() >= MAX_UNSYNCED
             }
             FsyncPolicy::Never => false,
         }

@@ -91,6 +91,8 @@ pub struct Spill {
     pub(crate) gaps: Vec<(u64, u64)>,
     /// Segments that no cursor needs, until a checkpoint allows their removal.
     pub(crate) leavings: Vec<Segment>,
+    /// Bytes of those, where the last checkpoint could not be stored: they take room until one can.
+    pub(crate) stuck: u64,
     /// Oldest first.
     pub(crate) quarantined: VecDeque<String>,
 }
@@ -178,6 +180,7 @@ impl Spill {
             damage: Vec::new(),
             gaps: Vec::new(),
             leavings: Vec::new(),
+            stuck: 0,
             quarantined: quarantined.into(),
         };
         spill.prune_quarantined();

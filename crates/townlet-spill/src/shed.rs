@@ -41,7 +41,7 @@ impl Spill {
     ///
     /// Files go, and cursors move on disk, with the next
     /// [`checkpoint`](Self::checkpoint): put the account of what was shed into its `extra`
-    /// and call it soon.
+    /// and call it soon. While checkpoints fail nothing is given up for room, since that makes none.
     ///
     /// # Errors
     /// Those of [`commit`](Self::commit), where the segment to give up is the one being written.
@@ -52,7 +52,7 @@ impl Spill {
         mut visit: impl FnMut(ShedRecord<'_>),
     ) -> Result<Shed, SpillError> {
         let mut shed = Shed::default();
-        while !self.segments.is_empty() && (!self.has_room(room) || self.front_is_old(now)) {
+        while !self.segments.is_empty() && (self.stuck == 0 && !self.has_room(room) || self.front_is_old(now)) {
             if self.segments.len() == 1 && self.active {
                 if self.unsynced {
                     self.commit_as(now, true)?;

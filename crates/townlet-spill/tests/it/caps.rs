@@ -1,9 +1,10 @@
 //! Size and age limits, and what is given up for them.
 
 use std::collections::BTreeSet;
+use std::io;
 use std::time::Duration;
 
-use townlet_spill::{ErrorKind, Spill, SpillOptions};
+use townlet_spill::{Disk, ErrorKind, FileInfo, Spill, SpillOptions};
 
 use crate::disk::{SimDisk, Survival};
 use crate::life::{Life, Told, id_of, now, small};
@@ -163,4 +164,102 @@ fn age_counts_over_restarts() {
     assert_eq!(spill.backlog(main).records, 0);
     spill.checkpoint(at(5000), b"").unwrap();
     assert!(!disk.image().keys().any(|name| name.ends_with(".seg")));
+}
+
+#[test]
+fn a_record_that_never_fits_is_refused_for_good_so_that_nothing_is_shed_for_it() {
+    let disk = SimDisk::new(6);
+    let mut life = Life::open(&disk, capped(), Told::default()).unwrap();
+    fill(&mut life);
+    let (main, total) = (life.slots[0], life.told.next_id);
+    let error = life.spill.append(now(9), main.bit(), b"id=1", &[b'x'; 40_000]).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::TooLarge, "waiting does not help: {error}");
+    assert_eq!(life.spill.backlog(main).records, total);
+    assert!(life.append(main.bit()).is_err(), "shedding is for those that fit");
+}
+
+/// A disk on which the state file takes nothing while all others do.
+#[derive(Debug)]
+struct StuckState {
+    disk: crate::disk::SimHandle,
+    stuck: std::sync::Arc<std::sync::atomic::AtomicBool>,
+}
+
+impl Disk for StuckState {
+    fn list(&mut self) -> io::Result<Vec<FileInfo>> {
+        self.disk.list()
+    }
+    fn create(&mut self, name: &str) -> io::Result<()> {
+        self.disk.create(name)
+    }
+    fn read_at(&mut self, name: &str, offset: u64, buffer: &mut [u8]) -> io::Result<usize> {
+        self.disk.read_at(name, offset, buffer)
+    }
+    fn write_at(&mut self, name: &str, offset: u64, bytes: &[u8]) -> io::Result<usize> {
+        if name == "state" && self.stuck.load(std::sync::atomic::Ordering::Relaxed) {
+            return Err(io::ErrorKind::PermissionDenied.into());
+        }
+        self.disk.write_at(name, offset, bytes)
+    }
+    fn sync_data(&mut self, name: &str) -> io::Result<Duration> {
+        self.disk.sync_data(name)
+    }
+    fn sync_dir(&mut self) -> io::Result<()> {
+        self.disk.sync_dir()
+    }
+    fn truncate(&mut self, name: &str, len: u64) -> io::Result<()> {
+        self.disk.truncate(name, len)
+    }
+    fn rename(&mut self, from: &str, to: &str) -> io::Result<()> {
+        self.disk.rename(from, to)
+    }
+    fn remove(&mut self, name: &str) -> io::Result<()> {
+        self.disk.remove(name)
+    }
+    fn lock(&mut self) -> io::Result<bool> {
+        self.disk.lock()
+    }
+}
+
+#[test]
+fn the_cap_holds_although_no_checkpoint_can_be_stored() {
+    for settles in [false, true] {
+        let disk = SimDisk::new(7);
+        let stuck = std::sync::Arc::new(std::sync::atomic::AtomicBool::new(false));
+        let handle = StuckState { disk: disk.handle(), stuck: std::sync::Arc::clone(&stuck) };
+        let (mut spill, _) = Spill::open(Box::new(handle), capped(), now(0)).unwrap();
+        let main = spill.sink("main").unwrap();
+        spill.checkpoint(now(0), b"first").unwrap();
+        stuck.store(true, std::sync::atomic::Ordering::Relaxed);
+        let on_disk = || -> usize {
+            disk.image().iter().filter(|(name, _)| name.ends_with(".seg")).map(|(_, content)| content.len()).sum()
+        };
+        let write = |spill: &mut Spill, id: u64| {
+            if spill.append(now(id), main.bit(), &crate::life::head(id), &[b'x'; 500]).is_err() {
+                spill.shed(now(id), 600, |_| {}).unwrap();
+                let again = spill.append(now(id), main.bit(), &crate::life::head(id), &[b'x'; 500]);
+                again.inspect_err(|error| assert_eq!(error.kind(), ErrorKind::Cap)).is_ok()
+            } else {
+                true
+            }
+        };
+        for id in 0..1000 {
+            write(&mut spill, id);
+            spill.commit(now(id)).unwrap();
+            let mut entries = Vec::new();
+            if settles && spill.read(main, 1, 1 << 20, &mut entries).unwrap() > 0 {
+                spill.settle(main, entries[0].position);
+            }
+            if spill.checkpoint_due() {
+                spill.checkpoint(now(id), b"more").unwrap_err();
+            }
+            // What was shed in one turn waits for the next checkpoint, as ever.
+            assert!(on_disk() <= 40_000 + 2 * 4096 + 2000, "settles: {settles}, {id}: {} bytes", on_disk());
+        }
+        // The state file can be written again: the log goes on.
+        stuck.store(false, std::sync::atomic::Ordering::Relaxed);
+        spill.checkpoint(now(2000), b"well").unwrap();
+        assert!(write(&mut spill, 1001), "settles: {settles}");
+        assert!(on_disk() <= 40_000 + 2 * 4096, "settles: {settles}: {} bytes", on_disk());
+    }
 }

@@ -192,3 +192,21 @@ fn a_place_that_cannot_be_read_is_an_error_at_first_and_then_damage() {
     assert_eq!(life.read(1, 1000).unwrap(), 300);
     assert!(life.spill.take_damage().is_empty());
 }
+
+#[test]
+fn a_clock_that_went_back_does_not_put_syncs_off() {
+    let disk = SimDisk::new(11);
+    let at = std::time::Duration::from_secs;
+    let options = SpillOptions { fsync: FsyncPolicy::Every(at(1)), ..small() };
+    let (mut spill, _) = townlet_spill::Spill::open(Box::new(disk.handle()), options, at(5000)).unwrap();
+    let main = spill.sink("main").unwrap();
+    for _ in 0..2 {
+        spill.append(at(5000), main.bit(), b"id=1", b"").unwrap();
+        spill.commit(at(5000)).unwrap();
+    }
+    assert!(spill.durable() < spill.readable(), "the second waits for its interval");
+    let due = spill.commit_due(at(10)).unwrap();
+    assert!(due <= at(1));
+    spill.commit(at(10) + due).unwrap();
+    assert_eq!(spill.durable(), spill.readable(), "or a power cut would cost what an hour brought");
+}
