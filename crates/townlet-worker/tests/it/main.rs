@@ -15,4 +15,5 @@ mod model;
 mod regressions;
 mod renewal;
 mod simulation;
+mod spooling;
 mod threads;

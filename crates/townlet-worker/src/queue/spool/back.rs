@@ -36,8 +36,22 @@ impl Queue {
 
     /// A frame has come back from the log; `stream` is the one of its account.
     pub(crate) fn restore(&mut self, stream: u32, position: Position, frame: Frame) {
-        // At the end it stays where it was, for the next run.
-        let Some(spool) = self.spool.as_mut().filter(|spool| spool.end == Ending::Open) else { return };
+        let Some(spool) = &mut self.spool else { return };
+        if spool.end != Ending::Open {
+            // It stays where it was, for the next run; to the log it is read and not settled.
+            if spool.given_back.len() as u64 >= spool.spilled {
+                return;
+            }
+            if spool.given_up < Some(position) {
+                let at = spool.given_back.partition_point(|(known, ..)| *known < position);
+                spool.given_back.insert(at, (position, stream, frame.seq()));
+            } else {
+                // It was shed in the turn that read it.
+                spool.spilled -= 1;
+                self.drop_one(stream, frame.seq(), DropReason::SpillShed);
+            }
+            return;
+        }
         if spool.spilled == 0 {
             // The log did not know how much it had: it is on the books from now on.
             self.ledger.accept_many(stream, 1);

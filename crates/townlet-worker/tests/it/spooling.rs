@@ -1,0 +1,135 @@
+//! Turns between a machine and its log, step by step on a simulated disk.
+
+use std::time::Duration;
+
+use townlet_spill::{FsyncPolicy, Spill, SpillOptions};
+use townlet_testkit::disk::SimDisk;
+use townlet_testkit::frame_of_len;
+use townlet_transport::Level;
+use townlet_worker::{Admission, Backpressure, DropReason, Machine, Options, SpillMode, Spooler, SpoolerOptions};
+
+use crate::fakes::{balanced, expect_batch, ms, options};
+
+struct Bench {
+    disk: SimDisk,
+    spill: SpillOptions,
+    machine: Machine,
+    spooler: Spooler,
+    now: Duration,
+}
+
+impl Bench {
+    fn new(spill: SpillOptions) -> Self {
+        let disk = SimDisk::new(1);
+        let limits = Options {
+            backpressure: Backpressure::Spill,
+            spill: Some(SpillMode::Overflow),
+            max_queue_length: 16,
+            max_buffer_bytes: 1 << 20,
+            max_batch_size: 16,
+            flush_interval: Duration::ZERO,
+            ..options()
+        };
+        let mut machine = Machine::new(limits, 1);
+        let opened = Spill::open(Box::new(disk.handle()), spill.clone(), ms(0)).unwrap().0;
+        let mut spooler = Spooler::new(opened, SpoolerOptions { kinds: &["event"], fsync: FsyncPolicy::EachCommit });
+        spooler.add("main", 1, &mut machine).unwrap();
+        spooler.begin(ms(0), b"begun");
+        Self { disk, spill, machine, spooler, now: ms(0) }
+    }
+
+    fn gather_and_work(&mut self) {
+        self.now += ms(5000);
+        self.spooler.gather(0, &mut self.machine);
+        if self.spooler.wants_account(self.now) {
+            self.spooler.set_account(b"account".to_vec());
+        }
+        self.spooler.work(self.now);
+    }
+
+    fn turn(&mut self) {
+        self.gather_and_work();
+        self.spooler.report(0, &mut self.machine);
+        balanced(&self.machine);
+    }
+
+    fn admit(&mut self, seq: u64, len: usize) {
+        assert_eq!(self.machine.admit(0, seq, len), Admission::Upstream);
+    }
+
+    fn fill(&mut self, seq: u64, len: usize) {
+        self.machine.fill(0, seq, len, frame_of_len(seq, len));
+    }
+
+    /// What the next run would find.
+    fn found(&self) -> u64 {
+        let copy = SimDisk::with_image(2, &self.disk.image());
+        let mut spill = Spill::open(Box::new(copy.handle()), self.spill.clone(), self.now).unwrap().0;
+        let main = spill.sink("main").unwrap();
+        spill.backlog(main).records
+    }
+}
+
+#[test]
+fn what_is_read_back_while_the_run_ends_and_then_shed_is_not_counted_as_kept() {
+    let spill = SpillOptions { segment_bytes: 4096, max_bytes: 20_000, ..SpillOptions::default() };
+    let mut bench = Bench::new(spill);
+    for seq in 1..=36 {
+        bench.admit(seq, 400);
+        bench.fill(seq, 400);
+        bench.turn();
+    }
+    let statement = bench.machine.statement();
+    assert!(statement.spilled > 20 && statement.account.dropped() == 0, "{statement:?}");
+    // The sink takes what memory has; what comes next is read back.
+    let now = bench.now;
+    let batch = expect_batch(&mut bench.machine, now);
+    bench.machine.delivered(now, batch.len(), Level::Sent, 1, ms(1));
+    for seq in 37..=44 {
+        bench.admit(seq, 1500);
+    }
+    bench.gather_and_work();
+    // Between reading and telling of it the run ends, and what the stage still has must be stored.
+    bench.machine.abandon();
+    bench.spooler.report(0, &mut bench.machine);
+    balanced(&bench.machine);
+    for seq in 37..=44 {
+        bench.fill(seq, 1500);
+    }
+    for _ in 0..4 {
+        bench.turn();
+    }
+    bench.spooler.close(bench.now, b"ended");
+    bench.spooler.report(0, &mut bench.machine);
+    bench.machine.abandon_spool(DropReason::UndeliveredAtShutdown);
+    balanced(&bench.machine);
+    let statement = bench.machine.statement();
+    assert!(statement.account.dropped_for(DropReason::SpillShed) > 0, "the cap was met: {statement:?}");
+    assert_eq!(statement.spilled, bench.found(), "{statement:?}");
+}
+
+#[test]
+fn what_grows_too_old_in_the_turn_that_reads_it_back_while_the_run_ends_is_counted_as_shed() {
+    let spill = SpillOptions { segment_bytes: 4096, max_age: Some(Duration::from_hours(1)), ..SpillOptions::default() };
+    let mut bench = Bench::new(spill);
+    for seq in 1..=36 {
+        bench.admit(seq, 400);
+        bench.fill(seq, 400);
+        bench.turn();
+    }
+    let now = bench.now;
+    let batch = expect_batch(&mut bench.machine, now);
+    bench.machine.delivered(now, batch.len(), Level::Sent, 1, ms(1));
+    bench.now += Duration::from_hours(2);
+    bench.gather_and_work();
+    bench.machine.abandon();
+    bench.spooler.report(0, &mut bench.machine);
+    balanced(&bench.machine);
+    bench.spooler.close(bench.now, b"ended");
+    bench.spooler.report(0, &mut bench.machine);
+    bench.machine.abandon_spool(DropReason::UndeliveredAtShutdown);
+    let statement = bench.machine.statement();
+    assert_eq!((statement.spilled, bench.found()), (0, 0), "{statement:?}");
+    assert_eq!(statement.account.dropped_for(DropReason::SpillShed), 28, "{statement:?}");
+    balanced(&bench.machine);
+}
