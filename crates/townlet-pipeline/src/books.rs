@@ -33,12 +33,18 @@ pub struct Recovered {
     /// held, `buffer.max_queue_length` of each sink. What damage to the folder has
     /// cost comes on top.
     pub lost_at_most: u64,
-    /// The last number of each stream by that account.
+    /// The last number of each stream by that account, as far as it had room for them.
     pub last_seqs: Vec<(String, u64)>,
+    /// Streams that it had no room for.
+    pub streams_left_out: u64,
     /// Of a ledger: its file is damaged. What is said here is then of an account before
     /// the last one, or there is none.
     pub damaged: bool,
 }
+
+/// Bytes of an account that the numbers of streams may take: some thousand of them. A spill takes 64 KiB in all, and
+/// books without them are better than none.
+const SEQS: usize = 48 << 10;
 
 fn number(n: u64) -> Json {
     Json::Number(Number::from(n))
@@ -46,9 +52,18 @@ fn number(n: u64) -> Json {
 
 /// The account of this moment, as it is stored.
 pub(crate) fn account(state: &mut State, sinks: &[usize], ended: bool) -> Vec<u8> {
-    let seqs = state.streams.infos().iter().enumerate();
-    let seqs: Object =
-        seqs.map(|(n, info)| (info.name.to_string(), number(state.streams.last_seq(n as u32)))).collect();
+    let infos = state.streams.infos();
+    // A name needs no escapes; with it stand two quotes, a colon, a comma and at most 20 digits.
+    let mut taken = 0;
+    let fitting = infos.iter().take_while(|info| {
+        taken += info.name.len() + 24;
+        taken <= SEQS
+    });
+    let seqs: Object = fitting
+        .enumerate()
+        .map(|(n, info)| (info.name.to_string(), number(state.streams.last_seq(n as u32))))
+        .collect();
+    let left_out = infos.len() - seqs.len();
     let mut sum = Account::default();
     let (mut held, mut room) = (0, 0_u64);
     let all = state.sinks.all();
@@ -67,6 +82,7 @@ pub(crate) fn account(state: &mut State, sinks: &[usize], ended: bool) -> Vec<u8
         ("held".to_owned(), number(held)),
         ("memory_holds_at_most".to_owned(), number(room)),
         ("last_seqs".to_owned(), Json::Object(seqs)),
+        ("streams_left_out".to_owned(), number(left_out as u64)),
     ]
     .into_iter()
     .collect();
@@ -106,6 +122,7 @@ pub(crate) fn recovered(path: &Path, stored: Option<&[u8]>, found: u64, damaged:
         recovered: found,
         lost_at_most,
         last_seqs: seqs.collect(),
+        streams_left_out: get("streams_left_out"),
         damaged: false,
     }
 }

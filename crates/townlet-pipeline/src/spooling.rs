@@ -84,6 +84,10 @@ pub(crate) fn open(group: Group, sinks: &mut [Sink], stream: u32) -> Result<Open
         let name = sinks[sink].main().options().name.clone();
         found += spooler.add(&name, stream, sinks[sink].machine(Route::Main)).map_err(failed)?;
     }
+    for (sink, records) in spooler.unclaimed() {
+        tracing::warn!(path = %path.display(), sink, records, "telemetry_spill_unclaimed: no sink of this name is \
+            configured; its events stay, and take room, until one is or `max_bytes` makes them go");
+    }
     let recovered = books::recovered(&path, recovery.extra.as_deref(), found, recovery.lost_at_most());
     if let Some(run_id) = &recovered.run_id {
         tracing::info!(path = %path.display(), run_id, recovered = found,

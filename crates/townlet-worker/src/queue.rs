@@ -356,6 +356,11 @@ impl Queue {
         }
     }
 
+    /// Nobody works on this queue any more: who waits for what it leaves to the next run waits in vain.
+    pub(super) fn end_receipts(&mut self) {
+        self.watched.drain().for_each(|(_, receipt)| receipt.note_run_ended());
+    }
+
     /// The oldest taken frame is dropped.
     pub(crate) fn drop_taken(&mut self, reason: DropReason) {
         if let Some(taken) = self.pop_taken() {
@@ -418,5 +423,12 @@ impl Queue {
 
     pub(crate) fn streams(&self) -> &[Account] {
         self.ledger.streams()
+    }
+}
+
+impl Drop for Queue {
+    /// Of a pipeline that was dropped without being shut down.
+    fn drop(&mut self) {
+        self.end_receipts();
     }
 }

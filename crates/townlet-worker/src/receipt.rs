@@ -23,6 +23,9 @@ pub enum NoReceipt {
     SettledAt(Level),
     /// The time is over; the event may still get there.
     Timeout,
+    /// The run is over, and the event was neither delivered nor dropped: a spill keeps
+    /// it for the next one.
+    Ended,
 }
 
 impl std::fmt::Display for NoReceipt {
@@ -32,6 +35,7 @@ impl std::fmt::Display for NoReceipt {
             Self::Coalesced => f.write_str("a newer state took the place of this one"),
             Self::SettledAt(level) => write!(f, "the event is settled as `{level}`, and its sink gives no more"),
             Self::Timeout => f.write_str("no receipt within the time given"),
+            Self::Ended => f.write_str("the run has ended; the event is kept for the next one"),
         }
     }
 }
@@ -67,6 +71,7 @@ enum End {
     Delivered(Level),
     Dropped(DropReason),
     Coalesced,
+    Run,
 }
 
 fn index(level: Level) -> usize {
@@ -86,6 +91,7 @@ impl Progress {
             End::Delivered(at) => Some(Err(NoReceipt::SettledAt(at))),
             End::Dropped(reason) => Some(Err(NoReceipt::Dropped(reason))),
             End::Coalesced => Some(Err(NoReceipt::Coalesced)),
+            End::Run => Some(Err(NoReceipt::Ended)),
         }
     }
 }
@@ -166,6 +172,11 @@ impl Receipt {
 
     pub(crate) fn note_coalesced(&self) {
         self.update(|p| p.end = Some(End::Coalesced));
+    }
+
+    /// Nothing will become of it in this run.
+    pub(crate) fn note_run_ended(&self) {
+        self.update(|p| p.end = Some(End::Run));
     }
 
     pub(crate) fn note_dropped(&self, reason: DropReason) {

@@ -157,6 +157,13 @@ impl Spooler {
         Ok(backlog)
     }
 
+    /// Sinks of earlier runs that nobody has added, with what the log holds for them: it keeps that, and with it
+    /// every later segment, until somebody does.
+    pub fn unclaimed(&self) -> impl Iterator<Item = (&str, u64)> {
+        let strange = self.spill.sinks().filter(|(_, slot)| self.seats.iter().all(|seat| seat.slot != *slot));
+        strange.map(|(name, slot)| (name, self.spill.backlog(slot).records)).filter(|(_, records)| *records > 0)
+    }
+
     /// Stores the owner's books as they are at the start, so that they name the
     /// run that is about to begin. A disk that does not take them shows in the status.
     pub fn begin(&mut self, now: Duration, account: &[u8]) {

@@ -191,7 +191,7 @@ impl Truth {
                 "a receipt says that the peer has {id:?}, which it has not"
             );
             let verdict = match receipt.wait(Level::PeerAcked, Duration::ZERO) {
-                Err(NoReceipt::Timeout) => return true,
+                Err(NoReceipt::Timeout | NoReceipt::Ended) => return true,
                 known => known,
             };
             fact.end = Some(match verdict {

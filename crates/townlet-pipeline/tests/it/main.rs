@@ -10,6 +10,7 @@ mod fakes;
 mod figures;
 mod getters;
 mod isolation;
+mod leavings;
 mod ledger;
 mod names;
 mod poison;

@@ -1,10 +1,10 @@
 //! Transports that are exchanged while the pipeline runs.
 
-use townlet_pipeline::{Options, ReplaceError, SinkInfo, Telemetry};
+use townlet_pipeline::{DropReason, Options, ReplaceError, SinkInfo, Telemetry};
 use townlet_testkit::Script;
 use townlet_transport::{ErrorKind, Transport};
 
-use crate::fakes::{PATIENCE, With, books, builder, delivered, eager, ms, order};
+use crate::fakes::{PATIENCE, With, books, builder, delivered, eager, eventually, ms, order};
 
 fn replace(telemetry: &Telemetry, sink: &str, script: &Script, trial: u32) -> Result<(), ReplaceError> {
     let script = script.clone();
@@ -104,4 +104,27 @@ fn sinks_that_are_not_there_keep_no_transport() {
     assert_eq!(telemetry.shutdown(PATIENCE).residual(), 0);
     assert_eq!(replace(&telemetry, "main", &Script::new(), 0), Err(ReplaceError::Closed));
     assert_eq!(books(&telemetry, "main").residual(), 0);
+}
+
+#[test]
+fn a_sink_whose_reader_went_away_is_brought_back_by_a_swap() {
+    let (old, new) = (Script::new(), Script::new());
+    let telemetry = builder().scripted(eager("main"), &old).start().unwrap();
+    emit(&telemetry, 0..1);
+    delivered(&telemetry, "main", 1);
+    old.fail_next_sends(1, ErrorKind::Closed);
+    emit(&telemetry, 1..2);
+    eventually("it is closed", || books(&telemetry, "main").account.dropped_for(DropReason::SinkClosed) == 1);
+    replace(&telemetry, "main", &new, 3).unwrap();
+    emit(&telemetry, 2..10);
+    delivered(&telemetry, "main", 9);
+    assert_eq!(new.received_seqs(), (3..=10).collect::<Vec<_>>());
+    // One that is closed already is none to change to.
+    let gone = Script::new();
+    gone.fail_next_connects(1000, ErrorKind::Closed);
+    replace(&telemetry, "main", &gone, 1000).unwrap();
+    emit(&telemetry, 10..20);
+    delivered(&telemetry, "main", 19);
+    let last = telemetry.shutdown(PATIENCE);
+    assert_eq!((last.residual(), last.sinks[0].1.account.dropped()), (0, 1));
 }

@@ -89,5 +89,6 @@ impl Queue {
                 self.end_receipt(entry.stream, entry.seq, level);
             }
         }
+        self.end_receipts();
     }
 }
