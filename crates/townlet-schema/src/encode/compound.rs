@@ -5,7 +5,7 @@ use std::cmp::Ordering;
 use serde::ser::{self, Serialize};
 
 use super::keys::KeyEncoder;
-use super::order::{compare_keys, sort_entries};
+use super::order::{check_entries, compare_keys, sort_entries};
 use super::serializer::Encoder;
 use super::text::write_key;
 use crate::error::{EncodeError, EncodeErrorKind};
@@ -189,8 +189,12 @@ impl ser::SerializeMap for Entries<'_, '_> {
 
     #[inline]
     fn end(self) -> Result<(), EncodeError> {
-        if self.free_form && !self.in_order {
-            sort_entries(self.encoder.out, self.start).map_err(|key| EncodeError::duplicate_key(&key))?;
+        if !self.in_order {
+            let out = &mut *self.encoder.out;
+            // The fields of a flattened struct keep their order, and what is flattened into it may have their names.
+            let distinct =
+                if self.free_form { sort_entries(out, self.start) } else { check_entries(&out[self.start..]) };
+            distinct.map_err(|key| EncodeError::duplicate_key(&key))?;
         }
         self.encoder.close(b'}');
         Ok(())

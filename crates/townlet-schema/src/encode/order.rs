@@ -48,6 +48,26 @@ impl Iterator for Unescaped<'_> {
 /// The key that stands there twice.
 pub(crate) fn sort_entries(out: &mut Vec<u8>, start: usize) -> Result<(), String> {
     let body = out.split_off(start);
+    let entries = sorted(&body)?;
+    for (index, (_, entry)) in entries.iter().enumerate() {
+        if index > 0 {
+            out.push(b',');
+        }
+        out.extend_from_slice(entry);
+    }
+    Ok(())
+}
+
+/// Looks for a key that stands twice in the object body `body` (no braces), whose order stays as it is.
+///
+/// # Errors
+/// That key.
+pub(crate) fn check_entries(body: &[u8]) -> Result<(), String> {
+    sorted(body).map(drop)
+}
+
+/// Keys without quotes, and the entries that they begin.
+fn sorted(body: &[u8]) -> Result<Vec<(&[u8], &[u8])>, String> {
     let mut entries = Vec::new();
     let mut from = 0;
     while from < body.len() {
@@ -57,17 +77,10 @@ pub(crate) fn sort_entries(out: &mut Vec<u8>, start: usize) -> Result<(), String
         from = end + 1;
     }
     entries.sort_by(|a, b| compare_keys(a.0, b.0));
-    let twice = entries.windows(2).find(|pair| pair[0].0 == pair[1].0).map(|pair| pair[0].0);
-    if let Some(key) = twice {
-        return Err(String::from_utf8_lossy(key).into_owned());
+    match entries.windows(2).find(|pair| pair[0].0 == pair[1].0) {
+        Some(pair) => Err(String::from_utf8_lossy(pair[0].0).into_owned()),
+        None => Ok(entries),
     }
-    for (index, (_, entry)) in entries.iter().enumerate() {
-        if index > 0 {
-            out.push(b',');
-        }
-        out.extend_from_slice(entry);
-    }
-    Ok(())
 }
 
 /// Length of the string at the start of `text`, quotes included.

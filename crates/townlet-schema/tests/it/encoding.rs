@@ -95,6 +95,28 @@ fn a_key_that_stands_twice_is_refused_by_name() {
 }
 
 #[test]
+fn a_key_that_a_flattened_map_brings_once_more_is_refused_wherever_it_stands() {
+    #[derive(Serialize)]
+    struct Order {
+        price: u64,
+        id: u64,
+        #[serde(flatten)]
+        rest: BTreeMap<&'static str, Json>,
+    }
+    let with = |key| Order {
+        price: 1,
+        id: 2,
+        rest: BTreeMap::from([("b", json(r#"{"price":1,"id":"}"}"#)), (key, 3.into())]),
+    };
+    assert_eq!(
+        refusal(&with("price")),
+        (EncodeErrorKind::DuplicateKey, "price: the same key twice in one map".to_owned())
+    );
+    assert_eq!(refusal(&vec![with("id")]).0, EncodeErrorKind::DuplicateKey);
+    assert_eq!(text(&with("a")), r#"{"price":1,"id":2,"a":3,"b":{"id":"}","price":1}}"#, "its fields keep their order");
+}
+
+#[test]
 fn a_non_finite_float_is_an_error_that_names_its_field_and_never_a_null() {
     for bad in [f64::NAN, f64::INFINITY, f64::NEG_INFINITY] {
         let mut town = town(2, 1);
