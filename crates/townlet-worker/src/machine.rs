@@ -220,6 +220,10 @@ impl Machine {
         };
         let (waiting, _) = self.workable();
         self.age.look(now, waiting);
+        if self.queue.waiting().0 == 0 {
+            // A host may count from 0 again: the ticks of what is gone say nothing of what comes.
+            self.newest_tick = 0;
+        }
         let overdue = self.unacked_since.map(|t| t.saturating_add(self.options.ack_timeout));
         let overdue = overdue.filter(|_| !planted::is("a lost acknowledgement is waited for for ever"));
         if let Some(overdue) = overdue

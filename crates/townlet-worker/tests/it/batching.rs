@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use townlet_testkit::frame_of_len;
-use townlet_transport::{Connected, ErrorKind, Level, TransportError};
+use townlet_transport::{Connected, ErrorKind, Frame, Label, Level, TransportError};
 use townlet_worker::{Action, Admission, Admitted, Backpressure, DropReason, Machine, Options, Sink};
 
 use crate::fakes::{error, expect_batch, ms, offer, options, seqs, take};
@@ -274,4 +274,37 @@ fn the_level_a_sink_cannot_give_is_refused_by_name() {
     assert!(!machine.status().connected);
     machine.connected(&Connected::fresh("10.0.0.1:9", Level::Durable, true)).unwrap();
     assert_eq!((machine.status().connected, machine.status().tls, machine.level()), (true, true, Level::Durable));
+}
+
+/// A loop that begins again counts its ticks from 0 again.
+#[test]
+fn ticks_that_begin_anew_do_not_make_each_event_due_by_itself() {
+    let rarely = std::time::Duration::from_secs(3600);
+    let mut machine = Machine::new(Options { flush_interval_ticks: 10, flush_interval: rarely, ..options() }, 1);
+    let emit = |machine: &mut Machine, tick: u64| {
+        assert_eq!(machine.admit(0, tick, 50), Admission::Upstream);
+        machine.fill(0, tick, 50, frame_at_tick(tick));
+        machine.wants_wake()
+    };
+    let send = |machine: &mut Machine, now: u64| {
+        let batch = expect_batch(machine, ms(now));
+        machine.delivered(ms(now), batch.len(), Level::Sent, 1, ms(1));
+        assert!(matches!(machine.poll(ms(now)), Action::Wait(_)));
+    };
+    machine.poll(ms(0));
+    assert!(!emit(&mut machine, 5000) && emit(&mut machine, 5010), "ten ticks have passed");
+    send(&mut machine, 1);
+    // The first may be due at once, with what may wait from before.
+    if emit(&mut machine, 0) {
+        send(&mut machine, 2);
+    }
+    for tick in 1..7 {
+        assert!(!emit(&mut machine, tick), "tick {tick}: nobody is woken for a single event");
+        assert!(matches!(machine.poll(ms(3)), Action::Wait(_)), "tick {tick}");
+        machine.poll(ms(3));
+    }
+}
+
+fn frame_at_tick(tick: u64) -> Frame {
+    Frame::new(Label::new("run", "town"), "event", tick, tick, vec![b'x'; 50])
 }
