@@ -1,18 +1,32 @@
 //! The way from the intake through the stage to the sinks, on the stage's or the only worker's thread.
 
-use std::sync::PoisonError;
+use std::sync::{PoisonError, TryLockError};
 
 use townlet_transport::Frame;
 use townlet_worker::{DropReason, Route, Sink};
 
 use crate::intake::Token;
 use crate::shared::Shared;
+use crate::stage::Stage;
 
 impl Shared {
     /// Turns some admitted events into frames; returns a transform's panic.
     pub(crate) fn refill(&self) -> Option<String> {
-        let mut stage = self.stage.lock().unwrap_or_else(PoisonError::into_inner);
-        let stage = &mut *stage;
+        self.refill_with(&mut self.stage.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// The same for somebody who must not wait for a transform; false where another thread is at it.
+    pub(crate) fn refill_if_free(&self) -> bool {
+        let mut stage = match self.stage.try_lock() {
+            Ok(stage) => stage,
+            Err(TryLockError::Poisoned(stage)) => stage.into_inner(),
+            Err(TryLockError::WouldBlock) => return false,
+        };
+        let _ = self.refill_with(&mut stage);
+        true
+    }
+
+    fn refill_with(&self, stage: &mut Stage) -> Option<String> {
         {
             let mut state = self.lock();
             let state = &mut *state;

@@ -285,8 +285,13 @@ impl Shared {
         // The stage's own thread goes on too; whoever comes first renders.
         while !state.intake.is_idle() && self.now() < last {
             drop(state);
-            let _ = self.refill();
+            let rendered = self.refill_if_free();
             state = self.lock();
+            if !rendered {
+                // It may hang in a transform.
+                let left = last.saturating_sub(self.now());
+                state = self.room.wait_for_room(state, left.min(Duration::from_millis(5)));
+            }
         }
         self.abandon(&mut state);
         while state.spoolers_running > 0 {

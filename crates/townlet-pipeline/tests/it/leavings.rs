@@ -2,12 +2,13 @@
 
 use std::path::Path;
 
-use townlet_pipeline::{Backpressure, NoReceipt, Options, SpillMode, SpillSettings, Telemetry};
+use townlet_pipeline::{Backpressure, DropReason, NoReceipt, Options, SpillMode, SpillSettings, Telemetry};
 use townlet_schema::RunId;
 use townlet_testkit::{Script, logged};
+use townlet_transform::{Dropped, Record};
 use townlet_transport::{ErrorKind, Level};
 
-use crate::fakes::{PATIENCE, With, books, builder, delivered, eager, eventually, ms, order};
+use crate::fakes::{Gate, PATIENCE, With, books, builder, chain, delivered, eager, eventually, ms, order};
 
 fn small(name: &str) -> Options {
     Options { backpressure: Backpressure::Spill, max_queue_length: 40, max_batch_size: 10, ..eager(name) }
@@ -130,4 +131,33 @@ fn who_waits_for_an_event_that_the_next_run_delivers_is_told_at_the_end() {
         }
         assert_eq!(books(&telemetry, "main").residual(), 0);
     }
+}
+
+#[test]
+fn a_shutdown_with_a_spill_is_on_time_although_a_transform_does_not_come_back() {
+    let folder = tempfile::tempdir().unwrap();
+    let gate = Gate::closed();
+    let pass = gate.clone();
+    let stuck = move |_: &mut Record| -> Result<(), Dropped> {
+        pass.pass();
+        Ok(())
+    };
+    let spill = SpillSettings { grace: ms(200), ..SpillSettings::new(folder.path()) };
+    let pipeline = builder().transforms(chain(stuck)).scripted(small("main"), &Script::new());
+    let telemetry = pipeline.spill("main", spill).start().unwrap();
+    let orders = telemetry.stream("orders").unwrap();
+    for id in 0..10 {
+        orders.emit(id, order(id)).unwrap();
+    }
+    gate.wait_until_somebody_waits();
+    let (done, ended) = std::sync::mpsc::channel();
+    let ending = telemetry.clone();
+    let host = std::thread::spawn(move || done.send(ending.shutdown(ms(50))));
+    let last = ended.recv_timeout(PATIENCE);
+    gate.open();
+    host.join().unwrap().ok();
+    let last = last.unwrap();
+    let statement = last.sinks[0].1;
+    assert_eq!((last.residual(), statement.buffered), (0, 0), "{statement:?}");
+    assert_eq!(statement.account.dropped_for(DropReason::UndeliveredAtShutdown), 10, "{statement:?}");
 }
