@@ -66,8 +66,10 @@ pub(crate) fn check_entries(body: &[u8]) -> Result<(), String> {
     sorted(body).map(drop)
 }
 
-/// Keys without quotes, and the entries that they begin.
-fn sorted(body: &[u8]) -> Result<Vec<(&[u8], &[u8])>, String> {
+/// A key without quotes, and the entry that it begins.
+type Entry<'b> = (&'b [u8], &'b [u8]);
+
+fn sorted(body: &[u8]) -> Result<Vec<Entry<'_>>, String> {
     let mut entries = Vec::new();
     let mut from = 0;
     while from < body.len() {
