@@ -30,7 +30,7 @@ pub struct Recovered {
     pub recovered: u64,
     /// The most that is neither delivered, nor dropped, nor found. After an end it
     /// is the difference of the books; after a kill it is what memory may have
-    /// held, `buffer.max_queue_length` of each sink. What damage to the folder has
+    /// held, `buffer.max_queue_length` of each sink, twice under `fan_out`. What damage to the folder has
     /// cost comes on top.
     pub lost_at_most: u64,
     /// The last number of each stream by that account, as far as it had room for them.
@@ -71,7 +71,10 @@ pub(crate) fn account(state: &mut State, sinks: &[usize], ended: bool) -> Vec<u8
         let statement = all[sink].statement();
         sum += &statement.account;
         held += statement.spilled + statement.buffered;
-        room = room.saturating_add(all[sink].main().options().max_queue_length as u64);
+        // The second lane of `fan_out` has bounds of its own; after a retuning more may wait than these.
+        let lanes = 1 + u64::from(all[sink].has_lane());
+        let bound = (all[sink].main().options().max_queue_length as u64).saturating_mul(lanes);
+        room = room.saturating_add(bound.max(statement.buffered));
     }
     let fields: Object = [
         ("run_id".to_owned(), Json::from(state.streams.run_id().as_str())),

@@ -4,7 +4,7 @@ use std::fs;
 use std::path::Path;
 use std::time::Instant;
 
-use townlet_pipeline::{BuildError, Builder, DropReason, Options, Recovered, Telemetry};
+use townlet_pipeline::{Backpressure, BuildError, Builder, DropReason, Options, Recovered, Telemetry};
 use townlet_schema::RunId;
 use townlet_spill::{Disk as _, OsDisk};
 use townlet_testkit::Script;
@@ -111,6 +111,29 @@ fn of_a_run_that_was_killed_the_next_one_knows_the_totals_and_how_much_may_be_lo
     let last = telemetry.shutdown(ms(50));
     assert!(began.elapsed() < PATIENCE / 3, "a dead sink does not hold up the last account");
     assert_eq!(last.residual(), 0);
+}
+
+#[test]
+fn what_may_be_lost_counts_a_second_lane_and_what_waits_beyond_a_smaller_bound() {
+    for smaller in [false, true] {
+        let folder = tempfile::tempdir().unwrap();
+        let dead = Script::new();
+        dead.fail_next_connects(1 << 20, ErrorKind::Unavailable);
+        let limits = Options { backpressure: Backpressure::FanOut, ..small() };
+        let pipeline = builder().run_id(RunId::from_u128(7)).scripted(limits.clone(), &dead);
+        let telemetry = pipeline.ledger(folder.path()).start().unwrap();
+        emit(&telemetry, 80);
+        if smaller {
+            telemetry.retune(&Options { max_queue_length: 3, ..limits }).unwrap();
+            // For an account that knows the bound.
+            emit(&telemetry, 1);
+        }
+        let books = books(&telemetry, "main");
+        assert_eq!(books.buffered, 80);
+        let told = told(stored(folder.path(), books.account.accepted()).path());
+        assert_eq!(told.lost_at_most, 80, "smaller: {smaller}: {told:?}");
+        assert_eq!(telemetry.shutdown(ms(50)).residual(), 0);
+    }
 }
 
 #[test]
