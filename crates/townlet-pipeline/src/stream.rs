@@ -80,7 +80,7 @@ impl<T: Payload> Stream<T> {
         }
         // What cannot be encoded takes the other way, on which it is counted and logged.
         if self.shared.lends_a_hand()
-            && let Ok(Some(emitted)) = with_encoded(&value, encode_body_into, |body| self.offer_body(tick, body))
+            && let Ok(Some(emitted)) = with_encoded(&value, encode_for_the_stage, |body| self.offer_body(tick, body))
         {
             // As where the stage drops it: a panic of its destructor is not the emitter's.
             let _ = catch_unwind(AssertUnwindSafe(move || drop(value)));
@@ -214,6 +214,12 @@ impl<T: Payload> Stream<T> {
 /// Where a thread's buffer starts: doubled twelve times it holds the longest line
 /// and a little, where a plain power of two would double once more for the little.
 const SCRATCH_START: usize = 4096 + 64;
+
+/// Encodes what the stage would else encode: a panic of the value is not the emitter's, and the stage counts it.
+fn encode_for_the_stage<T: Serialize>(value: &T, out: &mut Vec<u8>) -> Result<(), EncodeError> {
+    let encoded = catch_unwind(AssertUnwindSafe(|| encode_body_into(value, out)));
+    encoded.unwrap_or_else(|_| Err(serde::ser::Error::custom("a value that panics when it is written")))
+}
 
 /// With the envelope's keys refused, or not.
 type Encode<V> = fn(&V, &mut Vec<u8>) -> Result<(), EncodeError>;

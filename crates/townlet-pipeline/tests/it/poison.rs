@@ -4,10 +4,13 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use townlet_pipeline::{DropReason, Options, Telemetry};
+use townlet_schema::{HeapSize, Kind, Payload};
 use townlet_testkit::Script;
 use townlet_transform::{Chain, Dropped, Record};
 
-use crate::fakes::{HOUR, PATIENCE, With, books, builder, chain, delivered, drops, eager, eventually, ms, order, pass};
+use crate::fakes::{
+    Gate, HOUR, PATIENCE, With, books, builder, chain, delivered, drops, eager, eventually, ms, order, pass,
+};
 
 #[derive(Clone, Default)]
 struct Poison {
@@ -149,5 +152,56 @@ fn a_destructor_that_panics_does_not_end_the_pipeline() {
     delivered(&telemetry, "main", 20);
     orders.emit(99, order(99)).unwrap();
     delivered(&telemetry, "main", 21);
+    assert_eq!(telemetry.shutdown(PATIENCE).residual(), 0);
+}
+
+/// A value that panics when it is written.
+struct Mine;
+
+impl serde::Serialize for Mine {
+    fn serialize<S: serde::Serializer>(&self, _: S) -> Result<S::Ok, S::Error> {
+        panic!("cannot be written")
+    }
+}
+
+impl HeapSize for Mine {
+    fn heap_size(&self) -> usize {
+        0
+    }
+}
+
+impl Payload for Mine {
+    const KIND: Kind = Kind::Event;
+}
+
+/// Hosts encode for a stage that is behind. What goes wrong there goes wrong for the
+/// stage, as it does at any other time, and not in the loop.
+#[test]
+fn a_value_that_panics_when_it_is_written_never_panics_in_emit() {
+    let gates = [Gate::closed(), Gate::closed()];
+    let at = gates.clone();
+    let slow = move |record: &mut Record| -> Result<(), Dropped> {
+        if let Some(gate) = at.get(record.tick() as usize) {
+            gate.pass();
+        }
+        Ok(())
+    };
+    let telemetry = builder().transforms(chain(slow)).scripted(eager("main"), &Script::new()).start().unwrap();
+    let (orders, mines) = (telemetry.stream("orders").unwrap(), telemetry.stream("mines").unwrap());
+    orders.emit(0, order(0)).unwrap();
+    gates[0].wait_until_somebody_waits();
+    for n in 1..=3000 {
+        orders.emit(n, order(n)).unwrap();
+    }
+    // The stage finds that it is behind, and is held up once more.
+    gates[0].open();
+    gates[1].wait_until_somebody_waits();
+    let emitted = std::thread::spawn(move || mines.emit(4000, Mine)).join();
+    gates[1].open();
+    assert_eq!(emitted.unwrap().unwrap().dropped, None);
+    delivered(&telemetry, "main", 3001);
+    eventually("the stage has counted it", || {
+        books(&telemetry, "main").account.dropped_for(DropReason::TransformPanic) == 1
+    });
     assert_eq!(telemetry.shutdown(PATIENCE).residual(), 0);
 }
