@@ -11,7 +11,9 @@ use townlet_transport::{ErrorKind, Level};
 use crate::fakes::{Gate, PATIENCE, With, books, builder, chain, delivered, eager, eventually, ms, order};
 
 fn small(name: &str) -> Options {
-    Options { backpressure: Backpressure::Spill, max_queue_length: 40, max_batch_size: 10, ..eager(name) }
+    // However slow the disk: nothing is dropped for it.
+    let patient = Options { block_timeout: PATIENCE, ..eager(name) };
+    Options { backpressure: Backpressure::Spill, max_queue_length: 40, max_batch_size: 10, ..patient }
 }
 
 fn settings(path: &Path) -> SpillSettings {
