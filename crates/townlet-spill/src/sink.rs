@@ -223,6 +223,11 @@ impl Spill {
         sink.move_to(sink.settled);
     }
 
+    /// True where the sink has read, or passed, everything that is for it.
+    pub fn is_caught_up(&self, slot: SinkSlot) -> bool {
+        self.sinks.get(slot).is_some_and(|sink| sink.exact && sink.unread() == 0)
+    }
+
     /// Passes a record that the caller keeps in memory too, so that `read` does
     /// not return it; it counts as read and is settled as others are.
     ///

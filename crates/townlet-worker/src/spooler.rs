@@ -25,6 +25,9 @@ const TURN_BYTES: usize = 256 << 10;
 /// A failed commit is tried again so much later.
 const RETRY: Duration = Duration::from_millis(100);
 
+/// While the disk takes nothing, no more than this waits for it in the memory of the log.
+const STUFFED: u64 = 8 << 20;
+
 /// An account that changed is stored at least so often.
 const ACCOUNT_EVERY: Duration = Duration::from_secs(1);
 
@@ -183,8 +186,9 @@ impl Spooler {
     /// Takes the errands of sink `index`, and while the disk takes nothing lets go on in memory what there is room
     /// for. True where there is something to do, or to report.
     pub fn gather(&mut self, index: usize, machine: &mut Machine) -> bool {
+        let takes = !self.is_stuffed();
         let Some(seat) = self.seats.get_mut(index) else { return false };
-        let errand = machine.errand(TURN_BYTES);
+        let errand = machine.errand(TURN_BYTES, takes);
         let busy = !errand.frames.is_empty() || errand.restore.is_some();
         self.touched |= busy || errand.settled.is_some();
         let settled = errand.settled.or(seat.errand.settled);
@@ -255,6 +259,16 @@ impl Spooler {
             let backlog = self.spill.backlog(seat.slot);
             seat.left = Some(backlog.records.saturating_sub(backlog.held + seat.waits.len() as u64));
         }
+    }
+
+    /// Bytes in the memory of the log that wait for the disk.
+    pub fn pending_bytes(&self) -> u64 {
+        self.spill.status().pending_bytes
+    }
+
+    /// True where the disk takes nothing, and enough waits for it already.
+    fn is_stuffed(&self) -> bool {
+        self.retry_at.is_some() && self.pending_bytes() > STUFFED
     }
 
     fn note_error(&mut self, error: &SpillError) {

@@ -36,12 +36,16 @@ impl Machine {
         (self.phase == Phase::Running).then(|| self.queue.room_to_restore())?
     }
 
-    pub(crate) fn errand(&mut self, max_bytes: usize) -> Errand {
+    /// `takes`: whether the log takes more; else only what may go on in memory without it is handed over.
+    pub(crate) fn errand(&mut self, max_bytes: usize, takes: bool) -> Errand {
         let restore = self.restores();
         self.queue.reserve(restore.unwrap_or_default());
         Errand {
             settled: self.queue.take_settled(),
-            frames: self.queue.spool(max_bytes),
+            frames: match takes || self.phase == Phase::Finished {
+                true => self.queue.spool(max_bytes),
+                false => self.queue.spool_what_is_kept(),
+            },
             keep: self.queue.room_to_keep(),
             restore,
         }

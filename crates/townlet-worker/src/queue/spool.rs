@@ -27,6 +27,8 @@ pub(crate) struct Spool {
     end: Ending,
     /// The disk takes nothing: what waits for a commit goes on in memory as soon as there is room.
     held_up: bool,
+    /// At the end: how many of the spooling are older than what the spooler has in hand.
+    older: usize,
     spooling: VecDeque<Waiting>,
     appending: VecDeque<Waiting>,
     bytes: usize,
@@ -75,6 +77,8 @@ pub(crate) enum Appended {
     Kept(Position),
     /// It waits for a commit, and will be read back.
     Waits(Position),
+    /// The log has enough that no disk takes: the queue goes on with what it has.
+    Passed,
     /// The log does not take it, and never will.
     Refused(DropReason),
 }
@@ -86,6 +90,7 @@ impl Spool {
             diverted: false,
             end: Ending::Open,
             held_up: false,
+            older: 0,
             spooling: VecDeque::new(),
             appending: VecDeque::new(),
             bytes: 0,
@@ -241,11 +246,22 @@ impl Queue {
     /// Hands frames to the spooler, oldest first; answers follow in this order
     /// by [`appended`](Self::appended).
     pub(crate) fn spool(&mut self, max_bytes: usize) -> Vec<(u32, Frame)> {
+        self.hand_over(|count, bytes| count == 0 || bytes <= max_bytes)
+    }
+
+    /// The same for those alone that may go on in memory.
+    pub(crate) fn spool_what_is_kept(&mut self) -> Vec<(u32, Frame)> {
+        let (most, room) = self.room_to_keep();
+        self.hand_over(|count, bytes| count < most && bytes <= room)
+    }
+
+    /// `fits`: whether one more is handed over, by the count before it and the bytes with it.
+    fn hand_over(&mut self, fits: impl Fn(usize, usize) -> bool) -> Vec<(u32, Frame)> {
         let mut frames = Vec::new();
         let Some(spool) = &mut self.spool else { return frames };
         let mut bytes = 0;
         while let Some(front) = spool.spooling.front()
-            && (frames.is_empty() || bytes + front.frame.len() <= max_bytes)
+            && fits(frames.len(), bytes + front.frame.len())
             && let Some(waiting) = spool.spooling.pop_front()
         {
             bytes += waiting.frame.len();
@@ -283,6 +299,18 @@ impl Queue {
                 Appended::Kept(position) => {
                     let Some(waiting) = spool.appending.remove(at) else { return };
                     self.keep(Waiting { position: Some(position), ..waiting });
+                }
+                Appended::Passed => {
+                    let Some(waiting) = spool.appending.remove(at) else { return };
+                    if spool.end == Ending::Open {
+                        spool.bytes -= waiting.frame.len();
+                        self.came_ready(&waiting.frame);
+                        self.ready.push_back(waiting);
+                    } else {
+                        // Nobody sends it any more: once more to the log, in its place.
+                        spool.spooling.insert(spool.older.min(spool.spooling.len()), waiting);
+                        spool.older += 1;
+                    }
                 }
                 Appended::Refused(reason) => {
                     let Some(waiting) = spool.appending.remove(at) else { return };

@@ -20,7 +20,7 @@ impl Spooler {
             }
             let fits = count > 0 && bytes >= frame.len();
             let answer = self.append_one(now, index, frame, fits);
-            if let Appended::Kept(_) = answer {
+            if matches!(answer, Appended::Kept(_) | Appended::Passed) {
                 count -= 1;
                 bytes -= frame.len();
             }
@@ -32,6 +32,10 @@ impl Spooler {
 
     fn append_one(&mut self, now: Duration, index: usize, frame: &Frame, keep: bool) -> Appended {
         let slot = self.seats[index].slot;
+        // What is sent from memory all the same would pile up there for as long as the disk takes nothing.
+        if keep && self.is_stuffed() && self.seats[index].waits.is_empty() && self.spill.is_caught_up(slot) {
+            return Appended::Passed;
+        }
         // A log is a peer of which nothing is known, and that outlives every base.
         let whole = frame.state().map(|_| frame.whole());
         let frame = whole.as_ref().unwrap_or(frame);

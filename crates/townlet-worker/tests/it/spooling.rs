@@ -20,10 +20,14 @@ struct Bench {
 
 impl Bench {
     fn new(spill: SpillOptions) -> Self {
+        Self::with(SpillMode::Overflow, spill)
+    }
+
+    fn with(mode: SpillMode, spill: SpillOptions) -> Self {
         let disk = SimDisk::new(1);
         let limits = Options {
             backpressure: Backpressure::Spill,
-            spill: Some(SpillMode::Overflow),
+            spill: Some(mode),
             max_queue_length: 16,
             max_buffer_bytes: 1 << 20,
             max_batch_size: 16,
@@ -132,4 +136,100 @@ fn what_grows_too_old_in_the_turn_that_reads_it_back_while_the_run_ends_is_count
     assert_eq!((statement.spilled, bench.found()), (0, 0), "{statement:?}");
     assert_eq!(statement.account.dropped_for(DropReason::SpillShed), 28, "{statement:?}");
     balanced(&bench.machine);
+}
+
+#[test]
+fn a_disk_that_takes_nothing_for_long_costs_a_healthy_sink_neither_events_nor_memory() {
+    let mut bench = Bench::with(SpillMode::WriteAhead, SpillOptions::default());
+    bench.disk.capacity(Some(0));
+    let rounds = 4000;
+    for round in 0..rounds {
+        for seq in 8 * round + 1..=8 * round + 8 {
+            bench.admit(seq, 1000);
+            bench.fill(seq, 1000);
+        }
+        bench.now += ms(1);
+        bench.spooler.gather(0, &mut bench.machine);
+        bench.spooler.work(bench.now);
+        bench.spooler.report(0, &mut bench.machine);
+        if bench.machine.ready() > 0 {
+            let now = bench.now;
+            let batch = expect_batch(&mut bench.machine, now);
+            bench.machine.delivered(now, batch.len(), Level::Sent, 1, ms(1));
+        }
+        balanced(&bench.machine);
+        let waiting = bench.spooler.pending_bytes();
+        assert!(waiting <= 9 << 20, "round {round}: {waiting} bytes of what was sent long ago");
+    }
+    let statement = bench.machine.statement();
+    assert_eq!((statement.account.dropped(), statement.account.accepted()), (0, 8 * rounds));
+    assert!(statement.buffered <= 16, "{statement:?}");
+    // The disk is back: what comes is stored again.
+    bench.disk.capacity(None);
+    bench.turn();
+    bench.admit(1 << 30, 1000);
+    bench.fill(1 << 30, 1000);
+    for _ in 0..3 {
+        bench.turn();
+    }
+    assert!(bench.spooler.pending_bytes() < 1 << 20 && bench.spooler.status().error.is_none());
+    bench.machine.abandon();
+    bench.turn();
+    bench.spooler.close(bench.now, b"ended");
+    bench.spooler.report(0, &mut bench.machine);
+    bench.machine.abandon_spool(DropReason::UndeliveredAtShutdown);
+    let statement = bench.machine.statement();
+    assert_eq!((statement.residual(), statement.account.dropped()), (0, 0), "{statement:?}");
+    assert!(statement.spilled >= 1);
+}
+
+#[test]
+fn what_a_full_log_passed_by_while_the_run_ended_is_stored_in_its_place() {
+    let mut bench = Bench::with(SpillMode::WriteAhead, SpillOptions::default());
+    bench.disk.capacity(Some(0));
+    let mut seq = 0;
+    while bench.spooler.pending_bytes() <= 8 << 20 {
+        seq += 1;
+        bench.admit(seq, 60_000);
+        bench.fill(seq, 60_000);
+        bench.turn();
+        let now = bench.now;
+        let batch = expect_batch(&mut bench.machine, now);
+        bench.machine.delivered(now, batch.len(), Level::Sent, 1, ms(1));
+    }
+    let first = seq + 1;
+    for more in [2, 3] {
+        // The first two are ready when the end comes, the others are with the spooler.
+        for _ in 0..more {
+            seq += 1;
+            bench.admit(seq, 100);
+            bench.fill(seq, 100);
+        }
+        bench.now += ms(1);
+        bench.spooler.gather(0, &mut bench.machine);
+        bench.spooler.work(bench.now);
+        if more == 2 {
+            bench.spooler.report(0, &mut bench.machine);
+            assert_eq!(bench.machine.ready(), 2);
+        }
+    }
+    bench.machine.abandon();
+    bench.spooler.report(0, &mut bench.machine);
+    balanced(&bench.machine);
+    bench.disk.capacity(None);
+    for _ in 0..4 {
+        bench.turn();
+    }
+    bench.spooler.close(bench.now, b"ended");
+    bench.spooler.report(0, &mut bench.machine);
+    bench.machine.abandon_spool(DropReason::UndeliveredAtShutdown);
+    let statement = bench.machine.statement();
+    assert_eq!((statement.residual(), statement.account.dropped(), statement.spilled), (0, 0, 5), "{statement:?}");
+    let copy = SimDisk::with_image(2, &bench.disk.image());
+    let mut spill = Spill::open(Box::new(copy.handle()), bench.spill.clone(), bench.now).unwrap().0;
+    let main = spill.sink("main").unwrap();
+    let mut entries = Vec::new();
+    spill.read(main, 99, 1 << 20, &mut entries).unwrap();
+    let seqs: Vec<u64> = entries.iter().map(|it| u64::from_le_bytes(it.head[1..9].try_into().unwrap())).collect();
+    assert_eq!(seqs, (first..first + 5).collect::<Vec<u64>>());
 }

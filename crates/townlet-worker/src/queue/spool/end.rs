@@ -56,6 +56,7 @@ impl Queue {
                 spool.kept_to_the_end.extend(last.position);
                 spool.appending.push_front(last);
             }
+            spool.older = unstored.len();
             while let Some(last) = unstored.pop_back() {
                 spool.spooling.push_front(last);
             }
