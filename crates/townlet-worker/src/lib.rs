@@ -14,8 +14,9 @@
 //! - The books balance in every read: `accepted = delivered + dropped + buffered
 //!   + spilled` ([`Statement::residual`] is 0), and every drop has a [`DropReason`].
 //! - Memory is bounded by count and bytes, in flight included; up to 1 MiB of
-//!   evicted frames may wait beside it for the worker to free them. A frame
-//!   larger than the bound is dropped alone.
+//!   evicted frames may wait beside it for the worker to free them, and with a
+//!   spill one event on its way to the disk. A frame larger than the bound is
+//!   dropped alone.
 //! - A failed send keeps the order and the frames: nothing is dropped because a
 //!   sink is down, only because the bound is reached or the shutdown deadline
 //!   came. Pauses between attempts double up to a cap, with full jitter, and end

@@ -89,9 +89,8 @@ pub struct Options {
     /// Where set, somebody drives a [`Spooler`](crate::Spooler) for this sink.
     /// [`Backpressure::Spill`] needs it, [`Backpressure::Coalesce`] may have it.
     ///
-    /// Memory keeps the one event that is sent next. Where that is larger than half of
-    /// [`max_buffer_bytes`](Self::max_buffer_bytes), or [`max_queue_length`](Self::max_queue_length) is 1, the next
-    /// one may find no room on its way to the disk while the sink is down: it waits, and is dropped (`spill_full`).
+    /// Memory keeps the one event that is sent next, and another may pass it on its way to the disk however large both
+    /// are: then memory holds up to one event more than its bounds.
     pub spill: Option<SpillMode>,
     /// `worker.block_timeout_seconds`: the longest that one `emit` waits, in all.
     pub block_timeout: Duration,

@@ -170,14 +170,11 @@ impl Queue {
         let reserved = self.spool.as_ref().map_or((0, 0), Spool::reserved);
         let taken = if planted::is("what is in flight takes no room") { self.taken.len() } else { 0 };
         if weight > self.max_bytes || self.max_count == 0 {
-            Room::Never
-        } else if self.len() - taken + reserved.0 < self.max_count
-            && self.bytes() + reserved.1 + weight <= self.max_bytes
-        {
-            Room::Fits
-        } else {
-            Room::Full
+            return Room::Never;
         }
+        let fits =
+            self.len() - taken + reserved.0 < self.max_count && self.bytes() + reserved.1 + weight <= self.max_bytes;
+        if fits || self.has_way_to_disk() { Room::Fits } else { Room::Full }
     }
 
     /// False where what the transport holds leaves no room for `weight`, so that

@@ -213,6 +213,13 @@ impl Queue {
         }
     }
 
+    /// True where memory holds one frame, the next to be sent, and nothing is on its way to disk: however large that
+    /// one is, another goes past it, beyond the bound.
+    pub(crate) fn has_way_to_disk(&self) -> bool {
+        let is_free = |spool: &Spool| spool.end == Ending::Open && spool.len() == 0 && spool.reserved == (0, 0);
+        self.spool.as_ref().is_some_and(is_free) && self.upstream == 0 && self.ready.len() + self.taken.len() <= 1
+    }
+
     /// A newcomer waits for room that the disk can make: what memory holds goes there at once, as it would with the
     /// next frame. That one does not come where few large ones fill the bounds.
     pub(crate) fn make_way(&mut self) {

@@ -5,10 +5,12 @@ use std::time::Duration;
 use townlet_spill::{FsyncPolicy, Spill, SpillOptions};
 use townlet_testkit::disk::SimDisk;
 use townlet_testkit::frame_of_len;
-use townlet_transport::Level;
-use townlet_worker::{Admission, Backpressure, DropReason, Machine, Options, SpillMode, Spooler, SpoolerOptions};
+use townlet_transport::{ErrorKind, Level};
+use townlet_worker::{
+    Action, Admission, Backpressure, DropReason, Machine, Options, SpillMode, Spooler, SpoolerOptions,
+};
 
-use crate::fakes::{balanced, expect_batch, ms, options};
+use crate::fakes::{balanced, error, expect_batch, ms, options, seqs, take};
 
 struct Bench {
     disk: SimDisk,
@@ -24,11 +26,15 @@ impl Bench {
     }
 
     fn with(mode: SpillMode, spill: SpillOptions) -> Self {
+        Self::within(16, mode, spill)
+    }
+
+    fn within(max_queue_length: usize, mode: SpillMode, spill: SpillOptions) -> Self {
         let disk = SimDisk::new(1);
         let limits = Options {
             backpressure: Backpressure::Spill,
             spill: Some(mode),
-            max_queue_length: 16,
+            max_queue_length,
             max_buffer_bytes: 1 << 20,
             max_batch_size: 16,
             flush_interval: Duration::ZERO,
@@ -232,4 +238,37 @@ fn what_a_full_log_passed_by_while_the_run_ended_is_stored_in_its_place() {
     spill.read(main, 99, 1 << 20, &mut entries).unwrap();
     let seqs: Vec<u64> = entries.iter().map(|it| u64::from_le_bytes(it.head[1..9].try_into().unwrap())).collect();
     assert_eq!(seqs, (first..first + 5).collect::<Vec<u64>>());
+}
+
+#[test]
+fn events_of_more_than_half_of_memory_go_to_disk_one_by_one_while_the_sink_is_down() {
+    for (most, len) in [(16, 600_000), (1, 100), (16, 1 << 20)] {
+        let mut bench = Bench::within(most, SpillMode::Overflow, SpillOptions::default());
+        for seq in 1..=8 {
+            bench.admit(seq, len);
+            bench.fill(seq, len);
+            // The peer takes nothing; what is to be sent next is in memory, the others are on disk.
+            for _ in 0..3 {
+                if bench.machine.poll(bench.now) == Action::Send {
+                    let batch = take(&mut bench.machine);
+                    bench.machine.failed(bench.now, batch, &error(ErrorKind::Unavailable));
+                }
+                bench.turn();
+            }
+            let held = bench.machine.status();
+            assert!(held.queue_length <= 2 && held.queue_bytes <= 2 * len, "{held:?}");
+        }
+        let mut came = Vec::new();
+        for _ in 0..40 {
+            bench.turn();
+            if bench.machine.poll(bench.now) == Action::Send {
+                let batch = take(&mut bench.machine);
+                came.extend(seqs(&batch));
+                bench.machine.delivered(bench.now, batch.len(), Level::Sent, batch[0].tick(), ms(1));
+            }
+        }
+        assert_eq!(came, [1, 2, 3, 4, 5, 6, 7, 8], "{most} events of {len} bytes");
+        assert_eq!(bench.machine.statement().account.dropped(), 0);
+        assert!(bench.machine.status().queue_bytes_peak <= (1 << 20) + len);
+    }
 }
