@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use clap::builder::RangedU64ValueParser;
 use clap::{Args, Parser, Subcommand};
 use townlet_console::Endpoint;
 use townlet_schema::Kind;
@@ -180,7 +181,7 @@ pub(crate) struct WebArgs {
     #[arg(long, requires = "web", value_name = "ORIGIN")]
     pub(crate) web_origin: Vec<String>,
     /// Connections of the web listener at a time.
-    #[arg(long, requires = "web", default_value_t = 256)]
+    #[arg(long, requires = "web", default_value_t = 256, value_parser = at_least_one())]
     pub(crate) web_max_connections: usize,
     /// Streams of states that subscribers can watch; 0 serves none.
     #[arg(long, requires = "web", default_value_t = 64)]
@@ -193,6 +194,11 @@ pub(crate) struct WebArgs {
     pub(crate) web_addr_file: Option<PathBuf>,
 }
 
+/// A limit of connections: with none, nobody could connect.
+fn at_least_one() -> RangedU64ValueParser<usize> {
+    RangedU64ValueParser::new().range(1..)
+}
+
 /// The collector's listener for OTLP over gRPC.
 #[derive(Debug, Args)]
 pub(crate) struct GrpcArgs {
@@ -203,7 +209,7 @@ pub(crate) struct GrpcArgs {
     #[arg(long, requires = "otlp_grpc")]
     pub(crate) otlp_grpc_token_file: Option<PathBuf>,
     /// Connections of the gRPC listener at a time.
-    #[arg(long, requires = "otlp_grpc", default_value_t = 256)]
+    #[arg(long, requires = "otlp_grpc", default_value_t = 256, value_parser = at_least_one())]
     pub(crate) otlp_grpc_max_connections: usize,
     /// Write the address of the gRPC listener to this file, once listening.
     #[arg(long, requires = "otlp_grpc")]
@@ -228,7 +234,7 @@ pub(crate) struct Collect {
     #[arg(long, default_value = "collected")]
     pub(crate) out: PathBuf,
     /// Connections with lines at a time.
-    #[arg(long, default_value_t = 256)]
+    #[arg(long, default_value_t = 256, value_parser = at_least_one())]
     pub(crate) max_connections: usize,
     /// Streams in memory at a time. One that no connection uses leaves for a new one, and is read again when it comes back.
     #[arg(long, default_value_t = 4096, value_parser = clap::value_parser!(u32).range(1..=1_000_000))]

@@ -38,12 +38,15 @@ pub(crate) fn run(args: &Replay) -> anyhow::Result<Exit> {
     let mut pace = Pace::of(&loaded.config);
     let mut reader = BufReader::with_capacity(1 << 16, source);
     let mut line = Vec::new();
+    // By a validator in mode `raise`: on nobody's books.
+    let mut refused = 0u64;
     while next_line(&mut reader, &mut line).with_context(|| format!("reading {}", args.file.display()))? {
         if !line.is_empty() {
             let body = Bytes::copy_from_slice(&line);
             pace.wait(&telemetry, body.len());
             if let Err(error) = replay.emit_line(body) {
                 tracing::warn!(%error, "line refused");
+                refused += 1;
             }
         }
     }
@@ -67,7 +70,7 @@ pub(crate) fn run(args: &Replay) -> anyhow::Result<Exit> {
         Some(tail) if settled => !tail.finish()?,
         _ => false,
     };
-    Ok(if books.residual() == 0 && delivered_all && !missed { Exit::Yes } else { Exit::No })
+    Ok(if books.residual() == 0 && delivered_all && refused == 0 && !missed { Exit::Yes } else { Exit::No })
 }
 
 /// A file can wait, a loop cannot: whatever the policy of the sinks is, the next line is

@@ -98,10 +98,12 @@ fn watch(telemetry: &Telemetry, time: Duration) -> anyhow::Result<()> {
     let bar = setup::progress(time.as_secs().max(1), "watching");
     let started = Instant::now();
     let (_never, pause) = std::sync::mpsc::channel::<()>();
-    let mut tick = 0u64;
-    while started.elapsed() < time {
-        tick += 1;
+    for tick in 1u64.. {
         telemetry.emit_named("smoke.probe", tick, Json::from(tick)).map_err(Failure::usage)?;
+        // Even where no time is given one event goes out: without any nothing is proved.
+        if started.elapsed() >= time {
+            break;
+        }
         bar.set_position(started.elapsed().as_secs());
         let _ = pause.recv_timeout(BEAT);
     }

@@ -74,5 +74,6 @@ fn help_and_bad_usage_have_their_exit_codes() {
     townlet(&["demo", "--ticks", "many"]).expect(2);
     townlet(&["demo", "--agents", "0"]).expect(2);
     townlet(&["demo", "--ticks", "0"]).expect(2);
+    townlet(&["collect", "--max-connections", "0"]).expect(2);
     townlet(&[]).expect(2);
 }

@@ -27,6 +27,7 @@ mod replay;
 mod rollouts;
 mod signals;
 mod simulate;
+mod smoke;
 mod spill;
 mod support;
 mod tap;

@@ -61,3 +61,22 @@ fn what_is_no_record_is_a_counted_drop() {
     assert_eq!(account["statement"]["dropped"]["invalid_payload"], 2);
     assert_eq!(account["statement"]["residual"], 0);
 }
+
+#[test]
+fn a_line_that_a_raising_validator_refuses_is_a_no() {
+    let dir = TempDir::new().unwrap();
+    let _schema = write(dir.path(), "s.json", r#"{"type":"object","required":["needed"]}"#);
+    let stream = write(
+        dir.path(),
+        "s.jsonl",
+        "{\"schema_version\":\"0.9.0\",\"tick\":1,\"needed\":1}\n{\"schema_version\":\"0.9.0\",\"tick\":2}\n",
+    );
+    let config = write(
+        dir.path(),
+        "f.yaml",
+        "telemetry:\n  transport: {type: file, file_path: out.jsonl}\n  transforms:\n    pipeline:\n      \
+         - {schema_validator: {schemas: {snapshot: s.json}, mode: raise}}\n",
+    );
+    let ran = townlet(&["replay", &stream, "--config", &config, "--json"]).expect(1);
+    assert_eq!(ran.json()["statement"]["accepted"], 1, "the other one is on nobody's books");
+}
