@@ -24,19 +24,10 @@ pub struct Emitted {
     pub dropped: Option<DropReason>,
 }
 
-/// By whose leave an event goes in.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Leave {
-    /// The sinks were asked, and may be due now.
-    Asked,
-    /// They had said so before, and that they would not be due.
-    Credit,
-}
-
 /// What the sinks decided about an event.
 enum Way<'a> {
     /// Some take it under this number: it has to go into the intake.
-    In(MutexGuard<'a, State>, u64, Routes, Leave),
+    In(MutexGuard<'a, State>, u64, Routes),
     /// None keeps it.
     Nowhere(Emitted),
 }
@@ -80,8 +71,8 @@ impl Shared {
     ) -> Result<Emitted, EmitError> {
         // Declared before the guard, so dropped after it: a destructor may take long.
         let mut remains = Remains::new();
-        let (mut state, seq, routes, leave) = match self.let_in(stream, tick, weight, T::KIND, &mut remains)? {
-            Way::In(state, seq, routes, leave) => (state, seq, routes, leave),
+        let (mut state, seq, routes) = match self.let_in(stream, tick, weight, T::KIND, &mut remains)? {
+            Way::In(state, seq, routes) => (state, seq, routes),
             Way::Nowhere(emitted) => return Ok(emitted),
         };
         let is_awaited = watch.is_some();
@@ -92,7 +83,7 @@ impl Shared {
         if let Some(lane) = state.intake.lane(stream).as_any_mut().downcast_mut::<Lane<T>>() {
             lane.push(item);
         }
-        self.wake_for(&mut state, (stream, T::KIND), tick, leave, is_awaited);
+        self.wake_stage(&mut state, tick, is_awaited);
         Ok(Emitted { seq, dropped: None })
     }
 
@@ -101,8 +92,8 @@ impl Shared {
     pub(crate) fn emit_body(&self, stream: u32, tick: u64, kind: Kind, body: &[u8]) -> Result<Emitted, EmitError> {
         let weight = body.len() + ENVELOPE_WEIGHT;
         let mut remains = Remains::new();
-        let (mut state, seq, routes, leave) = match self.let_in(stream, tick, weight, kind, &mut remains)? {
-            Way::In(state, seq, routes, leave) => (state, seq, routes, leave),
+        let (mut state, seq, routes) = match self.let_in(stream, tick, weight, kind, &mut remains)? {
+            Way::In(state, seq, routes) => (state, seq, routes),
             Way::Nowhere(emitted) => return Ok(emitted),
         };
         let State { intake, streams, .. } = &mut *state;
@@ -115,7 +106,7 @@ impl Shared {
             Form::Body(intake.arena.write(body.len(), |chunk| chunk.extend_from_slice(body)))
         };
         intake.push(Token { stream, form, seq, tick, weight, routes });
-        self.wake_for(&mut state, (stream, kind), tick, leave, false);
+        self.wake_stage(&mut state, tick, false);
         Ok(Emitted { seq, dropped: None })
     }
 
@@ -132,7 +123,7 @@ impl Shared {
         let mut state = self.lock_to_emit();
         if let Some(routes) = state.sinks.admit_on_credit(stream, tick, weight) {
             let seq = state.streams.next_seq(stream);
-            return Ok(Way::In(state, seq, routes, Leave::Credit));
+            return Ok(Way::In(state, seq, routes));
         }
         self.ask(state, stream, tick, weight, kind, remains)
     }
@@ -154,10 +145,13 @@ impl Shared {
         }
         let seq = state.streams.next_seq(stream);
         let (routes, dropped) = state.admit(stream, tick, weight, kind, remains);
-        Ok(match routes {
-            Routes::NOWHERE => Way::Nowhere(Emitted { seq, dropped }),
-            routes => Way::In(state, seq, routes, Leave::Asked),
-        })
+        if routes == Routes::NOWHERE {
+            return Ok(Way::Nowhere(Emitted { seq, dropped }));
+        }
+        // Whoever is woken waits for this lock, and so for the event.
+        self.wake_worker(&mut state);
+        state.sinks.renew_credit(stream, kind);
+        Ok(Way::In(state, seq, routes))
     }
 
     /// Under `block` waits for room in every such sink, or for its timeout.
@@ -168,22 +162,18 @@ impl Shared {
         state
     }
 
-    /// Wakes whoever turns events into frames, if there is reason to.
+    /// Wakes the stage that has a thread of its own, if there is reason to.
     #[inline]
-    fn wake_for(&self, state: &mut State, of: (u32, Kind), tick: u64, leave: Leave, is_awaited: bool) {
-        if !self.inline_stage {
-            let tick_ended = tick > state.newest_tick;
-            state.newest_tick = state.newest_tick.max(tick);
-            let is_due =
-                tick_ended || is_awaited || self.tuning.stage_at_once() || state.intake.len() >= STAGE_HIGH_WATER;
-            if state.stage_dozes && is_due {
-                state.stage_dozes = false;
-                self.stage_bell.ring_work();
-            }
+    fn wake_stage(&self, state: &mut State, tick: u64, is_awaited: bool) {
+        if self.inline_stage {
+            return;
         }
-        if leave == Leave::Asked {
-            self.wake_worker(state);
-            state.sinks.renew_credit(of.0, of.1);
+        let tick_ended = tick > state.newest_tick;
+        state.newest_tick = state.newest_tick.max(tick);
+        let is_due = tick_ended || is_awaited || self.tuning.stage_at_once() || state.intake.len() >= STAGE_HIGH_WATER;
+        if state.stage_dozes && is_due {
+            state.stage_dozes = false;
+            self.stage_bell.ring_work();
         }
     }
 

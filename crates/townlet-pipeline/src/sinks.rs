@@ -74,11 +74,15 @@ impl Sinks {
 
     /// Asks all sinks how much they take from now on; `stream`, of `kind`, is known from now on.
     pub(crate) fn renew_credit(&mut self, stream: u32, kind: Kind) {
-        let known = self.tabs.len().max(stream as usize + 1);
-        self.tabs.resize(known, Tab::UNKNOWN);
-        let mut routes = Routes::NOWHERE;
-        self.concerned(kind).for_each(|(index, _)| routes.set(index, Some(Route::Main)));
-        self.tabs[stream as usize].routes = routes;
+        let place = stream as usize;
+        if self.tabs.len() <= place {
+            self.tabs.resize(place + 1, Tab::UNKNOWN);
+        }
+        if self.tabs[place].routes == Routes::NOWHERE {
+            let mut routes = Routes::NOWHERE;
+            self.concerned(kind).for_each(|(index, _)| routes.set(index, Some(Route::Main)));
+            self.tabs[place].routes = routes;
+        }
         let credit = self.all().iter().map(|sink| sink.main().credit()).reduce(Credit::and);
         self.credit = credit.unwrap_or(Credit::NONE);
     }
