@@ -60,10 +60,6 @@ impl Account {
         DropReason::ALL.into_iter().map(|r| (r, self.dropped_for(r))).filter(|(_, n)| *n > 0)
     }
 
-    pub(crate) fn accept(&mut self) {
-        self.accepted += 1;
-    }
-
     pub(crate) fn deliver(&mut self, level: Level, events: u64) {
         self.delivered[level_index(level)] += events;
     }
@@ -134,11 +130,6 @@ impl Ledger {
             self.streams.resize(index + 1, Account::default());
         }
         &mut self.streams[index]
-    }
-
-    pub(crate) fn accept(&mut self, stream: u32) {
-        self.total.accept();
-        self.stream(stream).accept();
     }
 
     pub(crate) fn accept_many(&mut self, stream: u32, events: u64) {

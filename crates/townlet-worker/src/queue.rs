@@ -194,7 +194,7 @@ impl Queue {
 
     /// Accepts an event only to drop it at once.
     pub(crate) fn refuse(&mut self, stream: u32, reason: DropReason) {
-        self.ledger.accept(stream);
+        self.ledger.accept_many(stream, 1);
         self.ledger.drop_one(stream, reason);
     }
 
