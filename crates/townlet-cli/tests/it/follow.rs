@@ -24,6 +24,13 @@ fn run(dir: &Path, config: &str, seed: &str) {
     townlet_in(dir, &["simulate", "--config", config, "--ticks", "60", "--agents", "3", "--seed", seed]).expect(0);
 }
 
+/// Follows the stream from its oldest line to the first pause, and writes down how far it came.
+fn replaying<'a>(stream: &'a str, config: &'a str, position: &'a str) -> Vec<&'a str> {
+    let from = ["replay", stream, "--config", config, "--json", "--follow"];
+    let to = ["--from-oldest", "--idle", "300ms", "--position", position];
+    [from.as_slice(), &to].concat()
+}
+
 #[test]
 fn what_a_town_wrote_is_reported_once_across_rotation_compression_and_restarts() {
     let dir = TempDir::new().unwrap();
@@ -120,19 +127,7 @@ fn a_captured_stream_is_replayed_as_it_grows_and_only_once() {
         "telemetry:\n  transport: {type: file, file_path: out/copy.jsonl}\n  worker: {backpressure: block, block_timeout_seconds: 5}\n",
     );
     let (stream, position) = (dir.path().join("logs/%F/town.jsonl"), dir.path().join("position"));
-    let words = [
-        "replay",
-        text(&stream),
-        "--config",
-        &out,
-        "--json",
-        "--follow",
-        "--from-oldest",
-        "--idle",
-        "300ms",
-        "--position",
-        text(&position),
-    ];
+    let words = replaying(text(&stream), &out, text(&position));
     let mut delivered = 0;
     for seed in ["1", "2"] {
         run(dir.path(), &config, seed);
@@ -160,19 +155,7 @@ fn a_line_that_is_no_record_is_passed_once_and_nothing_comes_twice_for_it() {
     let out = write(dir.path(), "out.yaml", "telemetry:\n  transport: {type: file, file_path: out/copy.jsonl}\n");
     let position = dir.path().join("position");
     let stream = write(dir.path(), "town.jsonl", "{\"schema_vers\n{\"schema_version\":\"0.9.0\",\"tick\":1}\n");
-    let words = [
-        "replay",
-        &stream,
-        "--config",
-        &out,
-        "--json",
-        "--follow",
-        "--from-oldest",
-        "--idle",
-        "300ms",
-        "--position",
-        text(&position),
-    ];
+    let words = replaying(&stream, &out, text(&position));
     let first = townlet(&words).expect(1).json();
     assert_eq!(first["statement"]["dropped"]["invalid_payload"], 1, "{first}");
     let mut grows = std::fs::OpenOptions::new().append(true).open(&stream).unwrap();

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use townlet_pipeline::{Backpressure, DropReason, NoReceipt, Options, SpillMode, SpillSettings, Telemetry};
+use townlet_pipeline::{Backpressure, DropReason, NoReceipt, Options, Recovered, SpillMode, SpillSettings, Telemetry};
 use townlet_schema::RunId;
 use townlet_testkit::{Script, logged};
 use townlet_transform::{Dropped, Record};
@@ -36,6 +36,15 @@ fn emit_to_many(telemetry: &Telemetry) -> u64 {
     streams
 }
 
+fn ended_with_all_delivered(told: &Recovered, count: u64) {
+    assert_eq!(
+        (told.accepted, told.delivered, told.ended, told.lost_at_most),
+        (count, count, true, 0),
+        "{:?}",
+        told.run_id
+    );
+}
+
 #[test]
 fn the_books_of_a_thousand_streams_are_stored_with_a_spill() {
     let folder = tempfile::tempdir().unwrap();
@@ -53,12 +62,7 @@ fn the_books_of_a_thousand_streams_are_stored_with_a_spill() {
     drop(first);
     let next = start(2);
     let told = &next.recovered()[0];
-    assert_eq!(
-        (told.accepted, told.delivered, told.ended, told.lost_at_most),
-        (count, count, true, 0),
-        "{:?}",
-        told.run_id
-    );
+    ended_with_all_delivered(told, count);
     let known = told.last_seqs.len() as u64;
     assert!(known > 100 && known + told.streams_left_out > count, "{known} and {}", told.streams_left_out);
     assert_eq!(next.shutdown(PATIENCE).residual(), 0);
@@ -84,12 +88,7 @@ fn the_books_of_a_thousand_streams_are_stored_in_a_ledger() {
     drop(first);
     let next = start(2);
     let told = &next.recovered()[0];
-    assert_eq!(
-        (told.accepted, told.delivered, told.ended, told.lost_at_most),
-        (count, count, true, 0),
-        "{:?}",
-        told.run_id
-    );
+    ended_with_all_delivered(told, count);
     assert_eq!(next.shutdown(PATIENCE).residual(), 0);
 }
 
