@@ -7,7 +7,7 @@ use townlet_worker::{Admitted, DropReason, Route, Sink};
 
 use crate::error::EmitError;
 use crate::intake::{Form, Intake, Remains, Routes, Token};
-use crate::lane::{Item, Lane};
+use crate::lane::Item;
 use crate::shared::{Shared, State};
 use crate::stream::ENVELOPE_WEIGHT;
 
@@ -24,12 +24,67 @@ pub struct Emitted {
     pub dropped: Option<DropReason>,
 }
 
-/// What the sinks decided about an event.
-enum Way<'a> {
-    /// Some take it under this number: it has to go into the intake.
-    In(MutexGuard<'a, State>, u64, Routes),
-    /// None keeps it.
-    Nowhere(Emitted),
+/// An event that asks to be let in.
+#[derive(Clone, Copy)]
+struct Offer {
+    stream: u32,
+    kind: Kind,
+    tick: u64,
+    weight: usize,
+}
+
+impl Offer {
+    /// Its place in the order of all streams, once it is let in.
+    fn token(self, form: Form, seq: u64, routes: Routes) -> Token {
+        let Self { stream, tick, weight, .. } = self;
+        Token { stream, form, seq, tick, weight, routes }
+    }
+}
+
+/// What is put into the intake once an event is let in.
+trait Entry {
+    fn enter(self, state: &mut State, offer: Offer, seq: u64, routes: Routes);
+}
+
+/// An item of the stream's lane.
+struct InLane<T>(Item<T>);
+
+impl<T: Payload> Entry for InLane<T> {
+    // A call here would cost more than what it does: the value would be moved once more.
+    #[inline(always)]
+    fn enter(self, state: &mut State, offer: Offer, seq: u64, routes: Routes) {
+        state.intake.put(offer.token(Form::Lane, seq, routes), self.0);
+    }
+}
+
+/// The same for an event that somebody waits for: the function sees the sinks that keep it, before anything happens
+/// to it.
+struct Watched<T, W>(Item<T>, W);
+
+impl<T: Payload, W: FnOnce(&mut [Sink], Routes, u64)> Entry for Watched<T, W> {
+    fn enter(self, state: &mut State, offer: Offer, seq: u64, routes: Routes) {
+        self.1(state.sinks.all(), routes, seq);
+        InLane(self.0).enter(state, offer, seq, routes);
+    }
+}
+
+/// A body that was encoded from the stream's type, which is copied.
+struct Body<'a>(&'a [u8]);
+
+impl Entry for Body<'_> {
+    fn enter(self, state: &mut State, offer: Offer, seq: u64, routes: Routes) {
+        let (Self(body), State { intake, streams, .. }) = (self, state);
+        let info = streams.get(offer.stream);
+        // A type may be written as something else than an object: the stage deals with that.
+        let form = if info.passes && body.starts_with(b"{") {
+            let write =
+                |chunk: &mut Vec<u8>| info.prefix.write_line(seq, offer.tick, LineExtra::default(), body, chunk);
+            Form::Line(intake.arena.write(offer.weight, write))
+        } else {
+            Form::Body(intake.arena.write(body.len(), |chunk| chunk.extend_from_slice(body)))
+        };
+        intake.push(offer.token(form, seq, routes));
+    }
 }
 
 impl Shared {
@@ -42,7 +97,7 @@ impl Shared {
         weight: usize,
         item: Item<T>,
     ) -> Result<Emitted, EmitError> {
-        self.take_over::<T, fn(&mut [Sink], Routes, u64)>(stream, tick, weight, item, None)
+        self.let_in(Offer { stream, kind: T::KIND, tick, weight }, false, InLane(item))
     }
 
     /// The same for an event that somebody waits for: a dozing stage is woken. `watch` sees the sinks that keep
@@ -55,103 +110,54 @@ impl Shared {
         item: Item<T>,
         watch: impl FnOnce(&mut [Sink], Routes, u64),
     ) -> Result<Emitted, EmitError> {
-        self.take_over(stream, tick, weight, item, Some(watch))
-    }
-
-    // What these pass to each other fits into registers, and the token is made in its place: values that are written
-    // in small parts and read back in large ones wait for all that was written before them.
-    #[inline]
-    fn take_over<T: Payload, W: FnOnce(&mut [Sink], Routes, u64)>(
-        &self,
-        stream: u32,
-        tick: u64,
-        weight: usize,
-        item: Item<T>,
-        watch: Option<W>,
-    ) -> Result<Emitted, EmitError> {
-        // Declared before the guard, so dropped after it: a destructor may take long.
-        let mut remains = Remains::new();
-        let (mut state, seq, routes) = match self.let_in(stream, tick, weight, T::KIND, &mut remains)? {
-            Way::In(state, seq, routes) => (state, seq, routes),
-            Way::Nowhere(emitted) => return Ok(emitted),
-        };
-        let is_awaited = watch.is_some();
-        if let Some(watch) = watch {
-            watch(state.sinks.all(), routes, seq);
-        }
-        state.intake.push(Token { stream, form: Form::Lane, seq, tick, weight, routes });
-        if let Some(lane) = state.intake.lane(stream).as_any_mut().downcast_mut::<Lane<T>>() {
-            lane.push(item);
-        }
-        self.wake_stage(&mut state, tick, is_awaited);
-        Ok(Emitted { seq, dropped: None })
+        self.let_in(Offer { stream, kind: T::KIND, tick, weight }, true, Watched(item, watch))
     }
 
     /// The same for one that was encoded from the stream's type, at most
     /// [`LONGEST_PIECE`](crate::arena::LONGEST_PIECE) bytes, which are copied.
     pub(crate) fn emit_body(&self, stream: u32, tick: u64, kind: Kind, body: &[u8]) -> Result<Emitted, EmitError> {
-        let weight = body.len() + ENVELOPE_WEIGHT;
-        let mut remains = Remains::new();
-        let (mut state, seq, routes) = match self.let_in(stream, tick, weight, kind, &mut remains)? {
-            Way::In(state, seq, routes) => (state, seq, routes),
-            Way::Nowhere(emitted) => return Ok(emitted),
+        self.let_in(Offer { stream, kind, tick, weight: body.len() + ENVELOPE_WEIGHT }, false, Body(body))
+    }
+
+    /// Every way in: the event gets its number, every sink decides, or has, and where some take it, it enters.
+    #[inline]
+    fn let_in(&self, offer: Offer, is_awaited: bool, entry: impl Entry) -> Result<Emitted, EmitError> {
+        let mut state = self.lock_to_emit();
+        let Some(routes) = state.sinks.admit_on_credit(offer.stream, offer.tick, offer.weight) else {
+            return self.let_in_asked(state, offer, is_awaited, entry);
         };
-        let State { intake, streams, .. } = &mut *state;
-        let info = streams.get(stream);
-        // A type may be written as something else than an object: the stage deals with that.
-        let form = if info.passes && body.starts_with(b"{") {
-            let write = |chunk: &mut Vec<u8>| info.prefix.write_line(seq, tick, LineExtra::default(), body, chunk);
-            Form::Line(intake.arena.write(weight, write))
-        } else {
-            Form::Body(intake.arena.write(body.len(), |chunk| chunk.extend_from_slice(body)))
-        };
-        intake.push(Token { stream, form, seq, tick, weight, routes });
-        self.wake_stage(&mut state, tick, false);
+        let seq = state.streams.next_seq(offer.stream);
+        entry.enter(&mut state, offer, seq, routes);
+        self.wake_stage(&mut state, offer.tick, is_awaited);
         Ok(Emitted { seq, dropped: None })
     }
 
-    /// The first half of every way in: the event gets its number, and every sink decides, or has.
-    #[inline]
-    fn let_in<'a>(
-        &'a self,
-        stream: u32,
-        tick: u64,
-        weight: usize,
-        kind: Kind,
-        remains: &mut Remains,
-    ) -> Result<Way<'a>, EmitError> {
-        let mut state = self.lock_to_emit();
-        if let Some(routes) = state.sinks.admit_on_credit(stream, tick, weight) {
-            let seq = state.streams.next_seq(stream);
-            return Ok(Way::In(state, seq, routes));
-        }
-        self.ask(state, stream, tick, weight, kind, remains)
-    }
-
-    /// Every sink is asked about the event.
+    /// The same where there is no credit.
     #[inline(never)]
-    fn ask<'a>(
-        &'a self,
-        state: MutexGuard<'a, State>,
-        stream: u32,
-        tick: u64,
-        weight: usize,
-        kind: Kind,
-        remains: &mut Remains,
-    ) -> Result<Way<'a>, EmitError> {
-        let mut state = self.with_room(state, weight);
+    fn let_in_asked(
+        &self,
+        state: MutexGuard<'_, State>,
+        offer: Offer,
+        is_awaited: bool,
+        entry: impl Entry,
+    ) -> Result<Emitted, EmitError> {
+        // Declared before the guard, so dropped after it: a destructor may take long.
+        let mut remains = Remains::new();
+        let mut state = self.with_room(state, offer.weight);
         if state.closed {
             return Err(EmitError::Closed);
         }
-        let seq = state.streams.next_seq(stream);
-        let (routes, dropped) = state.admit(stream, tick, weight, kind, remains);
+        let seq = state.streams.next_seq(offer.stream);
+        let (routes, dropped) = state.admit(offer, &mut remains);
         if routes == Routes::NOWHERE {
-            return Ok(Way::Nowhere(Emitted { seq, dropped }));
+            return Ok(Emitted { seq, dropped });
         }
         // Whoever is woken waits for this lock, and so for the event.
         self.wake_worker(&mut state);
-        state.sinks.renew_credit(stream, kind);
-        Ok(Way::In(state, seq, routes))
+        state.sinks.renew_credit(offer.stream, offer.kind);
+        entry.enter(&mut state, offer, seq, routes);
+        self.wake_stage(&mut state, offer.tick, is_awaited);
+        Ok(Emitted { seq, dropped: None })
     }
 
     /// Under `block` waits for room in every such sink, or for its timeout.
@@ -227,18 +233,11 @@ impl Shared {
 
 impl State {
     /// Every sink's verdict on one event: where it goes, and where a sink does not keep it, why.
-    fn admit(
-        &mut self,
-        stream: u32,
-        tick: u64,
-        weight: usize,
-        kind: Kind,
-        remains: &mut Remains,
-    ) -> (Routes, Option<DropReason>) {
+    fn admit(&mut self, offer: Offer, remains: &mut Remains) -> (Routes, Option<DropReason>) {
         let mut routes = Routes::NOWHERE;
         let mut dropped = None;
-        for (index, sink) in self.sinks.concerned(kind) {
-            match admit(index, sink, &mut self.intake, stream, tick, weight) {
+        for (index, sink) in self.sinks.concerned(offer.kind) {
+            match admit(index, sink, &mut self.intake, offer) {
                 Ok(route) => routes.set(index, Some(route)),
                 Err(reason) => dropped = Some(reason),
             }
@@ -249,14 +248,8 @@ impl State {
 }
 
 /// One sink's verdict on one event: where it goes, or why it does not.
-fn admit(
-    index: usize,
-    sink: &mut Sink,
-    intake: &mut Intake,
-    stream: u32,
-    tick: u64,
-    weight: usize,
-) -> Result<Route, DropReason> {
+fn admit(index: usize, sink: &mut Sink, intake: &mut Intake, offer: Offer) -> Result<Route, DropReason> {
+    let Offer { stream, tick, weight, .. } = offer;
     let mut waited = false;
     loop {
         let admitted =

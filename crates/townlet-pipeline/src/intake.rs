@@ -4,10 +4,11 @@ use std::any::Any;
 use std::collections::VecDeque;
 
 use bytes::Bytes;
+use townlet_schema::Payload;
 use townlet_worker::Route;
 
 use crate::arena::{Arena, Issued, Place};
-use crate::lane::AnyLane;
+use crate::lane::{AnyLane, Item, Lane};
 
 /// Sinks a pipeline can have: two bits of routing each in a [`Routes`].
 pub(crate) const MAX_SINKS: usize = 32;
@@ -121,10 +122,18 @@ impl Intake {
         self.opened.drain(..)
     }
 
-    pub(crate) fn lane(&mut self, stream: u32) -> &mut dyn AnyLane {
-        self.lanes[stream as usize].as_mut()
+    /// Adds an event whose value is an item of its stream's lane.
+    #[inline(always)]
+    pub(crate) fn put<T: Payload>(&mut self, token: Token, item: Item<T>) {
+        let lane: &mut dyn Any = self.lanes[token.stream as usize].as_mut();
+        if let Some(lane) = lane.downcast_mut::<Lane<T>>() {
+            lane.push(item);
+        }
+        self.push(token);
     }
 
+    /// Adds an event whose bytes lie in the arena.
+    #[inline]
     pub(crate) fn push(&mut self, token: Token) {
         self.tokens.push_back(token);
     }

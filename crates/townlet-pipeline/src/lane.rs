@@ -43,8 +43,7 @@ pub(crate) enum Encoded {
 }
 
 /// A lane whose item type only its stream knows.
-pub(crate) trait AnyLane: Send {
-    fn as_any_mut(&mut self) -> &mut dyn Any;
+pub(crate) trait AnyLane: Any + Send {
     /// Moves the `n` oldest items to the stage's side of the same stream, and takes
     /// back the runs that it has emptied.
     fn hand_over(&mut self, n: usize, stage: &mut dyn AnyLane);
@@ -101,12 +100,8 @@ impl<T: Payload> Lane<T> {
 }
 
 impl<T: Payload> AnyLane for Lane<T> {
-    fn as_any_mut(&mut self) -> &mut dyn Any {
-        self
-    }
-
     fn hand_over(&mut self, n: usize, stage: &mut dyn AnyLane) {
-        let Some(stage) = stage.as_any_mut().downcast_mut::<Self>() else { return };
+        let Some(stage) = (stage as &mut dyn Any).downcast_mut::<Self>() else { return };
         self.spares.append(&mut stage.spares);
         let mut left = n;
         while let Some(front) = self.runs.front_mut().filter(|_| left > 0) {
@@ -123,7 +118,7 @@ impl<T: Payload> AnyLane for Lane<T> {
     }
 
     fn hand_graves(&mut self, stage: &mut dyn AnyLane) {
-        let Some(stage) = stage.as_any_mut().downcast_mut::<Self>() else { return };
+        let Some(stage) = (stage as &mut dyn Any).downcast_mut::<Self>() else { return };
         if stage.evicted.is_empty() {
             std::mem::swap(&mut self.evicted, &mut stage.evicted);
         } else {

@@ -109,17 +109,17 @@ proptest! {
                         routes.set(sink, route);
                         *upstream.entry(sink).or_default() += usize::from(route.is_some());
                     }
-                    let form = if encoded {
+                    let place = encoded.then(|| {
                         // Of about the weight, so that chunks end at many places.
                         let body = format!("{{\"n\":{next}}}{:weight$}", "", weight = weight % LONGEST_PIECE);
-                        Form::Body(intake.arena.write(body.len(), |chunk| chunk.extend_from_slice(body.as_bytes())))
-                    } else {
-                        let lane = intake.lane(stream).as_any_mut().downcast_mut::<Lane<Numbered>>().unwrap();
-                        lane.push(Item::Value(Numbered { n: next }));
-                        Form::Lane
-                    };
+                        intake.arena.write(body.len(), |chunk| chunk.extend_from_slice(body.as_bytes()))
+                    });
+                    let form = place.map_or(Form::Lane, Form::Body);
                     let token = Token { stream, form, seq: next, tick: next, weight, routes };
-                    intake.push(token);
+                    match form {
+                        Form::Lane => intake.put(token, Item::Value(Numbered { n: next })),
+                        _ => intake.push(token),
+                    }
                     model.waiting.push(token);
                 }
                 Op::Evict { sink } => {
