@@ -3,10 +3,11 @@
 use std::sync::{PoisonError, TryLockError};
 
 use townlet_transport::Frame;
-use townlet_worker::{DropReason, Route, Sink};
+use townlet_worker::driver::let_hosts_in;
+use townlet_worker::{DropReason, PART, Route, Sink};
 
 use crate::intake::Token;
-use crate::shared::Shared;
+use crate::shared::{Shared, State};
 use crate::stage::Stage;
 
 impl Shared {
@@ -34,14 +35,15 @@ impl Shared {
             self.ask_for_help(state.sinks.all().iter().any(|sink| sink.main().is_strained()));
         }
         stage.render();
-        let mut state = self.lock();
-        let state = &mut *state;
-        let sinks = state.sinks.all();
-        for outcome in stage.rendered() {
-            // Shutdown settled what was in hand; these frames go nowhere.
-            let Some(token) = state.intake.pop_hand() else { break };
-            settle(sinks, &token, outcome);
+        let mut rendered = stage.rendered();
+        while rendered.len() > PART {
+            settle_part(&mut self.lock(), &mut rendered);
+            let_hosts_in();
         }
+        let mut state = self.lock();
+        settle_part(&mut state, &mut rendered);
+        drop(rendered);
+        let sinks = state.sinks.all();
         self.ring_spoolers(sinks);
         if !self.inline_stage {
             for (sink, bells) in sinks.iter_mut().zip(&self.bells) {
@@ -87,6 +89,16 @@ impl Shared {
             state = self.stage_bell.wait_for_work(state, self.tuning.stage_doze());
             state.stage_dozes = false;
         }
+    }
+}
+
+/// Gives so much of what was rendered to the sinks as can be done in one go.
+fn settle_part(state: &mut State, rendered: &mut impl Iterator<Item = Result<Frame, DropReason>>) {
+    let sinks = state.sinks.all();
+    for outcome in rendered.take(PART) {
+        // Shutdown settled what was in hand; these frames go nowhere.
+        let Some(token) = state.intake.pop_hand() else { break };
+        settle(sinks, &token, outcome);
     }
 }
 

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use townlet_transform::Validator;
 use townlet_transport::FrameEncoder;
-use townlet_worker::driver::{Bells, Seat};
+use townlet_worker::driver::{Bells, PAUSES_A_LOOK, Seat};
 use townlet_worker::{Backpressure, DeadLetters, DropReason, Machine, Route, Sink, SpoolStatus, Statement};
 
 use crate::dead_letters::SinkLetters;
@@ -24,10 +24,9 @@ use crate::streams::Streams;
 use crate::tap::TapPoint;
 use crate::tuning::Tuning;
 
-/// How often an emitting host looks for the lock before it sleeps, and the
-/// pauses between two looks: some 10 µs on the machines of today.
+/// How often an emitting host looks for the lock before it sleeps: for some 10 µs
+/// on the machines of today.
 const LOOKS: usize = 64;
-const PAUSES: usize = 4;
 
 /// At shutdown, how long the ledger may take for its last word beyond the deadline.
 const LEDGER_GRACE: Duration = Duration::from_secs(1);
@@ -174,7 +173,7 @@ impl Shared {
             match self.state.try_lock() {
                 Ok(state) => return state,
                 Err(TryLockError::Poisoned(state)) => return state.into_inner(),
-                Err(TryLockError::WouldBlock) => (0..PAUSES).for_each(|_| std::hint::spin_loop()),
+                Err(TryLockError::WouldBlock) => (0..PAUSES_A_LOOK).for_each(|_| std::hint::spin_loop()),
             }
         }
         self.lock()

@@ -312,7 +312,7 @@ impl Stage {
     }
 
     /// What was rendered, oldest first, of what the intake has in hand. Call once.
-    pub(crate) fn rendered(&mut self) -> impl Iterator<Item = Result<Frame, DropReason>> {
+    pub(crate) fn rendered(&mut self) -> impl ExactSizeIterator<Item = Result<Frame, DropReason>> {
         self.frames.drain(..)
     }
 

@@ -76,7 +76,7 @@ mod worker;
 
 pub use backoff::RestartWindow;
 pub use ledger::{Account, Statement};
-pub use machine::{Action, Admission, Credit, Machine, OnCredit};
+pub use machine::{Action, Admission, Credit, Machine, OnCredit, PART};
 pub use options::{Backpressure, Options, SpillMode};
 pub use reason::DropReason;
 pub use receipt::{NoReceipt, Reached, Receipt};

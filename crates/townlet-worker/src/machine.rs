@@ -30,6 +30,9 @@ const LEAST_SLEEP: Duration = Duration::from_millis(1);
 /// they are not looked for while one batch after the other is due.
 const RECEIPTS_EVERY: Duration = Duration::from_millis(20);
 
+/// Frames that are moved under the lock at a time: some microseconds, for which a host spins and does not sleep.
+pub const PART: usize = 64;
+
 /// What the driver should do next. Times are on the clock passed to `poll`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Action {
@@ -289,12 +292,25 @@ impl Machine {
         now.saturating_add(self.options.poll.max(LEAST_SLEEP))
     }
 
-    /// Takes the next batch, oldest first, appended to `batch`.
+    /// Takes the next batch, oldest first, into `batch`, which is empty.
     pub fn take(&mut self, batch: &mut Vec<Frame>) {
+        while self.take_part(batch) {}
+    }
+
+    /// Takes the first [`PART`] frames of the next batch, or so many more of the one that `batch` holds so far. True
+    /// where there may be more of it; meanwhile the lock can be given up, and anything be done to the machine.
+    pub fn take_part(&mut self, batch: &mut Vec<Frame>) -> bool {
         let before = batch.len();
-        self.queue.take(self.options.max_batch_size, self.options.batch_bytes(), batch);
-        self.age.took(batch.len() - before);
-        self.pressed.set(false);
+        if before == 0 {
+            // What is pressed from here on is for the batch after this one.
+            self.pressed.set(false);
+        }
+        let count = self.options.max_batch_size.saturating_sub(before).min(PART);
+        let bytes = batch.iter().map(Frame::len).sum();
+        self.queue.take(count, self.options.batch_bytes().saturating_sub(bytes), batch);
+        let taken = batch.len() - before;
+        self.age.took(taken);
+        taken == PART
     }
 
     /// Evicted frames, to be freed outside the lock.

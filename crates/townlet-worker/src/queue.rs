@@ -280,14 +280,14 @@ impl Queue {
         self.bytes_peak = self.bytes_peak.max(self.bytes());
     }
 
-    /// Moves up to `max_count` frames and `max_bytes` bytes, at least one frame
-    /// where any is ready, to the end of `out`; they stay on the books as taken.
-    pub(crate) fn take(&mut self, max_count: usize, max_bytes: usize, out: &mut Vec<Frame>) {
+    /// Moves up to `max_count` frames and `max_bytes` bytes, but the first frame of a batch whatever
+    /// its size, to the end of `batch`; they stay on the books as taken.
+    pub(crate) fn take(&mut self, max_count: usize, max_bytes: usize, batch: &mut Vec<Frame>) {
         let mut bytes = 0;
-        for n in 0..max_count.max(1) {
+        for _ in 0..max_count {
             let Some(front) = self.ready.front() else { break };
             let len = front.frame.len();
-            if n > 0 && bytes + len > max_bytes {
+            if !batch.is_empty() && bytes + len > max_bytes {
                 break;
             }
             let Some(Waiting { stream, seq, frame, position, .. }) = self.ready.pop_front() else { break };
@@ -297,7 +297,7 @@ impl Queue {
             let copy = (!stored).then(|| Box::new(frame.clone()));
             self.taken.push_back(Taken { stream, seq, bytes: len, wire: len, position, copy });
             self.taken_bytes += len;
-            out.push(frame);
+            batch.push(frame);
         }
     }
 

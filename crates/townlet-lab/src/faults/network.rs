@@ -217,7 +217,7 @@ impl World {
         }
         // A connection that gives less than its peer would is still one.
         let hands = &mut seat.driver.hands;
-        hands.take(machine);
+        while hands.take(machine) {}
         if hands.batch().is_empty() {
             return;
         }

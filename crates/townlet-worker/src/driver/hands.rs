@@ -37,9 +37,9 @@ impl Hands {
         Self { encoder, ..Self::default() }
     }
 
-    /// Takes the next batch of `machine`.
-    pub fn take(&mut self, machine: &mut Machine) {
-        machine.take(&mut self.batch);
+    /// Takes a part of the next batch of `machine`; true where there is more of it.
+    pub fn take(&mut self, machine: &mut Machine) -> bool {
+        machine.take_part(&mut self.batch)
     }
 
     /// Makes lines of the states in the batch; true where there were any, and the

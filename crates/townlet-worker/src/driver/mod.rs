@@ -67,6 +67,14 @@ pub trait Seat: Send + Sync + 'static {
     }
 }
 
+/// Pauses of the processor between two looks of a host that spins for the lock.
+pub const PAUSES_A_LOOK: usize = 4;
+
+/// Leaves the lock free between two parts for so long that a host that spins for it finds it free.
+pub fn let_hosts_in() {
+    (0..2 * PAUSES_A_LOOK).for_each(|_| std::hint::spin_loop());
+}
+
 /// Builds a transport, at start and again after a panic.
 pub type Make = Box<dyn FnMut() -> Result<Box<dyn Transport>, TransportError> + Send>;
 

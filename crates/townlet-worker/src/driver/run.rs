@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use townlet_transport::{ErrorKind, Frame, Outcome, SendError, Transport, TransportError};
 
-use super::{Hands, Make, Seat, panic_message};
+use super::{Hands, Make, Seat, let_hosts_in, panic_message};
 use crate::machine::{Action, Machine};
 use crate::refused::{DeadLetters, Refusal};
 use crate::{DropReason, planted};
@@ -155,17 +155,11 @@ impl<S: Seat> Driver<S> {
                 return;
             }
         }
-        let started = {
-            let mut state = self.seat.lock();
-            let machine = self.seat.machine(&mut state);
-            if let Err(error) = machine.connected(&connected) {
-                drop(state);
-                self.close();
-                return self.report_failure(error);
-            }
-            self.hands.take(machine);
-            self.seat.now()
-        };
+        if let Err(error) = self.with_machine(|m| m.connected(&connected)) {
+            self.close();
+            return self.report_failure(error);
+        }
+        let started = self.take();
         if connected.fresh {
             tracing::info!(sink = self.sink, peer = connected.peer, tls = connected.tls, level = %connected.level,
                 "telemetry_transport_connected");
@@ -211,6 +205,18 @@ impl<S: Seat> Driver<S> {
             Err(message) => self.report_panic(&message),
         }
         self.ring_when_relieved();
+    }
+
+    /// Takes the next batch; returns when.
+    fn take(&mut self) -> Duration {
+        loop {
+            let mut state = self.seat.lock();
+            if !self.hands.take(self.seat.machine(&mut state)) {
+                return self.seat.now();
+            }
+            drop(state);
+            let_hosts_in();
+        }
     }
 
     fn receipts(&mut self, wait: Duration) {

@@ -4,9 +4,10 @@ use std::time::Duration;
 
 use townlet_testkit::frame_of_len;
 use townlet_transport::{Connected, ErrorKind, Frame, Label, Level, TransportError};
-use townlet_worker::{Action, Admission, Admitted, Backpressure, DropReason, Machine, Options, Sink};
+use townlet_worker::{Action, Admission, Admitted, Backpressure, DropReason, Machine, Options, PART, Sink};
 
 use crate::fakes::{error, expect_batch, ms, offer, options, seqs, take};
+use crate::simulation::Rng;
 
 fn wait_until(action: Action) -> Duration {
     match action {
@@ -307,4 +308,59 @@ fn ticks_that_begin_anew_do_not_make_each_event_due_by_itself() {
 
 fn frame_at_tick(tick: u64) -> Frame {
     Frame::new(Label::new("run", "town"), "event", tick, tick, vec![b'x'; 50])
+}
+
+#[test]
+fn a_batch_that_is_taken_in_parts_is_the_one_that_is_taken_in_one_go() {
+    for seed in 0..200 {
+        let mut rng = Rng::new(seed);
+        let max_batch_size = rng.between(1, 300) as usize;
+        let max_buffer_bytes = rng.between(3000, 400_000) as usize;
+        let (backpressure, max_queue_length) = (Backpressure::Block, 400);
+        let mut machine =
+            Machine::new(Options { backpressure, max_queue_length, max_batch_size, max_buffer_bytes, ..options() }, 1);
+        let mut queued = Vec::new();
+        for seq in 1..rng.between(2, 400) {
+            let len = rng.between(1, 3000) as usize;
+            if offer(&mut machine, seq, len) == Admission::Upstream {
+                queued.push(len);
+            }
+        }
+        let mut left = queued.as_slice();
+        while !left.is_empty() {
+            let mut bytes = 0;
+            let fits = |len: &&usize| {
+                bytes += **len;
+                bytes <= max_buffer_bytes / 2
+            };
+            let whole = left.iter().take(max_batch_size).take_while(fits).count().max(1);
+            let (mut batch, mut parts) = (Vec::new(), Vec::new());
+            let mut more = true;
+            while more {
+                more = machine.take_part(&mut batch);
+                parts.push(batch.len() - parts.iter().sum::<usize>());
+            }
+            assert!(parts.iter().all(|part| *part <= PART), "seed {seed}: {parts:?}");
+            let taken: Vec<usize> = batch.iter().map(Frame::len).collect();
+            assert_eq!(taken, left[..whole], "seed {seed}");
+            left = &left[whole..];
+        }
+    }
+}
+
+#[test]
+fn what_is_pressed_while_a_batch_is_taken_in_parts_is_not_forgotten() {
+    let mut machine = Machine::new(Options { max_queue_length: 1000, max_batch_size: PART + 1, ..options() }, 1);
+    for seq in 1..=PART as u64 + 1 {
+        offer(&mut machine, seq, 50);
+    }
+    let mut batch = Vec::new();
+    assert!(machine.take_part(&mut batch));
+    // The lock is free here: somebody emits, and wants it sent now.
+    offer(&mut machine, PART as u64 + 2, 50);
+    machine.press();
+    machine.take_part(&mut batch);
+    assert_eq!(batch.len(), PART + 1);
+    machine.delivered(ms(1), batch.len(), Level::Sent, 1, ms(1));
+    assert_eq!(seqs(&expect_batch(&mut machine, ms(1))), [PART as u64 + 2]);
 }
