@@ -127,6 +127,9 @@ impl Judge {
         let Some(evaluator) = &mut self.evaluator else { return Vec::new() };
         let at = time(due);
         let mut take = || {
+            if !seen {
+                evaluator.unwatched(at);
+            }
             for (index, (value, expected)) in self.values.iter().zip(&self.expected).enumerate() {
                 evaluator.baseline(MetricId(index), *expected)?;
                 match value {

@@ -15,7 +15,7 @@
 //! | `for` counts | seen time, at most `max_gap` at once | time since the first bad evaluation |
 //! | a sample exactly as old as `max_gap` | is still the present value | is not (Prometheus 3: the range is open on the left) |
 //! | a value that is not a number | is unknown | fails every comparison but `!=` |
-//! | absence before watching began | is unknown | is absence |
+//! | absence while nobody watched ([`Evaluator::unwatched`]), or before | is unknown | is absence |
 //!
 //! Mode `prometheus` fires as `promtool test rules` says; the tests of this crate compare 1,000 histories. What else
 //! differs from Prometheus, in both modes, is listed in `docs/guides/release-policies.md`.
@@ -74,7 +74,7 @@ pub struct Evaluator {
     series: Vec<Series>,
     baselines: Vec<Option<f64>>,
     settings: Settings,
-    started: Time,
+    watched_since: Time,
     evaluated: Option<Time>,
     horizon: Duration,
 }
@@ -115,7 +115,7 @@ impl Evaluator {
             series: vec![Series::default(); metrics],
             baselines: vec![None; metrics],
             settings,
-            started,
+            watched_since: started,
             evaluated: None,
             horizon,
         })
@@ -154,12 +154,18 @@ impl Evaluator {
         Ok(())
     }
 
+    /// Takes the news that nobody looked, or that what was seen cannot be relied on, up to `at`. Samples that came before
+    /// are samples all the same; that there was none is not known, so an absence begins anew with it.
+    pub fn unwatched(&mut self, at: Time) {
+        self.watched_since = self.watched_since.max(at);
+    }
+
     /// What each rule says at a time, in the order of the rules.
     ///
     /// # Errors
     /// [`EvaluateError::BackInTime`] unless it is later than the last evaluation, and not before watching began.
     pub fn evaluate(&mut self, at: Time) -> Result<Vec<Status>, EvaluateError> {
-        let not_before = self.evaluated.map_or(self.started, |last| last + Duration::from_millis(1));
+        let not_before = self.evaluated.map_or(self.watched_since, |last| last + Duration::from_millis(1));
         if at < not_before {
             return Err(EvaluateError::BackInTime { at, not_before });
         }
@@ -168,10 +174,10 @@ impl Evaluator {
             series.forget(at, self.horizon);
         }
         let (series, baselines) = (&self.series, &self.baselines);
-        let (settings, started) = (self.settings, self.started);
+        let (settings, watched_since) = (self.settings, self.watched_since);
         let statuses = self.rules.iter_mut().map(|rule| {
             let mode = settings.gap;
-            let view = View { series, baselines, mode, started, at, max_gap: rule.max_gap, timing: &rule.timing };
+            let view = View { series, baselines, mode, watched_since, at, max_gap: rule.max_gap, timing: &rule.timing };
             let mut why = Vec::new();
             let mut truth = view.truth(&rule.bad, &mut why);
             if mode == GapMode::Prometheus && truth == Truth::Unknown {

@@ -27,7 +27,7 @@ pub enum Reason {
     NoBaseline(MetricId),
     /// The present value is not a number.
     NotANumber(MetricId),
-    /// Nothing was seen, and watching began more recently than what is asked about.
+    /// Nothing was seen, and watching began, or was broken off, more recently than what is asked about.
     WatchedTooShort(MetricId),
 }
 
@@ -50,7 +50,7 @@ pub(super) struct View<'a> {
     pub(super) series: &'a [Series],
     pub(super) baselines: &'a [Option<f64>],
     pub(super) mode: GapMode,
-    pub(super) started: Time,
+    pub(super) watched_since: Time,
     pub(super) at: Time,
     pub(super) max_gap: Duration,
     pub(super) timing: &'a Timing,
@@ -114,7 +114,7 @@ impl View<'_> {
 
     /// That nothing was seen tells something only where somebody was looking.
     fn watched(&self, metric: MetricId, window: Duration) -> Result<(), Reason> {
-        if self.mode == GapMode::Prometheus || self.at.since(self.started) >= window {
+        if self.mode == GapMode::Prometheus || self.at.since(self.watched_since) >= window {
             return Ok(());
         }
         Err(Reason::WatchedTooShort(metric))

@@ -35,7 +35,8 @@ pub(crate) fn settings(gap: GapMode) -> Settings {
 const A: MetricId = MetricId(0);
 const B: MetricId = MetricId(1);
 
-/// Evaluates one rule every 30 s; `a` takes these values at these evaluations, `_` is no sample, `x` a stale marker.
+/// Evaluates one rule every 30 s; `a` takes these values at these evaluations, `_` is no sample, `x` a stale marker, `?`
+/// that nobody looked.
 /// Prints a letter an evaluation: inactive, pending, firing, unknown, excused.
 fn letters(gap: GapMode, form: Form, text: &str, values: &str) -> String {
     let mut evaluator = Evaluator::new(&[rule(form, text)], 2, secs(0), settings(gap)).unwrap();
@@ -44,6 +45,7 @@ fn letters(gap: GapMode, form: Form, text: &str, values: &str) -> String {
         match value {
             "_" => {}
             "x" => evaluator.stale(A, at).unwrap(),
+            "?" => evaluator.unwatched(at),
             number => evaluator.sample(A, at, number.parse().unwrap(), 1).unwrap(),
         }
         match evaluator.evaluate(at).unwrap()[0].state {
@@ -73,6 +75,18 @@ fn a_firing_rule_is_ended_by_a_known_good_value_only() {
     assert_eq!(letters(GapMode::Hold, Form::When, "a > 5 keep 60s", "9 1 1 1 9 1"), "FFFiFF");
     // Keeping, too, waits for what is seen.
     assert_eq!(letters(GapMode::Hold, Form::When, "a > 5 keep 60s", "9 1 x 1 1 1"), "FFFFFi");
+}
+
+#[test]
+fn nothing_is_absent_while_nobody_looks() {
+    assert_eq!(letters(GapMode::Hold, Form::When, "a absent for 90s", "1 _ _ _ _"), "iiiFF");
+    assert_eq!(letters(GapMode::Hold, Form::When, "a absent for 90s", "1 ? ? ? ? _ _ _ _"), "iiiuuuuFF");
+    assert_eq!(letters(GapMode::Hold, Form::When, "a absent", "1 ? ? ? ? _ _ _"), "iiiuuuFF");
+    assert_eq!(letters(GapMode::Hold, Form::Require, "a fresh < 60s", "1 ? ? ? 1 _ _"), "iiuuiiF");
+    // An absence that was found stays found.
+    assert_eq!(letters(GapMode::Hold, Form::When, "a absent for 60s", "1 _ _ ? ? 1"), "iiFFFi");
+    // Values are what they are.
+    assert_eq!(letters(GapMode::Hold, Form::When, "a > 5", "9 ? 1 ?"), "FFii");
 }
 
 #[test]

@@ -15,6 +15,7 @@ enum Event {
     Sample(usize, u64, f64, u64),
     Stale(usize, u64),
     Baseline(usize, Option<f64>),
+    Unwatched(u64),
     Evaluate(u64),
 }
 
@@ -28,6 +29,15 @@ struct Model<'a> {
 impl Model<'_> {
     fn max_gap(&self) -> Duration {
         self.rule.timing.max_gap.unwrap_or(settings(self.mode).max_gap)
+    }
+
+    /// Since when somebody had looked.
+    fn watched_since(&self, upto: usize) -> Time {
+        let breaks = self.history[..upto].iter().filter_map(|event| match event {
+            Event::Unwatched(at) => Some(secs(*at)),
+            _ => None,
+        });
+        breaks.fold(self.started, Time::max)
     }
 
     /// All that had come of a metric before event number `upto`, up to a time.
@@ -51,7 +61,7 @@ impl Model<'_> {
         let window = |span: Duration| points.iter().filter(move |(at, ..)| now.since(*at) < span);
         let seen = |span: Duration| {
             let seen = window(span).any(|(_, value, _)| value.is_some());
-            (seen || prometheus || now.since(self.started) >= span).then_some(seen)
+            (seen || prometheus || now.since(self.watched_since(upto)) >= span).then_some(seen)
         };
         let baseline = self.history[..upto].iter().rev().find_map(|event| match event {
             Event::Baseline(of, value) if *of == test.metric.0 => Some(*value),
@@ -82,7 +92,7 @@ impl Model<'_> {
             Check::Absent { lasting: Some(span) } => seen(span).map(|seen| !seen),
             Check::Fresh { within } => seen(within),
             Check::Absent { lasting: None } => {
-                let known = present.is_some() || prometheus || now.since(self.started) >= self.max_gap();
+                let known = present.is_some() || prometheus || now.since(self.watched_since(upto)) >= self.max_gap();
                 known.then_some(present.is_none())
             }
         }
@@ -185,7 +195,7 @@ fn events() -> impl Strategy<Value = Vec<Event>> {
     let values = prop::sample::select(vec![-5.0, 0.0, 2.0, 3.0, 4.0, 5.0, 6.0, 9.0, f64::NAN, f64::INFINITY]);
     let bases = prop::sample::select(vec![None, Some(0.0), Some(5.0), Some(-5.0), Some(4.0)]);
     let step = prop::sample::select(vec![0_u64, 1, 1, 2, 2, 4, 9]);
-    let one = (step, 0..10_u8, 0..2_usize, values, 1..4_u64, bases, 0..3_u64);
+    let one = (step, 0..11_u8, 0..2_usize, values, 1..4_u64, bases, 0..3_u64);
     prop::collection::vec(one, 1..60).prop_map(|steps| {
         let mut now = 0;
         let mut all = Vec::new();
@@ -194,6 +204,7 @@ fn events() -> impl Strategy<Value = Vec<Event>> {
             all.push(match kind {
                 0 => Event::Baseline(metric, base),
                 1 => Event::Stale(metric, now),
+                10 => Event::Unwatched(now),
                 // Late, in time, or from ahead of the evaluations.
                 2..=5 => Event::Sample(metric, (now + 15).saturating_sub(off * 15), value, weight),
                 _ => Event::Evaluate(now),
@@ -224,6 +235,10 @@ proptest! {
                 Event::Sample(metric, at, value, weight) => evaluator.sample(MetricId(metric), secs(at), value, weight).is_ok(),
                 Event::Stale(metric, at) => evaluator.stale(MetricId(metric), secs(at)).is_ok(),
                 Event::Baseline(metric, value) => evaluator.baseline(MetricId(metric), value).is_ok(),
+                Event::Unwatched(at) => {
+                    evaluator.unwatched(secs(at));
+                    true
+                }
                 Event::Evaluate(at) => {
                     let now = secs(at);
                     if let Ok(statuses) = evaluator.evaluate(now) {

@@ -7,7 +7,7 @@ use townlet_rollout::{
     Phase, Plan, References, Rule, Scale, Stated, Tick, Verdict,
 };
 
-use crate::world::{GO, GOOD, World, finding, plan, rules};
+use crate::world::{GO, GOOD, MINUTE, World, finding, plan, rules};
 
 /// The small plan with a detector on both signals in place of its rules.
 pub(crate) fn detecting(tolerance: f64) -> Plan {
@@ -158,6 +158,43 @@ fn a_gap_does_not_reset_a_timer_and_a_lossy_window_counts_for_nothing() {
     assert_eq!(cause(&world), None);
     world.window(&bad);
     assert_eq!(cause(&world).as_deref(), Some("broken"));
+}
+
+#[test]
+fn nothing_is_taken_for_absent_in_windows_that_nobody_saw() {
+    for condition in ["cpu_percent absent for 3m", "cpu_percent absent", "not cpu_percent fresh < 150s"] {
+        let mut plan = plan();
+        plan.rules = rules("parse_duration_ms.p95 > 90", condition);
+        for lossy in [true, false] {
+            let mut world = World::started(&plan);
+            world.good(20);
+            let first = world.run.state().next_due().unwrap_or_default();
+            // Ten minutes of samples that the pipeline lost, or without a driver.
+            for n in 0..10 {
+                world.now = first + MINUTE * n;
+                if lossy {
+                    world.send(EventKind::Tick(Tick { due: world.now, values: vec![None; 2], control: vec![], lossy }));
+                    // For as long as the last sample is young enough, it is not absent.
+                    let verdicts = world.run.state().verdicts();
+                    assert!(n < 3 || verdicts == [Verdict::Unknown, Verdict::Unknown], "{condition}: {verdicts:?}");
+                }
+            }
+            world.now = first + MINUTE * 10;
+            world.tick(world.now, &GOOD);
+            assert_eq!(cause(&world), None, "{condition}, lossy: {lossy}\n{}", world.run.to_text());
+            assert_eq!(world.run.state().verdicts(), [Verdict::Pass, Verdict::Pass], "{condition}");
+            // What is absent while somebody looks is found as before.
+            for _ in 0..4 {
+                world.window(&[Some(80.0), None]);
+            }
+            assert_eq!(
+                cause(&world).as_deref(),
+                Some("broken"),
+                "{condition}, lossy: {lossy}\n{}",
+                world.run.to_text()
+            );
+        }
+    }
 }
 
 #[test]
