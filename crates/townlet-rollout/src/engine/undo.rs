@@ -122,17 +122,23 @@ impl Turn<'_> {
         let Some(value) = values.get(index).copied().flatten() else {
             return Some(format!("`{name}` has no sample"));
         };
-        let level = expected.get(index).copied().flatten();
-        let share = level.map(|level| (value - level) / level.abs()).filter(|share| share.is_finite());
-        let Some(deviation) = share else {
+        let Some(level) = expected.get(index).copied().flatten() else {
             return Some(format!("`{name}` has no baseline to return to"));
         };
         let worse = match signal.direction {
-            Direction::LowerIsBetter => deviation,
-            Direction::HigherIsBetter => -deviation,
-            Direction::Band => deviation.abs(),
+            Direction::LowerIsBetter => value - level,
+            Direction::HigherIsBetter => level - value,
+            Direction::Band => (value - level).abs(),
         };
-        (worse > self.plan.rollback.band).then(|| format!("`{name}` is {:.1} % worse than before", worse * 100.0))
+        // Not by a quotient: of what was 0 before the band is 0 as well, and it can be back all the same.
+        if worse <= self.plan.rollback.band * level.abs() {
+            return None;
+        }
+        let share = 100.0 * worse / level.abs();
+        Some(match share.is_finite() {
+            true => format!("`{name}` is {share:.1} % worse than before"),
+            false => format!("`{name}` is {value}, and was {level} before"),
+        })
     }
 
     fn rollback_failed(&mut self, why: String) {

@@ -219,6 +219,27 @@ fn recovery_is_not_shown_while_the_silenced_metric_emits_or_the_other_is_off() {
 }
 
 #[test]
+fn a_signal_that_was_zero_before_is_back_when_it_is_zero_again() {
+    let mut plan = plan();
+    if let Some(cpu) = plan.signals.get_mut(1) {
+        cpu.scale = townlet_rollout::Scale::Difference;
+        cpu.baseline =
+            townlet_rollout::BaselineSource::Stated(townlet_rollout::Stated { level: 0.0, sd: 0.1, memory: 0.0 });
+    }
+    for (after, phase) in [(0.0, Phase::RolledBack), (0.2, Phase::RollbackFailed)] {
+        let mut world = World::started(&plan);
+        for _ in 0..20 {
+            world.window(&[Some(80.0), Some(0.0)]);
+        }
+        world.ask("ops", Command::Rollback);
+        for _ in 0..6 {
+            world.window(&[None, Some(after)]);
+        }
+        assert_eq!(world.phase(), phase, "{}", world.run.to_text());
+    }
+}
+
+#[test]
 fn one_person_does_not_sign_twice_and_nobody_signs_before_the_end_or_something_else() {
     let plan = plan();
     let mut world = World::started(&plan);
