@@ -19,7 +19,8 @@
 //! - Equal arguments give equal results: a log of events replays to its own bytes.
 //! - The rules are judged with every window from the first step of the flag to
 //!   the last signature, also while the rollout holds or is paused.
-//! - Unknown is never a pass: it holds at a gate, and nothing succeeds with it.
+//! - Unknown is never a pass: it holds at a gate, and nothing succeeds with it. Nor is pending: the flag is not raised,
+//!   and no checkpoint passed, while a rule is broken that has not lasted for long enough yet.
 //! - What changes something is never repeated because its result is missing. It
 //!   is looked at first.
 //! - A rollback ends in [`Phase::RolledBack`] or in [`Phase::RollbackFailed`] and

@@ -13,6 +13,8 @@ use super::Turn;
 /// Whether the rollout may go on.
 enum Gate {
     Open,
+    /// Not yet: a rule is broken, or suspected to be, and it shows within its time whether that lasts.
+    Pending,
     Firing,
     Unknown,
 }
@@ -141,6 +143,7 @@ impl Turn<'_> {
         }
         match self.gate() {
             Gate::Open => true,
+            Gate::Pending => false,
             Gate::Firing => {
                 self.hold(HoldReason::Rule);
                 false
@@ -163,6 +166,7 @@ impl Turn<'_> {
             match verdict {
                 Verdict::Firing if rule.binds() => return Gate::Firing,
                 Verdict::Unknown if exposed_for >= rule.known_from => gate = Gate::Unknown,
+                Verdict::Pending if rule.binds() && !matches!(gate, Gate::Unknown) => gate = Gate::Pending,
                 _ => {}
             }
         }
@@ -172,7 +176,7 @@ impl Turn<'_> {
     /// A hold that the rules made ends when they say so.
     pub(super) fn end_hold(&mut self) {
         if let Some((HoldReason::Rule | HoldReason::Unknown, _)) = self.state.hold
-            && matches!(self.gate(), Gate::Open)
+            && matches!(self.gate(), Gate::Open | Gate::Pending)
         {
             self.state.hold = None;
             self.remark_phase();

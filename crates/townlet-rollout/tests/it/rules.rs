@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use townlet_rollout::{
     Action, BaselineSource, Cause, Check, Command, Condition, Count, Direction, EventKind, Finding, HoldReason, Note,
-    Phase, Plan, References, Rule, Scale, Stated, Tick, Verdict,
+    Phase, Plan, References, Rule, Scale, Stated, Tick, Verdict, What,
 };
 
 use crate::world::{GO, GOOD, MINUTE, World, finding, plan, rules};
@@ -195,6 +195,25 @@ fn nothing_is_taken_for_absent_in_windows_that_nobody_saw() {
             );
         }
     }
+}
+
+#[test]
+fn the_flag_is_not_raised_while_a_rule_is_broken_that_has_not_lasted_yet() {
+    let mut plan = plan();
+    plan.rules = rules("parse_duration_ms.p95 > 90", "cpu_percent > 160 for 15m");
+    let raised =
+        |world: &World<'_>| world.asked.iter().any(|intent| matches!(intent.what, What::SetFlag { percent: 100, .. }));
+    let mut world = World::started(&plan);
+    while world.phase() != (Phase::Enabling { step: 0 }) || world.run.state().rows().is_empty() {
+        world.good(1);
+    }
+    // The ten minutes of the step end after ten of fifteen bad ones.
+    for _ in 0..12 {
+        world.window(&[Some(80.0), Some(200.0)]);
+    }
+    assert!(!raised(&world), "{}", world.run.to_text());
+    world.good(1);
+    assert!(raised(&world), "{}", world.run.to_text());
 }
 
 #[test]
