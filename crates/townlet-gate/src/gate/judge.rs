@@ -1,7 +1,9 @@
 //! Condition by condition: does this case meet what its environment demands?
 
+use std::time::Duration;
+
 use townlet_policy::Span;
-use townlet_registry::Digest;
+use townlet_registry::{Digest, Role, Time};
 
 use super::board::{Demands, Policies, ReadinessDemand, RehearsalDemand};
 use super::case::{Case, Submitted};
@@ -188,8 +190,8 @@ impl Judge<'_> {
             if !evidence.is_about(wanted.scorecard.digest) {
                 continue;
             }
-            let counted = evidence.signer_as(&demand.signed_by, case.as_of).map(|_| ());
-            let counted = counted.and_then(|()| match since(case.as_of, card.finished_at) {
+            let signer = signer(evidence, &demand.signed_by, case.as_of, !card.passed);
+            let counted = signer.and_then(|()| match since(case.as_of, card.finished_at) {
                 _ if card.run_id != wanted.run_id => {
                     let text = format!("it is of run {}, and the manifest says {}", card.run_id, wanted.run_id);
                     Err((Code::ScorecardOfOtherRun, text))
@@ -256,7 +258,7 @@ impl Judge<'_> {
             return condition;
         };
         let age = since(case.as_of, rehearsal.finished_at).unwrap_or_default();
-        let took = since(rehearsal.finished_at, rehearsal.started_at).unwrap_or_default();
+        let took = took(rehearsal);
         let (code, text) = if !rehearsal.passed {
             (Code::RollbackRehearsalFailed, format!("the one of {} failed", rehearsal.finished_at))
         } else if age > demand.max_age {
@@ -313,6 +315,19 @@ impl Judge<'_> {
 /// What shows that readiness fails, in place of leaving it open.
 const KNOWN: [Code; 3] = [Code::ReadinessFailed, Code::ReadinessOverdue, Code::ScorecardOfOtherRun];
 
+/// Whether whoever signed this may. What speaks against a release stays said, whatever becomes of the key: otherwise a
+/// pass of before it would count again.
+fn signer(evidence: &Evidence, roles: &[Role], as_of: Time, against: bool) -> Result<(), (Code, String)> {
+    let signer = if against { evidence.signer_then_as(roles, as_of) } else { evidence.signer_as(roles, as_of) };
+    signer.map(|_| ())
+}
+
+/// How long a rehearsal took: by the clock, which somebody may have set back, and no less than its steps.
+fn took(rehearsal: &Rehearsal) -> Duration {
+    let steps = rehearsal.steps.iter().fold(0, |sum: u64, step| sum.saturating_add(step.duration_ms));
+    since(rehearsal.finished_at, rehearsal.started_at).unwrap_or_default().max(Duration::from_millis(steps))
+}
+
 fn counted_rehearsal(
     evidence: &Evidence,
     rehearsal: &Rehearsal,
@@ -329,7 +344,7 @@ fn counted_rehearsal(
             format!("it ran from {} to {}, and this is {}", rehearsal.started_at, rehearsal.finished_at, case.as_of);
         return Err((Code::RollbackRehearsalInFuture, text));
     }
-    evidence.signer_as(&demand.signed_by, case.as_of)?;
+    signer(evidence, &demand.signed_by, case.as_of, !rehearsal.passed || took(rehearsal) > demand.within)?;
     if !demand.environments.contains(&rehearsal.environment) {
         let text = format!("it ran in {}, and {} counts", rehearsal.environment, demand.environments.join(" or "));
         return Err((Code::RollbackRehearsalElsewhere, text));

@@ -9,8 +9,9 @@
 //!   signer is who it speaks for, and holds the role. What does not count is listed with the reason.
 //! - Approvals and waivers are about one manifest to the byte. Each role takes a person of its own; the author is none
 //!   of them, and waives nothing.
-//! - Attestations and incidents are believed as of when they were signed: a training does not end, and an incident does not
-//!   open again, because somebody has a new key. What a revoked key signed before its revocation stays, as in every ring.
+//! - Attestations, incidents, and what speaks against a release are believed as of when they were signed: a training does
+//!   not end, an incident does not open again, and what failed does not pass, because somebody has a new key. What a
+//!   revoked key signed before its revocation stays, as in every ring.
 //! - Ages are compared to the millisecond. What is dated later than the decision does not count.
 //! - The last rehearsal of the rollback plan decides, and of two at one moment the one that failed.
 //!

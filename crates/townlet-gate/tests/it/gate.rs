@@ -143,6 +143,47 @@ fn the_last_rehearsal_decides() {
 }
 
 #[test]
+fn what_failed_does_not_pass_because_whoever_signed_it_has_a_new_key() {
+    let sound = World::sound();
+    let plan = sound.plan();
+    let (mut failed, mut slow) = (rehearsal("2026-11-15T09:00:00Z"), rehearsal("2026-11-15T09:00:00Z"));
+    failed.passed = false;
+    slow.started_at = at("2026-11-15T08:00:00Z");
+    for (code, mut said) in [(Code::RollbackRehearsalFailed, failed), (Code::RollbackRehearsalTooSlow, slow)] {
+        said.actor = "dora".into();
+        let mut world = sound.clone().and("against", signed("dora", plan, said));
+        refused(&world, code);
+        let dora = *world.ring.keys().find(|(_, key)| key.person == "dora").unwrap().0;
+        world.ring.revoke(&dora, at("2026-11-20T00:00:00Z"), "a new laptop").unwrap();
+        let decision = refused(&world, code);
+        assert_eq!(decision.flip.unwrap().changes, [Change::Rehearsed]);
+    }
+    // Nor does a failed run, about which somebody else says that it passed.
+    let mut card = scorecard(&manifest());
+    card.passed = false;
+    let card = signed("ci", manifest().readiness.scorecard.digest, card);
+    let mut world = sound.without("scorecard").and("failed", card);
+    world.board = world.board.replace("signed_by: [ci]", "signed_by: [ci, change-board]");
+    let mut passed = scorecard(&manifest());
+    passed.actor = "ana".into();
+    let mut world = world.and("passed", signed("ana", manifest().readiness.scorecard.digest, passed));
+    refused(&world, Code::ReadinessFailed);
+    let ci = *world.ring.keys().find(|(_, key)| key.person == "ci").unwrap().0;
+    world.ring.revoke(&ci, at("2026-11-21T12:00:00Z"), "rotated").unwrap();
+    refused(&world, Code::ReadinessFailed);
+}
+
+#[test]
+fn a_clock_that_was_set_back_makes_no_rehearsal_faster_than_its_steps() {
+    let world = World::sound();
+    let mut slow = rehearsal("2026-11-16T10:00:00Z");
+    // Six minutes, in the middle of which somebody set the clock back by four.
+    slow.steps[0].duration_ms = 360_000;
+    let plan = world.plan();
+    refused(&world.and("slow", signed("bo", plan, slow)), Code::RollbackRehearsalTooSlow);
+}
+
+#[test]
 fn a_rehearsal_counts_where_it_ran_by_whom_and_of_which_plan() {
     let world = World::sound().without("rehearsal");
     let plan = world.plan();
