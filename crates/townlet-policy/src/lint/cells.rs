@@ -7,6 +7,7 @@ use crate::expression::limit;
 use crate::metric::Metric;
 use crate::rule::{Basis, Check, Condition, Limit, MetricId, Op, Test};
 use crate::truth::Truth;
+use crate::unit::Unit;
 
 /// A condition, and how old its present values may be.
 pub(super) struct Asked<'a> {
@@ -36,6 +37,8 @@ enum Content {
 
 pub(super) struct Worlds {
     settings: Settings,
+    /// Whether each metric has no value but those from 0 to 1.
+    bounded: Vec<bool>,
     left: usize,
 }
 
@@ -44,8 +47,9 @@ const MOST: usize = 20_000;
 const MOST_IN_ALL: usize = 10_000_000;
 
 impl Worlds {
-    pub(super) fn new(settings: Settings) -> Self {
-        Self { settings, left: MOST_IN_ALL }
+    pub(super) fn new(settings: Settings, metrics: &[Metric]) -> Self {
+        let bounded = metrics.iter().map(|metric| matches!(metric.unit, Unit::Ratio | Unit::Bool));
+        Self { settings, bounded: bounded.collect(), left: MOST_IN_ALL }
     }
 
     /// Hands the truths of the conditions in each case to `tell`, until it says false. Answers `false` if there are
@@ -70,7 +74,8 @@ impl Worlds {
         let mut axes: Vec<(MetricId, Vec<Cell>)> = Vec::with_capacity(metrics.len());
         let mut count = 2_usize;
         for metric in metrics {
-            let Some(cells) = cells(metric, asked) else { return false };
+            let bounded = self.bounded.get(metric.0).copied().unwrap_or(false);
+            let Some(cells) = cells(metric, asked, bounded) else { return false };
             // Making them is work as well.
             self.left = self.left.saturating_sub(cells.len());
             count = count.saturating_mul(cells.len());
@@ -143,7 +148,7 @@ impl World<'_> {
 }
 
 /// Every case of one metric; `None` if a limit is no number or there are too many.
-fn cells(metric: MetricId, asked: &[Asked<'_>]) -> Option<Vec<Cell>> {
+fn cells(metric: MetricId, asked: &[Asked<'_>], bounded: bool) -> Option<Vec<Cell>> {
     let (mut ages, mut values, mut relative, mut difference) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
     for one in asked {
         ages.push(millis(one.max_gap));
@@ -176,7 +181,11 @@ fn cells(metric: MetricId, asked: &[Asked<'_>]) -> Option<Vec<Cell>> {
         }
         Some(cut(cuts)?.into_iter().map(Some).chain([None]).collect())
     };
-    let (ages, values) = (cut(ages)?, cut(values)?);
+    if bounded {
+        values.extend([0.0, 1.0]);
+    }
+    let (ages, mut values) = (cut(ages)?, cut(values)?);
+    values.retain(|value| !bounded || (0.0..=1.0).contains(value));
     let (relative, difference) = (changes(relative)?, changes(difference)?);
     let contents = values.len() + 3;
     if ages.len().saturating_mul(contents).saturating_mul(relative.len()).saturating_mul(difference.len()) > MOST {

@@ -22,7 +22,8 @@ use cells::{Asked, Worlds};
 /// Looks for what cannot work as it stands: all findings are warnings, at the place of the rule, step or baseline.
 ///
 /// Of one rule:
-/// - [`Code::NeverBad`], [`Code::NeverGood`]: no value makes the rule bad, or none makes it good.
+/// - [`Code::NeverBad`], [`Code::NeverGood`]: no value makes the rule bad, or none makes it good. A ratio is never above
+///   1: of a share of 5 % say `5%` or `0.05`.
 /// - [`Code::TwoSided`], [`Code::WrongSide`]: getting better counts as bad.
 /// - [`Code::OneSample`]: a single measurement rolls back.
 /// - [`Code::AbsentAtOnce`]: `absent` without `for` where absence is what is hoped for.
@@ -44,7 +45,7 @@ use cells::{Asked, Worlds};
 /// - [`Code::SwitchedOff`]: recovery is read from what the rollback switches off.
 /// - [`Code::SecondSource`]: a trigger or limit outside the rules.
 pub fn lint(policy: &Policy, found: &mut Findings) {
-    let mut lint = Lint { policy, found, worlds: Worlds::new(policy.settings) };
+    let mut lint = Lint { policy, found, worlds: Worlds::new(policy.settings, &policy.metrics) };
     let sound: Vec<&Rule> = policy.rules.iter().filter(|rule| lint.alone(rule)).collect();
     lint.pairs(&sound);
     lint.mixed_units();

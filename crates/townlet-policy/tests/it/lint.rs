@@ -103,6 +103,34 @@ fn where_somebody_acts_there_is_no_gap() {
 }
 
 #[test]
+fn a_limit_that_no_share_reaches_is_found() {
+    let of = |condition: &str| {
+        let text = format!(
+            "metrics: {{ errors: {{ unit: ratio, worse: up }}, up: {{ unit: bool, worse: down }} }}\nrules: \
+             [{{ id: a, {condition}, action: hold }}]\n"
+        );
+        read(&text).1.iter().map(|one| one.code).collect::<Vec<_>>()
+    };
+    for never in
+        ["when: errors > 5", "when: errors > 1", "require: errors < 5", "require: errors <= 100%", "when: up < 0"]
+    {
+        assert_eq!(of(never), [Code::NeverBad], "{never}");
+    }
+    for always in ["require: errors < 0", "when: errors >= 0"] {
+        assert_eq!(of(always), [Code::NeverGood], "{always}");
+    }
+    for sound in [
+        "when: errors > 5%",
+        "when: errors >= 1",
+        "require: errors <= 0.05",
+        "when: errors > +150%",
+        "require: up == true",
+    ] {
+        assert_eq!(of(sound), [], "{sound}");
+    }
+}
+
+#[test]
 fn in_mode_prometheus_somebody_has_to_watch_for_the_end_of_data() {
     let unwatched =
         format!("gap: prometheus\n{}", policy(&["when hold: p95 > 200 for 10m", "when warn: p95 absent for 5m"]));
