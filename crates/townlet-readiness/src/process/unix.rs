@@ -83,6 +83,10 @@ impl Processes for UnixProcesses {
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut child = match command.spawn() {
             Ok(child) => child,
+            // The system says the same of both.
+            Err(_) if !invocation.directory.is_dir() => {
+                return Ran::not_started(format!("{program}: its working directory is not there"));
+            }
             Err(error) => return Ran::not_started(format!("{program}: {error}")),
         };
         let group = Pid::from_child(&child);

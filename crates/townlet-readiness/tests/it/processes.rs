@@ -84,7 +84,8 @@ fn a_command_that_does_not_exist_is_an_answer() {
     let Ended::NotStarted { reason } = ran.ended else { panic!("{ran:?}") };
     assert!(reason.contains("no-such-program-here"), "{reason}");
     let ran = run(&UnixProcesses::default(), &["sh"], &path(), None, &dir.path().join("no-such-folder"));
-    assert!(matches!(ran.ended, Ended::NotStarted { .. }), "{ran:?}");
+    let Ended::NotStarted { reason } = ran.ended else { panic!("{ran:?}") };
+    assert_eq!(reason, "sh: its working directory is not there");
     assert!(matches!(run(&UnixProcesses::default(), &[], &path(), None, dir.path()).ended, Ended::NotStarted { .. }));
 }
 
