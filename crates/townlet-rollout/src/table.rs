@@ -52,6 +52,13 @@ impl Table {
                 return Err(TableError { line: 1, why });
             }
         };
+        let twice =
+            |(at, name): &(usize, &str)| !name.is_empty() && head.iter().take(*at).any(|before| before == *name);
+        let twice = head.iter().enumerate().find(twice);
+        if let Some((_, name)) = twice {
+            let why = format!("two columns are called `{name}`, and one of them would be believed by chance");
+            return Err(TableError { line: 1, why });
+        }
         let names = head.iter().skip(1).map(str::to_owned);
         let mut table = Self { times: Vec::new(), columns: names.map(|name| (name, Vec::new())).collect() };
         for row in reader.records() {

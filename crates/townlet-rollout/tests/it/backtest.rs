@@ -99,6 +99,7 @@ fn a_table_with_a_fault_is_refused_at_its_line() {
         ("at_ms,a\n1,2\n-2,1\n", 3, "no number"),
         ("at_ms,a\n1,2\n2,NaN\n", 3, "no number"),
         ("at_ms,a\n1,2,3\n", 2, "fields"),
+        ("at_ms,a,b,a\n1,2,3,4\n", 1, "two columns are called `a`"),
     ] {
         let error = Table::read(text).unwrap_err();
         assert_eq!(error.line, line, "{text:?}: {error}");
