@@ -43,6 +43,8 @@ pub struct State {
     pub(crate) rows: Vec<Row>,
     pub(crate) signatures: BTreeMap<String, String>,
     pub(crate) undoing: Option<Undoing>,
+    /// When silence would change something.
+    pub(crate) deadline: Option<Moment>,
 }
 
 /// One window: what was measured and what was expected, signal by signal.
@@ -125,6 +127,7 @@ impl State {
             rows: Vec::new(),
             signatures: BTreeMap::new(),
             undoing: None,
+            deadline: None,
         }
     }
 
@@ -200,9 +203,11 @@ impl State {
         self.open.values().map(|open| &open.intent)
     }
 
-    /// When the driver must send an event at the latest, so that a deadline is noticed: windows apart.
+    /// When the driver must send an event at the latest, [`EventKind::Clock`](crate::EventKind::Clock) if nothing else
+    /// happens: so that an intent without a result, a window that does not come, and the end of a hold, of a pause and of
+    /// a rollback are noticed. `None` where nothing but somebody's word is waited for.
     #[must_use]
     pub fn next_deadline(&self) -> Option<Moment> {
-        self.open.values().map(|open| open.intent.deadline).min()
+        self.deadline
     }
 }

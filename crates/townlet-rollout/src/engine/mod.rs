@@ -26,6 +26,7 @@ use crate::state::{Effects, Open, Stage, State};
 pub fn step(plan: &Plan, state: State, event: &Event) -> (State, Effects) {
     let mut turn = Turn { plan, state, effects: Effects::default() };
     turn.take(event);
+    turn.state.deadline = turn.next_deadline();
     (turn.state, turn.effects)
 }
 
@@ -59,6 +60,10 @@ impl Turn<'_> {
             EventKind::Answered { id, .. } => self.note(Note::AnswerIgnored { id: *id }),
             EventKind::Asked { .. } | EventKind::Signed { .. } => {
                 self.refuse(format!("the rollout has ended: {}", self.state.phase));
+            }
+            // The driver may have died before it paged: twice is better than never.
+            EventKind::Resumed if self.state.phase == Phase::RollbackFailed => {
+                self.page(format!("{}: ROLLBACK FAILED: the driver started anew since", self.state.rollout));
             }
             EventKind::Tick(_) | EventKind::Clock | EventKind::Resumed => {}
         }
@@ -124,6 +129,27 @@ impl Turn<'_> {
         {
             self.roll_back(Cause::PausedTooLong { reason });
         }
+    }
+
+    /// The first moment at which time alone changes something: [`deadlines`](Self::deadlines) and
+    /// [`advance`](Self::advance) look for what is past.
+    fn next_deadline(&self) -> Option<Moment> {
+        let (state, limits) = (&self.state, &self.plan.limits);
+        if state.phase.is_final() {
+            return None;
+        }
+        let live = state.phase.is_live();
+        let of = |since: Option<Moment>, limit: Duration| since.map(|since| since + limit);
+        let window = state.next_due.filter(|_| live);
+        let waits = [
+            of(state.hold.filter(|_| live).map(|(_, since)| since), limits.hold),
+            of(state.pause.filter(|_| live).map(|(_, since)| since), limits.pause),
+            of(state.undoing.as_ref().map(|undoing| undoing.since), self.plan.rollback.total),
+            of(window.filter(|_| !state.overdue_noted), self.plan.grace.max(self.plan.every)),
+            of(window.filter(|_| state.pause.is_none()), limits.source_lost),
+        ];
+        let answers = state.open.values().map(|open| open.intent.deadline);
+        answers.chain(waits.into_iter().flatten()).min().map(|last| last + Duration::from_millis(1))
     }
 
     /// Goes as far as it can.

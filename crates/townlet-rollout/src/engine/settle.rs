@@ -169,5 +169,9 @@ impl Turn<'_> {
                 self.ask(open.intent.what, self.plan.preflight.answer_within);
             }
         }
+        if self.state.phase == Phase::SignOff {
+            // Nobody may have been asked, and to be asked twice does no harm.
+            self.ask_who_has_not_signed();
+        }
     }
 }

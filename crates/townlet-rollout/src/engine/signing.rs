@@ -12,8 +12,19 @@ use super::Turn;
 impl Turn<'_> {
     pub(super) fn ask_for_signatures(&mut self) {
         self.enter(Phase::SignOff);
+        self.ask_who_has_not_signed();
+    }
+
+    pub(super) fn ask_who_has_not_signed(&mut self) {
         let digest = snapshot::digest(&self.state.rows);
-        for role in self.plan.sign_off.clone() {
+        for role in self
+            .plan
+            .sign_off
+            .iter()
+            .filter(|role| !self.state.signatures.contains_key(*role))
+            .cloned()
+            .collect::<Vec<_>>()
+        {
             self.ask(What::AskSignOff { role, digest: digest.clone() }, self.plan.limits.look_within);
         }
     }

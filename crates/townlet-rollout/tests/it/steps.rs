@@ -124,3 +124,73 @@ fn a_clock_that_goes_back_pauses_the_rollout_until_it_has_data_again() {
     world.good(1);
     assert!(matches!(world.phase(), Phase::Watching { .. }), "{}", world.phase());
 }
+
+#[test]
+fn a_driver_that_comes_back_when_the_state_says_so_sees_the_end_of_every_silence() {
+    fn started(world: &mut World<'_>, windows: u32) {
+        world.ask("ops", Command::Submit);
+        world.ask("ops", Command::Go);
+        world.good(windows);
+    }
+    let plan = plan();
+    type Left = fn(&mut World<'_>);
+    let unasked: Left = |world| {
+        world.answers = false;
+        world.ask("ops", Command::Submit);
+    };
+    let unanswered: Left = |world| {
+        world.ask("ops", Command::Submit);
+        world.answers = false;
+        world.ask("ops", Command::Go);
+    };
+    let held: Left = |world| {
+        started(world, 20);
+        world.ask("ops", Command::Hold);
+    };
+    let undone: Left = |world| {
+        started(world, 20);
+        world.ask("ops", Command::Rollback);
+    };
+    let left = [
+        ("no check is answered", unasked, Phase::Draft),
+        ("the flag is not answered", unanswered, Phase::RollbackFailed),
+        ("windows end", |world| started(world, 20), Phase::RollbackFailed),
+        ("windows end while nobody signs", |world| started(world, 60), Phase::RollbackFailed),
+        ("windows end in a hold", held, Phase::RollbackFailed),
+        ("windows end in a rollback", undone, Phase::RollbackFailed),
+    ];
+    for (what, leave, end) in left {
+        let mut world = World::new(&plan);
+        leave(&mut world);
+        for _ in 0..100 {
+            let Some(next) = world.run.state().next_deadline() else { break };
+            assert!(next > world.now, "{what}: at {:?} it asks for {next:?}", world.now);
+            world.now = next;
+            world.send(EventKind::Clock);
+        }
+        assert_eq!(world.phase(), end, "{what}\n{}", world.run.to_text());
+    }
+}
+
+#[test]
+fn what_a_driver_that_died_may_not_have_said_is_said_again() {
+    let plan = plan();
+    let mut world = World::started(&plan);
+    world.good(60);
+    world.sign("queenie", "qa");
+    let before = world.asked.len();
+    world.send(EventKind::Resumed);
+    let asked = world.asked[before..].iter().filter_map(|intent| match &intent.what {
+        What::AskSignOff { role, .. } => Some(role.clone()),
+        _ => None,
+    });
+    assert_eq!(asked.collect::<Vec<_>>(), ["devops"], "{}", world.run.to_text());
+
+    world.ask("ops", Command::Rollback);
+    world.pass(MINUTE * 6);
+    assert_eq!(world.phase(), Phase::RollbackFailed);
+    let pages = |world: &World<'_>| world.asked.iter().filter(|one| matches!(one.what, What::Page { .. })).count();
+    let before = pages(&world);
+    world.send(EventKind::Resumed);
+    assert_eq!((pages(&world), world.phase()), (before + 1, Phase::RollbackFailed), "{}", world.run.to_text());
+}
