@@ -2,8 +2,8 @@
 
 use townlet_policy::yaml::{Node, Value};
 use townlet_policy::{
-    Check, Code, Condition, Findings, Form, GapMode, Limit, Metric, MetricId, Op, Policy, Rule, Settings, Severity,
-    Surroundings, Unit, Worse, expression,
+    Action, Check, Code, Condition, Finding, Findings, Form, GapMode, Level, Limit, Metric, MetricId, Op, Policy, Rule,
+    Settings, Severity, Surroundings, Unit, Worse, expression,
 };
 
 use crate::fields::{Reader, shown, tree};
@@ -24,7 +24,8 @@ use crate::fields::{Reader, shown, tree};
 /// `_bytes`, `_percent`, `_rate`, `_ratio`; otherwise a count), and the bad direction from the comparison.
 ///
 /// A gate asks at one moment, and what is unknown is no pass. So `gap: prometheus` and `unless no-data` are refused:
-/// both let a rule pass of which nothing is known. So are ids that name other conditions of a gate.
+/// both let a rule pass of which nothing is known. So are rules that no value can break, and ids that name other
+/// conditions of a gate.
 ///
 /// # Errors
 /// Every fault with its line.
@@ -42,6 +43,7 @@ pub fn read_policy(text: &str, file: &str) -> Result<Policy, Findings> {
     };
     if let Some(policy) = &policy {
         refuse_open_doors(policy, &mut Reader { found: &mut found });
+        refuse_open_doors_by_proof(policy, &mut found);
     }
     found.sort();
     match policy {
@@ -75,6 +77,25 @@ fn refuse_open_doors(policy: &Policy, reader: &mut Reader<'_>) {
         {
             let message = format!("'{}' names another condition of the gate", shown(&rule.id));
             reader.fault(Code::Value, rule.place, message, "give the rule another id");
+        }
+    }
+}
+
+/// A rule that nothing can break asks for nothing, and looks as if it did: `error_rate: < 5` where 5 % was meant.
+fn refuse_open_doors_by_proof(policy: &Policy, found: &mut Findings) {
+    for rule in policy.rules.iter().filter(|rule| rule.form == Form::Accept || rule.acts() >= Some(Action::Hold)) {
+        let alone = Policy {
+            metrics: policy.metrics.clone(),
+            rules: vec![rule.clone()],
+            settings: policy.settings,
+            surroundings: Surroundings::default(),
+        };
+        let mut told = Findings::new("", "");
+        townlet_policy::lint(&alone, &mut told);
+        let never = told.iter().filter(|one| one.code == Code::NeverBad);
+        for one in never {
+            let help = "look at the limit and at its unit: a ratio is never above 1, 5% is 0.05";
+            found.push(Finding::new(Code::NeverBad, Level::Error, rule.place, one.message.clone()).help(help));
         }
     }
 }

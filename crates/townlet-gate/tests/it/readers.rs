@@ -116,6 +116,10 @@ fn what_would_let_the_unknown_pass_is_refused() {
         (SHORT.replace("< 200", ">200"), "YAML reads >"),
         (SHORT.replace("< 200", "< 200 MB"), "the limit is in MB and the metric in ms"),
         (SHORT.replace("policies", "policys"), "has no key 'policys'"),
+        // 5 % was meant, and every release would pass.
+        (SHORT.replace("< 0.01", "< 5"), "p.yaml:5:15"),
+        (SHORT.replace("< 0.01", "<= 100%"), "a ratio is never above 1"),
+        (long.replace("m < 5", "m < 5 or m >= 5"), "can never be bad"),
         (SHORT.replace("error_rate: < 0.01", "error_rate:"), "error_rate"),
         ("policies: {}".into(), "at least one"),
         (String::new(), "a policy"),
