@@ -35,7 +35,7 @@ pub struct Plan {
     pub grace: Duration,
     /// What must be true before.
     pub preflight: Preflight,
-    /// How long the metrics may take to show up after the restarts.
+    /// How long the metrics may take to show up after the restarts; a window at least.
     pub emission_within: Duration,
     /// The length of the first look, and of what a snapshot sums up.
     pub observation: Duration,
@@ -236,7 +236,8 @@ impl Default for Limits {
 pub struct RollbackStep {
     /// What.
     pub undo: Undo,
-    /// When the next step begins at the latest, whatever became of this one.
+    /// When it is looked at whether it is in effect, if no answer came. The next step begins when that is known or
+    /// given up, whatever became of this one.
     pub within: Duration,
 }
 

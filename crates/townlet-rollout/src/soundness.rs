@@ -29,9 +29,10 @@ impl Plan {
     /// sense together is the question of `townlet-policy`'s lint.
     #[must_use]
     pub fn problems(&self) -> Vec<Problem> {
-        let parts: [(&'static str, Part); 5] = [
+        let parts: [(&'static str, Part); 6] = [
             ("plan", Self::check_names),
             ("steps", Self::check_steps),
+            ("emission", Self::check_emission),
             ("checkpoints", Self::check_checkpoints),
             ("rules", Self::check_rules),
             ("rollback", Self::check_rollback),
@@ -101,6 +102,17 @@ impl Plan {
         }
         if self.observation < self.every {
             found.push(format!("an observation of {} has no window", Span(self.observation)));
+        }
+    }
+
+    /// The first window that began after the restarts ends up to two lengths later; the one before it, up to one later,
+    /// must not be too late already.
+    fn check_emission(&self, found: &mut Vec<String>) {
+        if self.emission_within < self.every {
+            let (within, every) = (Span(self.emission_within), Span(self.every));
+            found.push(format!(
+                "the metrics have {within} to show up, and a window takes {every}: a healthy rollout would be undone"
+            ));
         }
     }
 

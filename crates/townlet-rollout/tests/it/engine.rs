@@ -202,6 +202,30 @@ fn metrics_that_do_not_show_up_undo_the_rollout() {
 }
 
 #[test]
+fn a_healthy_rollout_has_a_window_at_least_for_its_metrics_to_show_up() {
+    for (within, runs) in [(Duration::from_secs(50), false), (MINUTE, true)] {
+        let mut plan = plan();
+        plan.emission_within = within;
+        let mut world = World::new(&plan);
+        world.ask("ops", Command::Submit);
+        assert_eq!(world.phase() == Phase::Ready, runs, "{within:?}");
+        world.answers = false;
+        world.ask("ops", Command::Go);
+        // The service is ready just after a window began.
+        for answer in [Answer::FlagReads { percent: 25, restarts: 0 }, Answer::Restarted { ready: 3, wanted: 3 }] {
+            world.now = world.now + Duration::from_secs(1);
+            if let Some(id) = world.asked.last().map(|intent| intent.id) {
+                world.send(EventKind::Answered { id, answer });
+            }
+        }
+        if runs {
+            world.good(5);
+        }
+        assert_eq!(world.run.state().cause(), None, "{within:?}\n{}", world.run.to_text());
+    }
+}
+
+#[test]
 fn recovery_is_not_shown_while_the_silenced_metric_emits_or_the_other_is_off() {
     let plan = plan();
     for values in [[Some(80.0), Some(64.0)], [None, Some(70.0)], [None, None]] {

@@ -76,6 +76,7 @@ fn each_fault_is_found_at_its_place_with_a_remedy() {
         ("sign_off: [qa, devops, pm]", "sign_off: [qa, qa]", Code::Value, "plan: ", ""),
         ("recovered: [cli_latency_p95_ms", "recovered: [parse_duration_ms.p95", Code::Value, "rollback:", ""),
         ("within: 15s", "within: 3m", Code::Value, "rollback:", ""),
+        ("emission: { within: 5m }", "emission: { within: 59s }", Code::Value, "emission:", ""),
         ("    - { restart: cli-service, within: 40s }\n", "", Code::Value, "rollback:", ""),
     ] {
         let text = STEP2.replacen(from, to, 1);
