@@ -68,10 +68,14 @@ impl Registry {
     }
 
     /// Signs the log as it stands, and keeps the checkpoint. Give it to somebody else: who holds it notices when the
-    /// log forgets or changes what it covers, whoever does that.
+    /// log forgets or changes what it covers, whoever does that. Its time is never earlier than that of an entry below it.
+    ///
+    /// A checkpoint by a key that verifiers do not believe in the role `log` stays with the log, which does not verify
+    /// from then on: who calls looks at the ring first.
     ///
     /// # Errors
-    /// [`ErrorKind::Busy`], [`ErrorKind::Io`], [`ErrorKind::Damaged`].
+    /// [`ErrorKind::Conflict`] where the last entry is more than five minutes ahead of `now`; [`ErrorKind::Busy`],
+    /// [`ErrorKind::Io`], [`ErrorKind::Damaged`].
     pub fn checkpoint(&mut self, signer: &Signer, now: Time) -> Result<SignedCheckpoint, Error> {
         let origin = self.origin.clone();
         let signed = checkpoint(&mut self.db, origin, signer, now);
@@ -81,6 +85,16 @@ impl Registry {
 
 fn append_all(db: &mut Connection, envelopes: &[Envelope], now: Time) -> Result<Vec<Receipt>, Error> {
     let tx = db.transaction_with_behavior(TransactionBehavior::Immediate).map_err(sql)?;
+    let at = forward(&tx, now)?;
+    let mut frontier = merkle::Frontier::of(read::size(&tx)?, |level, place| node(&tx, level, place))?;
+    let receipts =
+        envelopes.iter().map(|envelope| append(&tx, &mut frontier, envelope, at)).collect::<Result<_, _>>()?;
+    tx.commit().map_err(sql)?;
+    Ok(receipts)
+}
+
+/// The time to write down: `now`, or that of the last entry where that is later.
+fn forward(tx: &Connection, now: Time) -> Result<Time, Error> {
     let last = "SELECT at_ms FROM entry ORDER BY idx DESC LIMIT 1";
     let last: Option<i64> = tx.query_row(last, [], |row| row.get(0)).optional().map_err(sql)?;
     let last = last.map_or(now, Time::from_ms);
@@ -88,12 +102,7 @@ fn append_all(db: &mut Connection, envelopes: &[Envelope], now: Time) -> Result<
         let message = format!("it is said to be {now}, but the last entry is of {last}; look at the clock");
         return Err(Error::new(ErrorKind::Conflict, message));
     }
-    let at = last.max(now);
-    let mut frontier = merkle::Frontier::of(read::size(&tx)?, |level, place| node(&tx, level, place))?;
-    let receipts =
-        envelopes.iter().map(|envelope| append(&tx, &mut frontier, envelope, at)).collect::<Result<_, _>>()?;
-    tx.commit().map_err(sql)?;
-    Ok(receipts)
+    Ok(last.max(now))
 }
 
 fn append(tx: &Connection, frontier: &mut merkle::Frontier, envelope: &Envelope, at: Time) -> Result<Receipt, Error> {
@@ -130,7 +139,7 @@ fn checkpoint(db: &mut Connection, origin: String, signer: &Signer, now: Time) -
     let tx = db.transaction_with_behavior(TransactionBehavior::Immediate).map_err(sql)?;
     let size = read::size(&tx)?;
     let root = merkle::Frontier::of(size, |level, place| node(&tx, level, place))?.root();
-    let signed = Checkpoint { origin, size, root, at: now }.sign(signer)?;
+    let signed = Checkpoint { origin, size, root, at: forward(&tx, now)? }.sign(signer)?;
     let insert = "INSERT OR REPLACE INTO checkpoint (size, note) VALUES (?1, ?2)";
     let kept = tx.execute(insert, params![size, signed.to_string()]).map_err(sql)?;
     if kept != 1 {

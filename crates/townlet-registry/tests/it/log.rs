@@ -101,6 +101,20 @@ fn the_log_does_not_go_back_in_time() {
     assert!(kept.registry.verify(&ring(&["ada"]), None).unwrap().findings.is_empty());
 }
 
+/// A clock that begins at 1970 would otherwise sign with a key that is not valid yet, and the log stays unsound.
+#[test]
+fn a_checkpoint_is_never_earlier_than_what_it_covers() {
+    let mut kept = filled(3);
+    assert_eq!(kept.registry.checkpoint(&signer("log"), minutes(-4)).unwrap().unverified().at, noon());
+    for now in [minutes(-6), Time::from_ms(0)] {
+        let error = kept.registry.checkpoint(&signer("log"), now).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Conflict);
+        assert!(error.to_string().contains("look at the clock"), "{error}");
+    }
+    let report = kept.registry.verify(&ring(&["ada"]), None).unwrap();
+    assert_eq!((report.checkpoints, report.findings), (1, vec![]));
+}
+
 #[test]
 fn what_is_no_statement_does_not_come_into_the_log() {
     let mut kept = empty();
@@ -269,7 +283,9 @@ impl Model {
                 self.contents.insert(digest, bytes);
             }
             Act::Checkpoint => {
-                let signed = kept.registry.checkpoint(&signer("log"), noon()).unwrap();
+                let now = minutes(self.clock);
+                let signed = kept.registry.checkpoint(&signer("log"), now).unwrap();
+                assert_eq!(signed.unverified().at, self.entries.last().map_or(now, |(at, _)| now.max(*at)));
                 assert_eq!(signed.unverified().size, self.entries.len() as u64);
                 assert_eq!(signed.unverified().root, root(&self.leaves()));
                 self.checkpoints.insert(signed.unverified().size, signed);
