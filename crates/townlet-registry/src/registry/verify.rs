@@ -114,11 +114,12 @@ impl Registry {
     /// [`ErrorKind::Damaged`] where the file cannot be read to the end, [`ErrorKind::Io`], [`ErrorKind::Busy`]. What
     /// can be read and is wrong is a [`Finding`].
     pub fn verify(&self, ring: &KeyRing, held: Option<&SignedCheckpoint>) -> Result<Report, Error> {
-        self.verify_to(Depth::Signatures(0), ring, held)
+        self.verify_to(Depth::Signatures(0), ring, held, None)
     }
 
     /// As [`Registry::verify`], but signatures of entries that were [`Vetted`] with this ring are not verified again.
-    /// Everything else of them is. Where the log does not begin with those entries, all are verified.
+    /// Everything else of them is. That the log does not begin with those entries any more is a [`Finding`], whatever
+    /// the ring.
     ///
     /// # Errors
     /// Those of [`Registry::verify`].
@@ -133,12 +134,12 @@ impl Registry {
             && self.root_at(vetted.size).is_ok_and(|root| root == vetted.root)
         {
             // The stored hashes say so; that the entries have them is seen on the way.
-            let report = self.verify_to(Depth::Signatures(vetted.size), ring, held)?;
+            let report = self.verify_to(Depth::Signatures(vetted.size), ring, held, Some(vetted))?;
             if report.vetted == vetted.size && report.findings.is_empty() {
                 return Ok(report);
             }
         }
-        self.verify(ring, held)
+        self.verify_to(Depth::Signatures(0), ring, held, Some(vetted))
     }
 
     /// The quick half of [`Registry::verify`]: every entry is hashed into the tree, the stored hashes are compared, and
@@ -149,15 +150,27 @@ impl Registry {
     /// # Errors
     /// Those of [`Registry::verify`].
     pub fn verify_tree(&self, ring: &KeyRing, held: Option<&SignedCheckpoint>) -> Result<Report, Error> {
-        self.verify_to(Depth::Tree, ring, held)
+        self.verify_to(Depth::Tree, ring, held, None)
     }
 
-    fn verify_to(&self, depth: Depth, ring: &KeyRing, held: Option<&SignedCheckpoint>) -> Result<Report, Error> {
+    fn verify_to(
+        &self,
+        depth: Depth,
+        ring: &KeyRing,
+        held: Option<&SignedCheckpoint>,
+        before: Option<&Vetted>,
+    ) -> Result<Report, Error> {
         let one_state = self.db.unchecked_transaction().map_err(sql);
-        self.placed(one_state.and_then(|_held_to_the_end| self.verify_now(depth, ring, held)))
+        self.placed(one_state.and_then(|_held_to_the_end| self.verify_now(depth, ring, held, before)))
     }
 
-    fn verify_now(&self, depth: Depth, ring: &KeyRing, held: Option<&SignedCheckpoint>) -> Result<Report, Error> {
+    fn verify_now(
+        &self,
+        depth: Depth,
+        ring: &KeyRing,
+        held: Option<&SignedCheckpoint>,
+        before: Option<&Vetted>,
+    ) -> Result<Report, Error> {
         let mut findings = Vec::new();
         // Roots that some checkpoint wants to know: by size.
         let checkpoints = self.checkpoints()?;
@@ -165,6 +178,7 @@ impl Registry {
         for checkpoint in checkpoints.iter().chain(held) {
             wanted.insert(checkpoint.unverified().size, None);
         }
+        wanted.extend(before.map(|before| (before.size, None)));
         let mut frontier = merkle::Frontier::new();
         let (mut signatures, mut last) = (0, None);
         loop {
@@ -208,6 +222,10 @@ impl Registry {
         }
         if let Some(held) = held {
             findings.extend(self.compare(held, ring, &wanted, ErrorKind::Forked));
+        }
+        if let Some(Vetted { origin, size, root, .. }) = before {
+            let what = self.differs(origin, *size, root, &wanted, "the entries that were verified before");
+            findings.extend(what.map(|what| Finding { kind: ErrorKind::Forked, what }));
         }
         let contents = if depth == Depth::Tree { 0 } else { self.contents(&mut findings)? };
         let checkpoints = checkpoints.len() as u64;
@@ -299,19 +317,28 @@ impl Registry {
             Ok((says, _)) => says,
             Err(error) => return Some(Finding { kind: error.kind(), what: error.to_string() }),
         };
-        let what = match roots.get(&says.size).copied().flatten() {
-            _ if says.origin != self.origin => {
-                format!("the checkpoint is of the log `{}`, this is `{}`", says.origin, self.origin)
-            }
-            None => {
-                format!("the log ends before the checkpoint of {} entries ({}): it was cut off", says.size, says.at)
-            }
-            Some(root) if root != says.root => {
-                format!("the first {} entries are not those of the checkpoint of {}", says.size, says.at)
-            }
-            Some(_) => return None,
-        };
+        let known = format!("the checkpoint of {} entries ({})", says.size, says.at);
+        let what = self.differs(&says.origin, says.size, &says.root, roots, &known)?;
         Some(Finding { kind, what })
+    }
+
+    /// How the log differs from what somebody knows of it.
+    fn differs(
+        &self,
+        origin: &str,
+        size: u64,
+        root: &Digest,
+        roots: &BTreeMap<u64, Option<Digest>>,
+        known: &str,
+    ) -> Option<String> {
+        match roots.get(&size).copied().flatten() {
+            _ if origin != self.origin => {
+                Some(format!("{known}: of the log `{origin}`, and this is `{}`", self.origin))
+            }
+            None => Some(format!("the log ends before {known}, at {size}: it was cut off")),
+            Some(found) if found != *root => Some(format!("the first {size} entries are not those of {known}")),
+            Some(_) => None,
+        }
     }
 
     fn contents(&self, findings: &mut Vec<Finding>) -> Result<u64, Error> {

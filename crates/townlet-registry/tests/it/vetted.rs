@@ -59,6 +59,26 @@ fn with_other_keys_another_log_or_a_shorter_one_everything_is_verified() {
     assert_eq!(kept.registry.verify_since(&more, None, &before).unwrap().signatures, 20);
 }
 
+/// Whoever has every key makes the log anew, shorter or with another past. Who verified it before knows better.
+#[test]
+fn a_log_that_was_cut_off_or_rewritten_since_does_not_pass_whatever_the_keys() {
+    let (kept, ada) = (filled(9), ring(&["ada", "bob"]));
+    let before = kept.registry.verify(&ada, None).unwrap().to_keep(&ada).unwrap().unwrap();
+    let shorter = filled(8);
+    let mut rewritten = filled(8);
+    rewritten.registry.append(&note("bob", "release-8", "fine"), noon()).unwrap();
+    for ring in [ada.clone(), ring(&["ada", "bob", "cyd"])] {
+        for (log, says) in [(&shorter, "cut off"), (&rewritten, "are not those")] {
+            let report = log.registry.verify_since(&ring, None, &before).unwrap();
+            let [finding] = report.findings.as_slice() else { panic!("{:?}", report.findings) };
+            assert!(finding.kind == ErrorKind::Forked && finding.what.contains(says), "{finding}");
+            // So that what is known is not written over with less.
+            assert_eq!(report.to_keep(&ring).unwrap(), None);
+        }
+        assert_eq!(kept.registry.verify_since(&ring, None, &before).unwrap().findings, []);
+    }
+}
+
 #[test]
 fn what_was_changed_since_is_found_in_every_table() {
     for (statement, says) in [
