@@ -11,7 +11,19 @@ use std::io::{self, Write};
 /// What else the system says, such as a full disk.
 pub(crate) fn line(text: fmt::Arguments<'_>) -> io::Result<()> {
     let mut out = io::stdout().lock();
-    let written = out.write_fmt(text).and_then(|()| out.write_all(b"\n")).and_then(|()| out.flush());
+    read_or_not(out.write_fmt(text).and_then(|()| out.write_all(b"\n")).and_then(|()| out.flush()))
+}
+
+/// A document on standard output, to the byte.
+///
+/// # Errors
+/// Those of [`line`].
+pub(crate) fn whole(bytes: &[u8]) -> io::Result<()> {
+    let mut out = io::stdout().lock();
+    read_or_not(out.write_all(bytes).and_then(|()| out.flush()))
+}
+
+fn read_or_not(written: io::Result<()>) -> io::Result<()> {
     match written {
         Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
         written => written,

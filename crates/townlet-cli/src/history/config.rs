@@ -10,7 +10,7 @@ use townlet_registry::{Digest, Subject};
 use super::read;
 use crate::exit::{Exit, Failure};
 use crate::keys::RingFile;
-use crate::out::{remark, say};
+use crate::out::{remark, say, whole};
 use crate::release::{Kept, Signing, failure, now, ring, text};
 
 #[derive(Debug, Subcommand)]
@@ -94,7 +94,7 @@ fn show(args: &ConfigShow) -> anyhow::Result<Exit> {
     }
     let bytes = registry.content(&last).map_err(failure)?;
     let bytes = bytes.ok_or_else(|| anyhow::anyhow!("{last} is named, and its bytes are not kept"))?;
-    let text = String::from_utf8_lossy(&bytes);
-    say!("{}", text.strip_suffix('\n').unwrap_or(&text))?;
+    // To the byte, so that what is written to a file has the digest that was signed.
+    whole(&bytes)?;
     Ok(Exit::Yes)
 }
