@@ -101,6 +101,8 @@ fn record(args: &DeployRecord) -> anyhow::Result<Exit> {
     let mut registry = args.signing.registry()?;
     let history = read(&registry, &ring(&args.signing.keys)?, at)?;
     known(&history, &args.what)?;
+    let artifact = manifest.digest().map_err(failure)?;
+    let begun = args.id.as_deref().map(|id| begun(&history, &args.what.env, id, artifact)).transpose()?.flatten();
     let finished_at = (args.outcome != Outcome::Running).then(|| args.finished.unwrap_or(at));
     if args.finished.is_some() && finished_at.is_none() {
         return Err(Failure::usage("--finished goes with an outcome; what is running has no end"));
@@ -114,18 +116,41 @@ fn record(args: &DeployRecord) -> anyhow::Result<Exit> {
         outcome: args.outcome,
         started_at: args.started,
         finished_at,
-        decision: args.decision,
-        changes: args.what.changes.clone(),
-        undoes: args.what.undoes.clone(),
-        command: None,
+        decision: args.decision.or(begun.and_then(|begun| begun.decision)),
+        changes: match begun {
+            Some(begun) if args.what.changes.is_empty() => begun.changes.clone(),
+            _ => args.what.changes.clone(),
+        },
+        undoes: args.what.undoes.clone().or_else(|| begun?.undoes.clone()),
+        command: begun.and_then(|begun| begun.command.clone()),
         actor: hand.person.clone(),
     };
     let id = deployment.id.clone();
-    let subject = Subject::new(&manifest.release, manifest.digest().map_err(failure)?);
+    let subject = Subject::new(&manifest.release, artifact);
     hand.say(&mut registry, subject, deployment)?;
     remark!("{}: {} to {} {}", hand.person, manifest.release, args.what.env, args.outcome.as_str());
     say!("{id}")?;
     Ok(Exit::Yes)
+}
+
+/// The beginning of a deployment that is to be ended now, whose end then says all that it said. One that has ended stays
+/// as it is, so nobody shall think that they changed it.
+fn begun<'h>(history: &'h History, env: &str, id: &str, manifest: Digest) -> anyhow::Result<Option<&'h Deployment>> {
+    let Some(told) = history.deployments.iter().find(|told| told.said.environment == env && told.said.id == id) else {
+        return Ok(None);
+    };
+    if !told.subjects.contains(&manifest) {
+        return Err(Failure::usage(format!("the deployment {id} is of another manifest")));
+    }
+    match history.deployments_to(env).into_iter().find(|one| one.said().id == id) {
+        Some(one) if one.said().outcome != Outcome::Running => {
+            let outcome = one.said().outcome.as_str();
+            Err(Failure::usage(format!(
+                "the deployment {id} has ended already: {outcome}; what it ended with first counts"
+            )))
+        }
+        _ => Ok(Some(&told.said)),
+    }
 }
 
 /// What is taken back has to be known.

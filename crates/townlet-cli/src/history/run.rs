@@ -3,6 +3,7 @@
 use std::path::Path;
 use std::time::{Duration, SystemTime};
 
+use anyhow::Context;
 use clap::Args;
 use townlet_gate::gate::{Decision, Desk, replay};
 use townlet_gate::manifest::Manifest;
@@ -21,7 +22,7 @@ use super::read;
 use crate::exit::{Exit, Failure};
 use crate::out::{remark, say};
 use crate::readiness::{caller_env, processes};
-use crate::release::{Signing, failure, now, read_manifest, ring};
+use crate::release::{Hand, Signing, failure, now, read_manifest, ring};
 use crate::telling::{BOARD, Telling};
 
 /// Of each output, at most so much is kept.
@@ -103,23 +104,49 @@ fn go(args: &DeployRun, recorder: &Recorder) -> anyhow::Result<Exit> {
     });
     let ended = if ran.ended.is_success() { telemetry::Outcome::Succeeded } else { telemetry::Outcome::Failed };
     execution.end(ended, SystemTime::now().into());
-    let mut registry = args.signing.registry()?;
     deployment.finished_at = Some(now().max(started_at));
     deployment.outcome = outcome(&ran);
+    let (outcome, id) = (deployment.outcome, deployment.id.clone());
+    // What happened has happened, whatever becomes of the record of it.
+    for output in [&ran.stdout, &ran.stderr].into_iter().filter(|output| !output.kept.is_empty()) {
+        remark!("{}", String::from_utf8_lossy(&output.kept).trim_end());
+    }
+    remark!("{} to {}: {} ({})", manifest.release, args.what.env, outcome.as_str(), words(&ran.ended));
+    let again = later(args, &deployment);
+    recorded(args, &hand, subject, deployment, &ran).with_context(|| again)?;
+    say!("{id}")?;
+    Ok(if outcome == Outcome::Succeeded { Exit::Yes } else { Exit::No })
+}
+
+/// Signs how it ended, with what it said.
+fn recorded(
+    args: &DeployRun,
+    hand: &Hand,
+    subject: Subject,
+    mut deployment: Deployment,
+    ran: &Ran,
+) -> anyhow::Result<()> {
+    let mut registry = args.signing.registry()?;
     deployment.command = Some(Command {
         argv: args.command.clone(),
         ended: Some(words(&ran.ended)),
         stdout: Some(registry.store(&ran.stdout.kept).map_err(failure)?),
         stderr: Some(registry.store(&ran.stderr.kept).map_err(failure)?),
     });
-    let (outcome, id) = (deployment.outcome, deployment.id.clone());
     hand.say(&mut registry, subject, deployment)?;
-    for output in [&ran.stdout, &ran.stderr].into_iter().filter(|output| !output.kept.is_empty()) {
-        remark!("{}", String::from_utf8_lossy(&output.kept).trim_end());
-    }
-    remark!("{} to {}: {} ({})", manifest.release, args.what.env, outcome.as_str(), words(&ran.ended));
-    say!("{id}")?;
-    Ok(if outcome == Outcome::Succeeded { Exit::Yes } else { Exit::No })
+    Ok(())
+}
+
+/// What to do where the end could not be recorded.
+fn later(args: &DeployRun, deployment: &Deployment) -> String {
+    let Deployment { id, environment, outcome, started_at, .. } = deployment;
+    let (manifest, key) = (args.what.manifest.display(), args.signing.key.display());
+    let finished = deployment.finished_at.unwrap_or(*started_at);
+    format!(
+        "the log has no end of this deployment; once it can be written: townlet deploy record {manifest} --env \
+         {environment} --id {id} --outcome {} --started {started_at} --finished {finished} --key {key}",
+        outcome.as_str()
+    )
 }
 
 /// When the suites of a release had passed, as the log has it: for telemetry alone, so nothing is verified.

@@ -153,6 +153,48 @@ fn a_deployment_that_hangs_is_ended_with_everything_it_started_and_recorded() {
     desk.deploy(&["--undoes", "no-such-id"], "true").expect(2);
 }
 
+/// At three in the morning the command has deployed, and the disk of the registry is full.
+#[test]
+fn how_a_deployment_ended_is_told_and_recorded_later_where_the_log_cannot_be_written() {
+    let desk = Desk::approved();
+    desk.gate(&[]).expect(0);
+    let change = format!("59add34={}", moment(-60));
+    let away = "echo it is out; mv townlet-registry.db away.db && mkdir townlet-registry.db";
+    let ran = desk.deploy(&["--change", &change], away).expect(3);
+    for told in ["it is out", "R42 to production: succeeded (exit code 0)", "townlet-registry.db"] {
+        assert!(ran.stderr.contains(told), "{told}: {}", ran.stderr);
+    }
+    std::fs::remove_dir(desk.path("townlet-registry.db")).unwrap();
+    std::fs::rename(desk.path("away.db"), desk.path("townlet-registry.db")).unwrap();
+    assert_eq!(desk.dora()["unfinished"], 1);
+    let (_, then) = ran.stderr.split_once("townlet deploy record").unwrap();
+    let words: Vec<&str> = then.split(": ").next().unwrap().split_whitespace().collect();
+    desk.run(&[&["deploy", "record"], &words[..]].concat()).expect(0);
+    // It is the same deployment, with the commits that it began with.
+    let figures = desk.dora();
+    assert_eq!((&figures["deployments"], &figures["unfinished"]), (&1.into(), &0.into()));
+    assert_eq!(figures["lead_time"]["of"], 1);
+    // Nobody is told that they changed what stays as it was.
+    let again = desk.run(&[&["deploy", "record"], &words[..]].concat()).expect(2);
+    assert!(again.stderr.contains("has ended already: succeeded"), "{}", again.stderr);
+}
+
+#[test]
+fn the_end_of_a_rollback_that_was_cut_short_is_recorded_as_that_of_a_rollback() {
+    let desk = Desk::approved();
+    let what = ["deploy", "record", "manifest.json", "--env", "production", "--key", "rosa.key"];
+    let started = moment(-5);
+    let record = |more: &[&str]| desk.run(&[&what[..], &["--started", &started], more].concat());
+    let out = id(&record(&["--outcome", "succeeded"]).expect(0));
+    let back = id(&record(&["--outcome", "running", "--undoes", &out]).expect(0));
+    record(&["--outcome", "succeeded", "--id", &back]).expect(0);
+    let figures = desk.dora();
+    assert_eq!((&figures["deployments"], &figures["change_failures"]["part"]), (&1.into(), &1.into()));
+    desk.edit("manifest.json", |text| text.replace("1.4.0", "1.4.1"));
+    let another = record(&["--outcome", "failed", "--id", &back]).expect(2);
+    assert!(another.stderr.contains("is of another manifest"), "{}", another.stderr);
+}
+
 #[test]
 fn a_probe_says_what_it_saw_and_asks_no_other_machine_without_tls() {
     let desk = Desk::approved();
