@@ -74,12 +74,11 @@ impl Signing {
         Ok(Hand { signer, person })
     }
 
-    /// The registry, made if there is none.
+    /// The registry, made if there is none, or one that somebody was killed while making.
     pub(crate) fn registry(&self) -> anyhow::Result<Registry> {
-        let made = if self.kept.registry.exists() {
-            Registry::open(&self.kept.registry)
-        } else {
-            Registry::create(&self.kept.registry, &self.origin)
+        let made = match Registry::open(&self.kept.registry) {
+            Err(error) if error.kind() == ErrorKind::Missing => Registry::create(&self.kept.registry, &self.origin),
+            opened => opened,
         };
         made.map_err(failure)
     }
