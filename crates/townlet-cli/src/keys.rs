@@ -5,7 +5,7 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use anyhow::{Context, anyhow};
+use anyhow::Context;
 use clap::{Args, Subcommand};
 use serde_json::{Value, json};
 use townlet_registry::{Error, ErrorKind, KeyId, KeyRing, PublicKey, Role, Signer, Time, TrustedKey};
@@ -158,8 +158,6 @@ fn trust(args: &Trust) -> anyhow::Result<Exit> {
     let pem = fs::read_to_string(&args.public).with_context(|| args.public.display().to_string())?;
     let public =
         PublicKey::from_pem(&pem).map_err(|error| Failure::usage(format!("{}: {error}", args.public.display())))?;
-    let path = &args.ring.keys;
-    let mut ring = if path.exists() { read_ring(path)? } else { KeyRing::new() };
     let key = TrustedKey {
         public,
         person: args.person.clone(),
@@ -168,35 +166,75 @@ fn trust(args: &Trust) -> anyhow::Result<Exit> {
         until: args.until,
         revoked: None,
     };
-    let id = ring.trust(key).map_err(failure)?;
-    write_ring(&ring, path)?;
+    let id = edit_ring(&args.ring.keys, |ring| ring.trust(key).map_err(failure))?;
     say!("{id}")?;
     Ok(Exit::Yes)
 }
 
 fn revoke(args: &Revoke) -> anyhow::Result<Exit> {
     let path = &args.ring.keys;
-    let mut ring = read_ring(path)?;
-    let known: Vec<KeyId> = ring.keys().map(|(id, _)| *id).filter(|id| id.to_string().starts_with(&args.id)).collect();
-    let id = match known.as_slice() {
-        [id] if args.id.len() >= 8 => *id,
-        [] => return Err(Failure::usage(format!("no key in {} begins with `{}`", path.display(), args.id))),
-        _ => return Err(Failure::usage(format!("`{}` is too short for one key; at least 8 digits", args.id))),
-    };
-    ring.revoke(&id, args.at.unwrap_or_else(now), &args.reason).map_err(failure)?;
-    write_ring(&ring, path)?;
+    read_ring(path)?;
+    let id = edit_ring(path, |ring| {
+        let begins = |id: &KeyId| id.to_string().starts_with(&args.id);
+        let known: Vec<KeyId> = ring.keys().map(|(id, _)| *id).filter(begins).collect();
+        let id = match known.as_slice() {
+            [id] if args.id.len() >= 8 => *id,
+            [] => return Err(Failure::usage(format!("no key in {} begins with `{}`", path.display(), args.id))),
+            _ => return Err(Failure::usage(format!("`{}` is too short for one key; at least 8 digits", args.id))),
+        };
+        ring.revoke(&id, args.at.unwrap_or_else(now), &args.reason).map_err(failure)?;
+        Ok(id)
+    })?;
     say!("{id}")?;
     Ok(Exit::Yes)
 }
 
-/// Writes the whole file or leaves the old one.
-pub(crate) fn write_ring(ring: &KeyRing, path: &Path) -> anyhow::Result<()> {
+/// A key that may sign checkpoints now, as the ring has it. One by another key would stay with the log, which would not
+/// verify from then on.
+pub(crate) fn log_signer(key: &Path, ring: &Path) -> anyhow::Result<Signer> {
+    let signer = Signer::read(key).map_err(failure)?;
+    let (known, id) = (read_ring(ring)?, signer.key_id());
+    let trusted = known.at(&id, now()).map_err(failure)?;
+    if !trusted.roles.iter().any(|role| role.as_str() == Role::LOG) {
+        let (key, ring, person) = (key.display(), ring.display(), &trusted.person);
+        let message =
+            format!("{key} is a key of {person} without the role `{}` in {ring}; nothing is signed", Role::LOG);
+        return Err(Failure::usage(message));
+    }
+    Ok(signer)
+}
+
+/// Changes a key ring, or begins one. Whoever else does so at the same time waits: a revocation is never written over.
+/// The file keeps its mode, and stays where it is where the path is a link; the whole of it is written, or nothing.
+pub(crate) fn edit_ring<T>(path: &Path, edit: impl FnOnce(&mut KeyRing) -> anyhow::Result<T>) -> anyhow::Result<T> {
+    let place = || format!("key ring {}", path.display());
+    let target =
+        if path.is_symlink() || path.exists() { fs::canonicalize(path).with_context(place)? } else { path.to_owned() };
+    let folder = target.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let folder = File::open(folder).with_context(place)?;
+    folder.lock().with_context(place)?;
+    let mut ring = if target.exists() { read_ring(&target)? } else { KeyRing::new() };
+    let before = ring.clone();
+    let answer = edit(&mut ring)?;
+    if ring != before {
+        write_ring(&ring, &target, &folder).with_context(place)?;
+    }
+    Ok(answer)
+}
+
+fn write_ring(ring: &KeyRing, path: &Path, folder: &File) -> std::io::Result<()> {
     let beside = path.with_added_extension("new");
-    let write = || -> std::io::Result<()> {
-        let mut file = File::create(&beside)?;
-        file.write_all(&ring.to_json().map_err(std::io::Error::other)?)?;
-        file.sync_all()?;
-        fs::rename(&beside, path)
-    };
-    write().map_err(|error| anyhow!("key ring {}: {error}", path.display()))
+    // Of somebody who was killed: the lock says that nobody is at it now.
+    match fs::remove_file(&beside) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(error),
+        _ => {}
+    }
+    let mut file = File::create_new(&beside)?;
+    if let Ok(old) = fs::metadata(path) {
+        file.set_permissions(old.permissions())?;
+    }
+    file.write_all(&ring.to_json().map_err(std::io::Error::other)?)?;
+    file.sync_all()?;
+    fs::rename(&beside, path)?;
+    folder.sync_all()
 }

@@ -1,19 +1,18 @@
 //! `townlet log`, `townlet bundle` and `townlet verify`: what was signed, and proving it to others.
 
 use std::fs;
-use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
 use anyhow::Context;
 use clap::{Args, Subcommand};
 use serde_json::{Value, json};
 use townlet_registry::{
-    Bundle, Digest, Error, ErrorKind, KeyRing, Query, Record, Registry, Role, SignedCheckpoint, Signer, Vetted,
+    Bundle, Digest, Error, ErrorKind, KeyRing, Query, Record, Registry, Role, SignedCheckpoint, Vetted,
 };
 
 use crate::exit::{Exit, Failure};
-use crate::keys::{RingFile, failure, now, read_ring};
-use crate::out::{remark, say};
+use crate::keys::{RingFile, failure, log_signer, now, read_ring};
+use crate::out::{remark, say, whole};
 use crate::release::Kept;
 
 #[derive(Debug, Subcommand)]
@@ -69,7 +68,9 @@ pub(crate) struct LogShow {
 pub(crate) struct LogCheckpoint {
     #[command(flatten)]
     kept: Kept,
-    /// The secret key of the log.
+    #[command(flatten)]
+    ring: RingFile,
+    /// The secret key of the log. The ring has to believe it in the role `log`.
     #[arg(long, value_name = "KEY")]
     sign: PathBuf,
 }
@@ -87,6 +88,8 @@ pub(crate) struct BundleArgs {
     /// Sign a new checkpoint first, with the secret key of the log. Without it the newest one is used.
     #[arg(long, value_name = "KEY")]
     sign: Option<PathBuf>,
+    #[command(flatten)]
+    ring: RingFile,
     /// Also prove that the log began as in this checkpoint. May be repeated; the last 16 are proved anyway.
     #[arg(long, value_name = "FILE", conflicts_with = "all")]
     since: Vec<PathBuf>,
@@ -112,9 +115,10 @@ pub(crate) fn log(what: &Log) -> anyhow::Result<Exit> {
         Log::Verify(args) => verify_log(args),
         Log::Show(args) => show(args),
         Log::Checkpoint(args) => {
+            let signer = log_signer(&args.sign, &args.ring.keys)?;
             let mut registry = Registry::open(&args.kept.registry).map_err(refused)?;
-            let signed = registry.checkpoint(&Signer::read(&args.sign).map_err(failure)?, now()).map_err(refused)?;
-            io::stdout().write_all(signed.to_string().as_bytes())?;
+            let signed = registry.checkpoint(&signer, now()).map_err(refused)?;
+            whole(signed.to_string().as_bytes())?;
             Ok(Exit::Yes)
         }
     }
@@ -140,7 +144,7 @@ fn read_vetted(path: &Path) -> anyhow::Result<Vetted> {
 
 /// Whole or not at all: a torn one would be refused the next time.
 fn keep(path: &Path, bytes: &[u8]) -> anyhow::Result<()> {
-    let beside = path.with_extension("new");
+    let beside = path.with_added_extension("new");
     fs::write(&beside, bytes).and_then(|()| fs::rename(&beside, path)).with_context(|| path.display().to_string())
 }
 
@@ -229,7 +233,7 @@ pub(crate) fn bundle(args: &BundleArgs) -> anyhow::Result<Exit> {
     let registry = match &args.sign {
         None => Registry::open_read_only(path).map_err(refused)?,
         Some(key) => {
-            let signer = Signer::read(key).map_err(failure)?;
+            let signer = log_signer(key, &args.ring.keys)?;
             let mut registry = Registry::open(path).map_err(refused)?;
             registry.checkpoint(&signer, now()).map_err(refused)?;
             registry
@@ -242,7 +246,7 @@ pub(crate) fn bundle(args: &BundleArgs) -> anyhow::Result<Exit> {
             registry.bundle(&resolve(&registry, subject)?, &since)
         }
     };
-    io::stdout().write_all(&bundle.map_err(refused)?.to_bytes())?;
+    whole(&bundle.map_err(refused)?.to_bytes())?;
     Ok(Exit::Yes)
 }
 

@@ -8,7 +8,7 @@ use anyhow::{Context, bail};
 use clap::Args;
 use townlet_release::setup::{CargoWorkspace, MOST_PRODUCTS};
 
-use super::place::Place;
+use super::place::{Place, Vouched};
 use crate::exit::{Exit, Failure};
 use crate::out::say;
 
@@ -52,8 +52,12 @@ pub(crate) fn init(args: &Init) -> anyhow::Result<Exit> {
         say!("wrote  {FOLDER}/{}", file.name)?;
     }
     let place = Place::new(&folder, None, false)?;
-    for key in place.make_keys(&person)? {
-        say!("made   {FOLDER}/{} (secret, for you alone, ignored by git)", shown(&key, &folder))?;
+    for Vouched { key, made } in place.make_keys(&person)? {
+        let (key, secret) = (shown(&key, &folder), "secret, for you alone, ignored by git");
+        match made {
+            true => say!("made   {FOLDER}/{key} ({secret})")?,
+            false => say!("kept   {FOLDER}/{key} ({secret}): nobody vouched for it, and the key ring does now")?,
+        }
     }
     say!("vouch  {FOLDER}/townlet-keys.json says whose keys are believed, and in which roles: keep it in git")?;
     if workspace.products.len() > MOST_PRODUCTS {

@@ -4,11 +4,11 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use anyhow::Context;
-use townlet_registry::{KeyRing, Role, Signer, TrustedKey};
+use townlet_registry::{Error, ErrorKind, Role, Signer, TrustedKey};
 
-use super::{Kept, Signing, failure, now, ring};
+use super::{Kept, Signing, failure, now};
 use crate::exit::Failure;
-use crate::keys::write_ring;
+use crate::keys::edit_ring;
 
 /// A key that is made where there is none: its file, and what it may sign as.
 struct Wanted {
@@ -87,27 +87,54 @@ impl Place {
         format!("{}/releases", if name.is_empty() { "townlet" } else { &name })
     }
 
-    /// Makes the keys that are not there, and vouches for them; returns the files that it made. None is written over.
-    pub(super) fn make_keys(&self, person: &str) -> anyhow::Result<Vec<PathBuf>> {
-        let mut made = Vec::new();
+    /// Makes the keys that are not there, and vouches for them and for those that nobody vouched for, as when this was
+    /// killed on the way; returns which. No key is written over.
+    pub(super) fn make_keys(&self, person: &str) -> anyhow::Result<Vec<Vouched>> {
+        let mut vouched = Vec::new();
         for (wanted, person) in [(&AUTHOR, person), (&MACHINE, MACHINE_PERSON)] {
             let path = self.key(wanted);
-            if path.exists() {
-                continue;
-            }
-            let folder = self.home.join("keys");
-            fs::create_dir_all(&folder).with_context(|| format!("making {}", folder.display()))?;
-            let signer = Signer::generate().map_err(failure)?;
-            let mut ring = if self.ring().exists() { ring(&self.ring())? } else { KeyRing::new() };
+            let made = !path.exists();
+            let signer = if made { new_key(&path)? } else { Signer::read(&path).map_err(unusable)? };
             let roles = wanted.roles.iter().map(|role| Role::new(*role)).collect::<Result<_, _>>().map_err(failure)?;
             let (public, person) = (signer.public(), person.to_owned());
-            ring.trust(TrustedKey { public, person, roles, from: now(), until: None, revoked: None })
-                .map_err(failure)?;
-            // Nobody vouches for a key that could not be kept.
-            signer.write_new(&path).map_err(failure)?;
-            write_ring(&ring, &self.ring())?;
-            made.push(path);
+            let key = TrustedKey { public, person, roles, from: now(), until: None, revoked: None };
+            let new = edit_ring(&self.ring(), |ring| {
+                let new = ring.keys().all(|(id, _)| *id != signer.key_id());
+                if new {
+                    ring.trust(key).map_err(failure)?;
+                }
+                Ok(new)
+            })?;
+            if new {
+                vouched.push(Vouched { key: path, made });
+            }
         }
-        Ok(made)
+        Ok(vouched)
     }
+}
+
+/// A key that is believed from now on.
+pub(super) struct Vouched {
+    /// Its file.
+    pub(super) key: PathBuf,
+    /// Whether the file is new, too.
+    pub(super) made: bool,
+}
+
+fn new_key(path: &Path) -> anyhow::Result<Signer> {
+    if let Some(folder) = path.parent() {
+        fs::create_dir_all(folder).with_context(|| format!("making {}", folder.display()))?;
+    }
+    let signer = Signer::generate().map_err(failure)?;
+    // Nobody vouches for a key that could not be kept.
+    signer.write_new(path).map_err(failure)?;
+    Ok(signer)
+}
+
+/// A file that is there and holds no key: nothing is thrown away, since it may be one.
+fn unusable(error: Error) -> anyhow::Error {
+    if error.kind() == ErrorKind::Malformed {
+        return Failure::usage(format!("{error}\nif it was never finished, take it away and run this again"));
+    }
+    failure(error)
 }

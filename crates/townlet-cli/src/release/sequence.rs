@@ -10,13 +10,14 @@ use townlet_gate::manifest::Folder;
 use townlet_readiness::Ended;
 use townlet_readiness::report::{Revision, scorecard_file};
 use townlet_readiness::suite::Finished;
-use townlet_registry::{Bundle, Digest, Signer};
+use townlet_registry::{Bundle, Digest};
 use townlet_release::telemetry::Recorder;
 use uuid::Uuid;
 
 use super::place::Place;
 use super::{Gate, attest, failure, gate, manifest, now, ring};
 use crate::exit::{Exit, Failure};
+use crate::keys::log_signer;
 use crate::out::{remark, say};
 use crate::readiness::{ConfigFile, ask_git, execute, given};
 use crate::telling::{BOARD, Telling};
@@ -165,7 +166,7 @@ fn called_off(finished: &Finished) -> bool {
 fn bundle(place: &Place, about: &Digest, decision: &Decision, file: &Path) -> anyhow::Result<String> {
     let machine = place.machine();
     let mut registry = machine.registry()?;
-    registry.checkpoint(&Signer::read(&machine.key).map_err(failure)?, now()).map_err(failure)?;
+    registry.checkpoint(&log_signer(&machine.key, &place.ring())?, now()).map_err(failure)?;
     write(file, &registry.bundle(about, &[]).map_err(failure)?.to_bytes())?;
     let bytes = fs::read(file).with_context(|| format!("reading {}", file.display()))?;
     let ring = ring(&place.ring())?;

@@ -120,6 +120,30 @@ fn nothing_is_written_over_unless_it_is_asked_for_and_keys_never() {
     assert!(people.len() == 2 && people.contains(&"rosa") && people.contains(&"ci"), "{people:?}");
 }
 
+/// As a kill between the one file and the other leaves it, or a kill while a key is written.
+#[test]
+fn a_beginning_that_was_cut_short_is_finished_by_the_next_one() {
+    let dir = workspace();
+    run(&dir, &["init", "--person", "rosa"]).expect(0);
+    let key = dir.path().join("release/keys/author.key");
+    let secret = read(&key);
+    std::fs::remove_file(dir.path().join("release/townlet-keys.json")).unwrap();
+    let ran = run(&dir, &["init", "--person", "rosa"]).expect(0);
+    assert!(ran.stdout.contains("kept   release/keys/author.key") && ran.stdout.contains("vouched"), "{}", ran.stdout);
+    assert_eq!(read(&key), secret);
+    let keys = run(&dir, &["keys", "list", "--keys", "release/townlet-keys.json", "--json"]).expect(0).json();
+    assert_eq!(keys.as_array().unwrap().len(), 2, "{keys}");
+    let ring = read(&dir.path().join("release/townlet-keys.json"));
+    run(&dir, &["init", "--person", "rosa"]).expect(0);
+    assert_eq!(read(&dir.path().join("release/townlet-keys.json")), ring);
+
+    std::fs::write(&key, "").unwrap();
+    let ran = run(&dir, &["init", "--person", "rosa"]).expect(2);
+    assert!(ran.stderr.contains("author.key") && ran.stderr.contains("take it away"), "{}", ran.stderr);
+    std::fs::remove_file(&key).unwrap();
+    assert!(run(&dir, &["init", "--person", "rosa"]).expect(0).stdout.contains("made   release/keys/author.key"));
+}
+
 #[test]
 fn where_there_is_no_workspace_or_no_key_it_says_what_to_do() {
     let empty = TempDir::new().unwrap();

@@ -2,11 +2,12 @@
 
 use std::fs;
 use std::path::Path;
+use std::process::{Child, Stdio};
 
 use serde::Serialize;
 use townlet_registry::{Digest, Envelope, Predicate, Registry, Signer, Statement, Subject, Time};
 
-use crate::support::{Ran, townlet_in};
+use crate::support::{Ran, command, townlet_in};
 
 #[derive(Serialize)]
 struct Approval {
@@ -135,6 +136,78 @@ fn a_revoked_key_is_named_with_its_entry_and_the_reason() {
     assert_eq!(report["findings"][0]["kind"], "KeyNotValid");
     let keys = run(&["keys", "list", "--json", "--as-of", "2026-11-22T00:00:00Z"]).expect(0).json();
     assert!(keys.as_array().unwrap().iter().any(|key| key["valid"] == false && key["person"] == "Ada"));
+}
+
+/// Such a checkpoint stays with the log, and nothing takes it away again.
+#[test]
+fn a_key_that_is_not_the_log_s_signs_no_checkpoint() {
+    let here = release();
+    let run = |words: &[&str]| townlet_in(here.path(), words);
+    run(&["keys", "new", "stranger.pem"]).expect(0);
+    let digest = Digest::of(b"release-1 1").to_string();
+    for sign in [&["log", "checkpoint"][..], &["bundle", &digest]] {
+        let refused = run(&[sign, &["--sign", "ada.pem"]].concat()).expect(2);
+        assert!(refused.stderr.contains("is a key of Ada without the role `log`"), "{}", refused.stderr);
+        let refused = run(&[sign, &["--sign", "stranger.pem"]].concat()).expect(2);
+        assert!(refused.stderr.contains("nobody vouched for key"), "{}", refused.stderr);
+    }
+    run(&["log", "verify"]).expect(0);
+    run(&["log", "checkpoint", "--sign", "log.pem"]).expect(0);
+    run(&["log", "verify"]).expect(0);
+}
+
+/// One who is killed while making a registry leaves an empty file.
+#[test]
+fn a_registry_that_was_never_finished_is_finished_by_whoever_writes_next() {
+    let here = release();
+    fs::write(here.path().join("begun.db"), b"").unwrap();
+    let words = ["attest", "training", "runbook", "--person", "Log", "--for", "1h", "--note", "course"];
+    let kept = ["--key", "ada.pem", "--registry", "begun.db"];
+    townlet_in(here.path(), &[&words[..], &kept].concat()).expect(0);
+    townlet_in(here.path(), &["log", "verify", "--registry", "begun.db"]).expect(0);
+}
+
+/// A revocation that somebody else writes over would leave a stolen key believed.
+#[test]
+fn whoever_changes_the_key_ring_at_the_same_time_waits_for_each_other() {
+    let here = tempfile::tempdir().unwrap();
+    let people: Vec<String> = (0..8).map(|number| format!("p{number}")).collect();
+    for person in &people {
+        townlet_in(here.path(), &["keys", "new", person]).expect(0);
+    }
+    // Whoever was killed before the rename leaves this.
+    fs::write(here.path().join("townlet-keys.json.new"), "half of a r").unwrap();
+    let trust = |person: &String| {
+        let words = ["keys", "trust", &format!("{person}.pub"), "--person", person, "--role", "sre"];
+        command(&words).current_dir(here.path()).stdout(Stdio::null()).spawn().unwrap()
+    };
+    let all: Vec<Child> = people.iter().map(trust).collect();
+    for mut child in all {
+        assert!(child.wait().unwrap().success());
+    }
+    let known = townlet_in(here.path(), &["keys", "list", "--json"]).expect(0).json();
+    let mut known: Vec<&str> = known.as_array().unwrap().iter().map(|key| key["person"].as_str().unwrap()).collect();
+    known.sort_unstable();
+    assert_eq!(known, people);
+}
+
+#[cfg(unix)]
+#[test]
+fn a_key_ring_keeps_its_mode_and_stays_where_a_link_leads() {
+    use std::os::unix::fs::{PermissionsExt, symlink};
+    let here = release();
+    fs::create_dir(here.path().join("real")).unwrap();
+    let real = here.path().join("real/ring.json");
+    fs::rename(here.path().join("townlet-keys.json"), &real).unwrap();
+    fs::set_permissions(&real, fs::Permissions::from_mode(0o640)).unwrap();
+    symlink("real/ring.json", here.path().join("townlet-keys.json")).unwrap();
+    let id = Signer::read(&here.path().join("ada.pem")).unwrap().key_id().to_string();
+    townlet_in(here.path(), &["keys", "revoke", &id, "--reason", "stolen"]).expect(0);
+    // Everybody else who reads that file hears of it, too.
+    let listed = townlet_in(here.path(), &["keys", "list", "--keys", "real/ring.json"]).expect(0).stdout;
+    assert!(listed.contains("stolen"), "{listed}");
+    assert!(here.path().join("townlet-keys.json").is_symlink());
+    assert_eq!(fs::metadata(&real).unwrap().permissions().mode() & 0o777, 0o640);
 }
 
 #[test]
