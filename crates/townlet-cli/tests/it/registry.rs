@@ -1,13 +1,15 @@
 //! Keys, the log and bundles, as a release engineer and somebody elsewhere meet them.
 
 use std::fs;
+use std::io::ErrorKind;
 use std::path::Path;
-use std::process::{Child, Stdio};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
 
 use serde::Serialize;
 use townlet_registry::{Digest, Envelope, Predicate, Registry, Signer, Statement, Subject, Time};
 
-use crate::support::{Ran, command, townlet_in};
+use crate::support::{Ran, command, ran, townlet_in};
 
 #[derive(Serialize)]
 struct Approval {
@@ -165,6 +167,56 @@ fn a_registry_that_was_never_finished_is_finished_by_whoever_writes_next() {
     let kept = ["--key", "ada.pem", "--registry", "begun.db"];
     townlet_in(here.path(), &[&words[..], &kept].concat()).expect(0);
     townlet_in(here.path(), &["log", "verify", "--registry", "begun.db"]).expect(0);
+}
+
+/// A copy on a medium that is read only, or an auditor who may read and nothing else. Root may write everywhere, so that it
+/// becomes somebody else for this.
+#[cfg(unix)]
+#[test]
+fn a_log_is_verified_where_nothing_can_be_written() {
+    use std::os::unix::fs::{MetadataExt, PermissionsExt};
+    use std::os::unix::process::CommandExt;
+    let here = release();
+    let mode = |path: &Path, mode| fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
+    let away = here.path().join("is it? #1 (100%)");
+    fs::create_dir(&away).unwrap();
+    for name in ["townlet-registry.db", "townlet-keys.json"] {
+        fs::copy(here.path().join(name), away.join(name)).unwrap();
+        mode(&away.join(name), 0o444);
+    }
+    let program = here.path().join("townlet");
+    fs::hard_link(env!("CARGO_BIN_EXE_townlet"), &program)
+        .or_else(|_| fs::copy(env!("CARGO_BIN_EXE_townlet"), &program).map(drop))
+        .unwrap();
+    mode(here.path(), 0o755);
+    mode(&away, 0o555);
+    let read = |words: &[&str]| {
+        let mut command = Command::new(&program);
+        command.args(words).current_dir(&away);
+        if fs::metadata("/proc/self").unwrap().uid() == 0 {
+            command.uid(65_534).gid(65_534);
+        }
+        // Until every process that another test was starting while this one was copied has let go of it.
+        let until = Instant::now() + Duration::from_secs(30);
+        loop {
+            match command.output() {
+                Err(error) if error.kind() == ErrorKind::ExecutableFileBusy && Instant::now() < until => {
+                    std::thread::yield_now();
+                }
+                output => break ran(output.unwrap()),
+            }
+        }
+    };
+    let sound = read(&["log", "verify"]).expect(0);
+    assert!(sound.stdout.contains("sound; 3 entries with 3 signatures"), "{}", sound.stdout);
+    assert_eq!(read(&["log", "show"]).expect(0).stdout.lines().count(), 3);
+    // What is not in the file yet is not passed over.
+    mode(&away, 0o755);
+    fs::write(away.join("townlet-registry.db-wal"), "entries").unwrap();
+    mode(&away, 0o555);
+    let refused = read(&["log", "verify"]).expect(3);
+    assert!(refused.stderr.contains("copy both to a folder that you can write"), "{}", refused.stderr);
+    mode(&away, 0o755);
 }
 
 /// A revocation that somebody else writes over would leave a stolen key believed.

@@ -46,6 +46,12 @@ impl Registry {
         let place = |error: Error| error.at(path.display());
         let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE;
         let mut db = connect(path, flags).map_err(place)?;
+        match schema::origin(&db) {
+            Err(error) if error.kind() == ErrorKind::Missing => {}
+            // Nothing of somebody else's is changed.
+            known => drop(known.map_err(place)?),
+        }
+        durable(&db).map_err(place)?;
         schema::make(&mut db, origin).map_err(place)?;
         let registry = Self::of(db, path)?;
         if registry.origin != origin {
@@ -61,16 +67,35 @@ impl Registry {
     /// [`ErrorKind::Missing`] where there is none, [`ErrorKind::Damaged`] where something else is, [`ErrorKind::Io`].
     pub fn open(path: &Path) -> Result<Self, Error> {
         let db = connect(path, OpenFlags::SQLITE_OPEN_READ_WRITE).map_err(|error| error.at(path.display()))?;
-        Self::of(db, path)
+        let registry = Self::of(db, path)?;
+        registry.placed(durable(&registry.db))?;
+        Ok(registry)
     }
 
-    /// Opens it so that nothing can be written, for example where only reading is allowed.
+    /// Opens it so that nothing can be written. Where the folder cannot be written either, it is read as a file that
+    /// nobody changes meanwhile: what somebody else appends is not seen, and where they do, reading may end in
+    /// [`ErrorKind::Damaged`].
     ///
     /// # Errors
-    /// Those of [`Registry::open`].
+    /// Those of [`Registry::open`]; [`ErrorKind::Io`] also where entries still stand in the write-ahead log beside the
+    /// file, which takes a folder that can be written.
     pub fn open_read_only(path: &Path) -> Result<Self, Error> {
-        let db = connect(path, OpenFlags::SQLITE_OPEN_READ_ONLY).map_err(|error| error.at(path.display()))?;
-        Self::of(db, path)
+        let read_only = OpenFlags::SQLITE_OPEN_READ_ONLY;
+        let opened = connect(path, read_only).map_err(|error| error.at(path.display()));
+        match opened.and_then(|db| Self::of(db, path)) {
+            // Readers of a write-ahead log want to write beside it, too.
+            Err(error) if error.kind() == ErrorKind::Io && path.is_file() => {
+                let mut beside = path.as_os_str().to_owned();
+                beside.push("-wal");
+                if std::fs::metadata(beside).is_ok_and(|log| log.len() > 0) {
+                    let why = "there are entries in the write-ahead log (-wal) beside it; copy both to a folder that you can write";
+                    return Err(Error::new(ErrorKind::Io, format!("{error}: {why}")));
+                }
+                let unchanged = connect(&immutable(path), read_only | OpenFlags::SQLITE_OPEN_URI);
+                Self::of(unchanged.map_err(|_| error)?, path)
+            }
+            opened => opened,
+        }
     }
 
     fn of(db: Connection, path: &Path) -> Result<Self, Error> {
@@ -96,8 +121,19 @@ impl fmt::Debug for Registry {
     }
 }
 
+/// The address of a file that SQLite need not expect to be changed.
+fn immutable(path: &Path) -> PathBuf {
+    let bytes = path.as_os_str().as_encoded_bytes().iter();
+    let code = |byte: &u8| match byte {
+        b'/' | b'.' | b'-' | b'_' | b'0'..=b'9' | b'a'..=b'z' | b'A'..=b'Z' => char::from(*byte).to_string(),
+        byte => format!("%{byte:02x}"),
+    };
+    format!("file:{}?immutable=1", bytes.map(code).collect::<String>()).into()
+}
+
 fn connect(path: &Path, flags: OpenFlags) -> Result<Connection, Error> {
-    if !flags.contains(OpenFlags::SQLITE_OPEN_CREATE) && !path.exists() {
+    let may_be_missing = flags.intersects(OpenFlags::SQLITE_OPEN_CREATE | OpenFlags::SQLITE_OPEN_URI);
+    if !may_be_missing && !path.exists() {
         return Err(Error::new(
             ErrorKind::Missing,
             "no such file; `townlet keys new --registry` or an append makes one",
@@ -107,15 +143,16 @@ fn connect(path: &Path, flags: OpenFlags) -> Result<Connection, Error> {
     db.busy_timeout(PATIENCE).map_err(sql)?;
     // A file from somebody else must not run functions, and is read as damaged rather than trusted.
     db.execute_batch("PRAGMA trusted_schema = OFF; PRAGMA cell_size_check = ON; PRAGMA mmap_size = 0;").map_err(sql)?;
-    if !flags.contains(OpenFlags::SQLITE_OPEN_READ_ONLY) {
-        let mode: String = db.query_row("PRAGMA journal_mode = WAL", [], |row| row.get(0)).map_err(sql)?;
-        if mode != "wal" {
-            return Err(Error::new(ErrorKind::Io, format!("no write-ahead log here (journal mode `{mode}`)")));
-        }
-        // In WAL mode, FULL syncs the log at every commit: what is acknowledged survives a power cut.
-        db.execute_batch("PRAGMA synchronous = FULL").map_err(sql)?;
-    }
     Ok(db)
+}
+
+/// From here on, what is acknowledged survives a power cut: in WAL mode, FULL syncs the log at every commit.
+fn durable(db: &Connection) -> Result<(), Error> {
+    let mode: String = db.query_row("PRAGMA journal_mode = WAL", [], |row| row.get(0)).map_err(sql)?;
+    if mode != "wal" {
+        return Err(Error::new(ErrorKind::Io, format!("no write-ahead log here (journal mode `{mode}`)")));
+    }
+    db.execute_batch("PRAGMA synchronous = FULL").map_err(sql)
 }
 
 /// An error of SQLite with the kind that a caller can act on.

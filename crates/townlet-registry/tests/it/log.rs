@@ -154,6 +154,18 @@ fn a_reader_writes_nothing() {
     assert_eq!(reader.size().unwrap(), 1);
 }
 
+/// A path that was mistyped must not change how another program's database is kept.
+#[test]
+fn a_database_of_somebody_else_is_left_as_it_is() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("other.db");
+    rusqlite::Connection::open(&path).unwrap().execute_batch("CREATE TABLE theirs (a)").unwrap();
+    let before = std::fs::read(&path).unwrap();
+    assert_eq!(Registry::open(&path).unwrap_err().kind(), ErrorKind::Damaged);
+    assert_eq!(Registry::create(&path, ORIGIN).unwrap_err().kind(), ErrorKind::Damaged);
+    assert!(std::fs::read(&path).unwrap() == before);
+}
+
 #[test]
 fn several_writers_take_turns() {
     let kept = empty();
