@@ -14,9 +14,24 @@ use crate::out::say;
 use crate::readiness::{ConfigFile, Progress, caller_env, given, processes};
 use crate::telling::{BOARD, Telling, caller};
 
+/// A file for the plan that `townlet init` writes, which cannot know how anything is installed.
+const EXAMPLE: &str = "\
+A rollback.yaml for the plan that `townlet init` writes. Programs are seen from its folder:
+
+  name: rollback
+  environment: staging
+  deadline: 15m
+  steps:   # what brings the previous release back; every step of the plan is here, by its name
+    - { name: reinstall-previous, command: [./install, previous], deadline: 10m }
+  checks:  # what shows that it is back
+    - { name: previous-answers, command: [./answers, previous], deadline: 1m }
+
+What came of it is signed with `townlet attest rehearsal`, by somebody in the role that the change board names.";
+
 #[derive(Debug, Args)]
+#[command(after_long_help = EXAMPLE)]
 pub(crate) struct Rehearse {
-    /// The steps and checks, YAML.
+    /// The steps and checks, YAML; --help has an example.
     #[arg(long)]
     config: PathBuf,
     /// Folder for the record and the logs.

@@ -11,7 +11,7 @@ use townlet_readiness::{Moment, report};
 use townlet_registry::{Digest, Subject, Time};
 
 use super::vouch::{self, VouchFor, VouchItem, VouchShow};
-use super::{Signing, bytes, failure, read_manifest};
+use super::{Hand, Signing, bytes, failure, now, read_manifest};
 use crate::exit::{Exit, Failure};
 use crate::out::{remark, say};
 
@@ -77,7 +77,7 @@ pub(super) fn scorecard(file: &Path, signing: &Signing) -> anyhow::Result<String
     }
     unedited(file, &evidence.findings)?;
     let finished_at = time(card.ended_at)?;
-    let hand = signing.hand(finished_at)?;
+    let hand = hand(signing, finished_at)?;
     let card = Scorecard {
         run_id: card.run_id,
         passed: card.overall_passed,
@@ -104,7 +104,7 @@ fn rehearsal(args: &AttestRehearsal) -> anyhow::Result<Exit> {
     }
     unedited(&args.file, &findings)?;
     let finished_at = time(record.ended_at)?;
-    let hand = args.signing.hand(finished_at)?;
+    let hand = hand(&args.signing, finished_at)?;
     for wanted in &manifest.rollback_plan.steps {
         if record.steps.iter().all(|step| step.name != *wanted) {
             let message = format!("the plan of {} has a step '{wanted}', and the rehearsal has not", manifest.release);
@@ -137,6 +137,15 @@ fn record<T: DeserializeOwned>(path: &Path) -> anyhow::Result<(Vec<u8>, T)> {
     let record = serde_json::from_slice(&bytes)
         .map_err(|error| Failure::usage(format!("{} is no such record: {error}", path.display())))?;
     Ok((bytes, record))
+}
+
+/// Who signs what was over at a moment, for which their key has to be believed then. One that is believed only since then
+/// is what somebody has who has just begun.
+fn hand(signing: &Signing, finished_at: Time) -> anyhow::Result<Hand> {
+    signing.hand(finished_at).map_err(|error| match signing.hand(now()) {
+        Ok(_) => Failure::usage(format!("{error}: the evidence is older than the key is believed; run it again")),
+        Err(_) => error,
+    })
 }
 
 fn folder(file: &Path) -> &Path {

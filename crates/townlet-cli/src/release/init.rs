@@ -67,6 +67,7 @@ pub(crate) fn init(args: &Init) -> anyhow::Result<Exit> {
     say!("{lines} lines of configuration. Next, in {}:", workspace.root.display())?;
     say!("  townlet release                   # suites, manifest, gate, signed decision, bundle; for dev")?;
     say!("  townlet release --env production  # says what is still needed: three people, and a rehearsed rollback")?;
+    say!("  townlet rehearse --help           # has a rollback to write down, as {FOLDER}/rollback.yaml")?;
     say!("Other commands (approve, gate, explain, checklist …) find these files when they are run in {FOLDER}/.")?;
     Ok(Exit::Yes)
 }

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, bail};
 use clap::Args;
-use townlet_gate::gate::{Decision, Desk, explain, replay};
+use townlet_gate::gate::{Decision, Desk, Verdict, explain, replay};
 use townlet_gate::manifest::Folder;
 use townlet_readiness::Ended;
 use townlet_readiness::report::{Revision, scorecard_file};
@@ -128,7 +128,20 @@ fn go(args: &Release, place: &Place, recorder: &Recorder) -> anyhow::Result<Exit
     let proved = bundle(place, &made.digest().map_err(failure)?, &decision, &file("bundle"))?;
     say!("bundle   {}: {proved}", file("bundle").display())?;
     say!("anybody  townlet verify {} --keys {}", file("bundle").display(), place.ring().display())?;
+    if decision.verdict != Verdict::Approve && finished.report.overall_passed && !args.trial_keys {
+        say!("again    {}  # once that is there, in {}", asked(&question, place), place.config.display())?;
+        say!("         (another townlet release is another manifest, of which nobody has approved anything)")?;
+    }
     Ok(gate::exit(&decision))
+}
+
+/// The same question about the same manifest, as it is asked in the folder with the configuration.
+fn asked(question: &Gate, place: &Place) -> String {
+    let below = |path: &Path| path.strip_prefix(&place.config).unwrap_or(path).display().to_string();
+    let (manifest, key) = (below(&question.manifest), below(&question.signing.key));
+    let samples = question.samples.as_deref().map(|path| std::path::absolute(path).unwrap_or_else(|_| path.to_owned()));
+    let samples = samples.map_or(String::new(), |path| format!(" --samples {}", below(&path)));
+    format!("townlet gate {manifest} --env {}{samples} --key {key}", question.env)
 }
 
 /// What the sources are. Where nothing was committed yet, the run stands for them.

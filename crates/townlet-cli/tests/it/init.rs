@@ -120,6 +120,50 @@ fn nothing_is_written_over_unless_it_is_asked_for_and_keys_never() {
     assert!(people.len() == 2 && people.contains(&"rosa") && people.contains(&"ci"), "{people:?}");
 }
 
+/// With nothing but what the commands say.
+#[test]
+fn what_production_still_needs_can_be_done_by_what_is_printed() {
+    let dir = workspace();
+    let printed = run(&dir, &["init", "--person", "rosa"]).expect(0).stdout;
+    assert!(printed.contains("townlet rehearse --help") && printed.contains("release/rollback.yaml"), "{printed}");
+    let release = dir.path().join("release");
+    write(&release, "readiness.yaml", "suites: [{ name: tests, kind: unit, command: [\"true\"], timeout: 1m }]\n");
+    let draft = read(&release.join("release.yaml")).replace("target/release/hello-app", "src/main.rs");
+    write(&release, "release.yaml", &draft);
+    let ran = run(&dir, &["release", "--env", "production", "--name", "R1"]).expect(10);
+    let manifest = named(&ran, "manifest ").to_owned();
+    let again = ran.stdout.lines().find_map(|line| line.strip_prefix("again    townlet ")).expect("what comes next");
+    let again: Vec<&str> = again.split("  #").next().unwrap().split(' ').collect();
+
+    let help = run(&dir, &["rehearse", "--help"]).expect(0).stdout;
+    let example: Vec<&str> = help.lines().skip_while(|line| !line.starts_with("  name: ")).collect();
+    let example = example.iter().map_while(|line| line.strip_prefix("  ")).map(|line| format!("{line}\n"));
+    write(&release, "rollback.yaml", &example.collect::<String>());
+    let well = ["/bin/true", "/usr/bin/true"].into_iter().find(|path| Path::new(path).exists()).unwrap();
+    for program in ["install", "answers"] {
+        std::os::unix::fs::symlink(well, release.join(program)).unwrap();
+    }
+    let run = |words: &[&str]| townlet_in(&release, words).expect(0).stdout;
+    let record = run(&["rehearse", "--config", "rollback.yaml", "--out", "out/evidence"]);
+    for (person, role) in [("ana", "change-board"), ("bo", "sre-on-call"), ("cy", "product-owner")] {
+        let key = format!("keys/{person}.key");
+        run(&["keys", "new", &key]);
+        run(&["keys", "trust", &format!("{key}.pub"), "--person", person, "--role", role]);
+        let words = ["approve", &manifest, "--env", "production", "--role", role, "--reason", "read it"];
+        run(&[&words[..], &["--key", &key]].concat());
+    }
+    // Whoever was not believed yet when it ended says so of a later one.
+    let attest = |record: &str| {
+        let record = record.lines().last().unwrap();
+        townlet_in(&release, &["attest", "rehearsal", record, "--manifest", &manifest, "--key", "keys/bo.key"])
+    };
+    let early = attest(&record).expect(2);
+    assert!(early.stderr.contains("older than the key is believed; run it again"), "{}", early.stderr);
+    attest(&run(&["rehearse", "--config", "rollback.yaml", "--out", "out/evidence"])).expect(0);
+    let approved = run(&again);
+    assert!(approved.starts_with("approve: R1 may go to production"), "{approved}");
+}
+
 /// As a kill between the one file and the other leaves it, or a kill while a key is written.
 #[test]
 fn a_beginning_that_was_cut_short_is_finished_by_the_next_one() {
