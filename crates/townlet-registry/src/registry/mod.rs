@@ -8,7 +8,8 @@ mod vetted;
 
 use std::fmt;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::thread;
+use std::time::{Duration, Instant};
 
 use rusqlite::{Connection, ErrorCode, OpenFlags};
 
@@ -21,6 +22,8 @@ pub use vetted::Vetted;
 
 /// How long a writer waits for another one.
 const PATIENCE: Duration = Duration::from_secs(10);
+/// Between two attempts to make a new file one with a write-ahead log.
+const PAUSE: Duration = Duration::from_millis(5);
 
 /// A log of signed statements, and the bytes that they name, in one SQLite file.
 ///
@@ -148,7 +151,14 @@ fn connect(path: &Path, flags: OpenFlags) -> Result<Connection, Error> {
 
 /// From here on, what is acknowledged survives a power cut: in WAL mode, FULL syncs the log at every commit.
 fn durable(db: &Connection) -> Result<(), Error> {
-    let mode: String = db.query_row("PRAGMA journal_mode = WAL", [], |row| row.get(0)).map_err(sql)?;
+    let since = Instant::now();
+    let mode: String = loop {
+        match db.query_row("PRAGMA journal_mode = WAL", [], |row| row.get(0)).map_err(sql) {
+            // SQLite does not wait for this one, which a new file takes once.
+            Err(error) if error.kind() == ErrorKind::Busy && since.elapsed() < PATIENCE => thread::sleep(PAUSE),
+            mode => break mode?,
+        }
+    };
     if mode != "wal" {
         return Err(Error::new(ErrorKind::Io, format!("no write-ahead log here (journal mode `{mode}`)")));
     }

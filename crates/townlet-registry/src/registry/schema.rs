@@ -55,6 +55,8 @@ pub(super) fn make(db: &mut Connection, origin: &str) -> Result<(), Error> {
 
 /// The name of the log in a file that is a registry.
 pub(super) fn origin(db: &Connection) -> Result<String, Error> {
+    // Somebody else may be making the tables.
+    let _one_state = db.unchecked_transaction().map_err(sql)?;
     let (application, version) = (pragma(db, "application_id")?, pragma(db, "user_version")?);
     let tables: i64 = db.query_row("SELECT count(*) FROM sqlite_master", [], |row| row.get(0)).map_err(sql)?;
     if tables == 0 && application == 0 {

@@ -166,6 +166,27 @@ fn a_database_of_somebody_else_is_left_as_it_is() {
     assert!(std::fs::read(&path).unwrap() == before);
 }
 
+/// As when several jobs of one pipeline begin at once where there is no registry yet.
+#[test]
+fn several_makers_of_one_registry_get_the_same_one() {
+    for _ in 0..20 {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("registry.db");
+        let begin = std::sync::Barrier::new(6);
+        std::thread::scope(|scope| {
+            for person in ["ada", "bob", "cyd", "dee", "eve", "fay"] {
+                let (path, begin) = (&path, &begin);
+                scope.spawn(move || {
+                    begin.wait();
+                    let mut registry = Registry::create(path, ORIGIN).unwrap();
+                    registry.append(&note(person, "r", "fine"), noon()).unwrap();
+                });
+            }
+        });
+        assert_eq!(Registry::open(&path).unwrap().size().unwrap(), 6);
+    }
+}
+
 #[test]
 fn several_writers_take_turns() {
     let kept = empty();
