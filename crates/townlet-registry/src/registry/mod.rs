@@ -155,7 +155,7 @@ fn durable(db: &Connection) -> Result<(), Error> {
     let mode: String = loop {
         match db.query_row("PRAGMA journal_mode = WAL", [], |row| row.get(0)).map_err(sql) {
             // SQLite does not wait for this one, which a new file takes once.
-            Err(error) if error.kind() == ErrorKind::Busy && since.elapsed() < PATIENCE => thread::sleep(PAUSE),
+            Err(error) if error.kind() == ErrorKind::Busy && since.elapsed() < PATIENCE => thread::park_timeout(PAUSE),
             mode => break mode?,
         }
     };
