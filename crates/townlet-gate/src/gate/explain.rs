@@ -1,6 +1,6 @@
 //! A decision in words, for people.
 
-use std::fmt::Write as _;
+use std::fmt;
 
 use super::code::Code;
 use super::decision::Decision;
@@ -17,28 +17,28 @@ pub fn explain(decision: &Decision) -> String {
         Verdict::WaiverRequired => "needs a waiver to go to",
     };
     let name = decision.verdict.as_str();
-    let _ = writeln!(out, "{name}: {release} {verdict} {}, as of {}", decision.environment, decision.as_of);
+    row(&mut out, format_args!("{name}: {release} {verdict} {}, as of {}", decision.environment, decision.as_of));
     if let Some(manifest) = decision.manifest {
-        let _ = writeln!(out, "  manifest {manifest}");
+        row(&mut out, format_args!("  manifest {manifest}"));
     }
     for condition in &decision.conditions {
         describe(&mut out, condition);
     }
     if !decision.not_counted.is_empty() {
-        let _ = writeln!(out, "what does not count");
+        row(&mut out, format_args!("what does not count"));
         for one in &decision.not_counted {
-            let _ = writeln!(out, "  {} {}: {}: {}", one.kind, one.statement, one.code, one.text);
+            row(&mut out, format_args!("  {} {}: {}: {}", one.kind, one.statement, one.code, one.text));
         }
     }
     match &decision.flip {
         Some(flip) if flip.changes.is_empty() => {
-            let _ = writeln!(out, "no change of the evidence approves it");
+            row(&mut out, format_args!("no change of the evidence approves it"));
         }
         Some(flip) => {
             let sure = if flip.exact { "what would approve it, and nothing less" } else { "what would approve it" };
-            let _ = writeln!(out, "{sure}");
+            row(&mut out, format_args!("{sure}"));
             for change in &flip.changes {
-                let _ = writeln!(out, "  - {}", change.advice());
+                row(&mut out, format_args!("  - {}", change.advice()));
             }
         }
         None => {}
@@ -54,14 +54,14 @@ fn describe(out: &mut String, condition: &Condition) {
         Standing::Waived => "waived ",
     };
     let rule = condition.rule.as_deref().map_or(String::new(), |rule| format!(": {rule}"));
-    let _ = writeln!(out, "  {mark} {}{rule}", condition.id);
+    row(out, format_args!("  {mark} {}{rule}", condition.id));
     for one in &condition.observed {
-        let _ = writeln!(out, "            {} was {} at {}", one.metric, one.value, one.at);
+        row(out, format_args!("            {} was {} at {}", one.metric, one.value, one.at));
     }
     for reason in &condition.reasons {
-        let _ = writeln!(out, "            {}: {}", reason.code, reason.text);
+        row(out, format_args!("            {}: {}", reason.code, reason.text));
         if condition.standing.blocks() {
-            let _ = writeln!(out, "            -> {}", reason.code.remedy());
+            row(out, format_args!("            -> {}", reason.code.remedy()));
         }
     }
 }
@@ -70,4 +70,26 @@ fn describe(out: &mut String, condition: &Condition) {
 #[must_use]
 pub fn explain_code(code: Code) -> String {
     format!("{code}\n  {}\n  -> {}\n", code.meaning(), code.remedy())
+}
+
+fn row(out: &mut String, text: fmt::Arguments<'_>) {
+    out.push_str(&on_one_row(&text.to_string()));
+    out.push('\n');
+}
+
+/// A text as one row, whatever stands in it: everybody who signs writes texts, and theirs must neither look like a row of
+/// whoever shows them nor steer a terminal. What ends a line, controls a terminal or turns the direction is escaped.
+#[must_use]
+pub fn on_one_row(text: &str) -> String {
+    let mut row = String::with_capacity(text.len());
+    for c in text.chars() {
+        match c {
+            '\u{2028}' | '\u{2029}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' => {
+                row.extend(c.escape_unicode())
+            }
+            c if c.is_control() => row.extend(c.escape_default()),
+            c => row.push(c),
+        }
+    }
+    row
 }

@@ -51,7 +51,7 @@ pub use code::Code;
 pub use decision::{DECISION_FORM, Decision, Input, Inputs, LogHead, Part, Unusable};
 pub use desk::Desk;
 pub use diff::{Difference, diff};
-pub use explain::{explain, explain_code};
+pub use explain::{explain, explain_code, on_one_row};
 pub use flip::Flip;
 pub use incident::IncidentRules;
 pub use judge::Judgement;
