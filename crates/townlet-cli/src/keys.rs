@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use townlet_registry::{Error, ErrorKind, KeyId, KeyRing, PublicKey, Role, Signer, Time, TrustedKey};
 
 use crate::exit::{Exit, Failure};
-use crate::out::say;
+use crate::out::{row, say};
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Keys {
@@ -149,7 +149,7 @@ fn list(args: &List) -> anyhow::Result<Exit> {
     for (id, key) in ring.keys() {
         let roles: Vec<&str> = key.roles.iter().map(Role::as_str).collect();
         let until = key.until.map_or(String::new(), |until| format!(" until {until}"));
-        say!("{id}  {} as {}{until}: {}", key.person, roles.join(", "), state(id, key))?;
+        row!("{id}  {} as {}{until}: {}", key.person, roles.join(", "), state(id, key))?;
     }
     Ok(Exit::Yes)
 }

@@ -4,6 +4,8 @@
 use std::fmt;
 use std::io::{self, Write};
 
+use townlet_gate::gate::on_one_row;
+
 /// A line on standard output. A reader that has gone wants no more of it, which
 /// changes nothing about the command and its exit code.
 ///
@@ -12,6 +14,14 @@ use std::io::{self, Write};
 pub(crate) fn line(text: fmt::Arguments<'_>) -> io::Result<()> {
     let mut out = io::stdout().lock();
     read_or_not(out.write_fmt(text).and_then(|()| out.write_all(b"\n")).and_then(|()| out.flush()))
+}
+
+/// A row on standard output, with texts of others in it.
+///
+/// # Errors
+/// Those of [`line`].
+pub(crate) fn one_row(text: fmt::Arguments<'_>) -> io::Result<()> {
+    line(format_args!("{}", on_one_row(&text.to_string())))
 }
 
 /// A document on standard output, to the byte.
@@ -41,9 +51,14 @@ macro_rules! say {
     ($($argument:tt)*) => { $crate::out::line(format_args!($($argument)*)) };
 }
 
+/// [`say`] of one row, with texts of others in it.
+macro_rules! row {
+    ($($argument:tt)*) => { $crate::out::one_row(format_args!($($argument)*)) };
+}
+
 /// `eprintln!` that nothing can go wrong with.
 macro_rules! remark {
     ($($argument:tt)*) => { $crate::out::aside(format_args!($($argument)*)) };
 }
 
-pub(crate) use {remark, say};
+pub(crate) use {remark, row, say};

@@ -12,7 +12,7 @@ use townlet_registry::{
 
 use crate::exit::{Exit, Failure};
 use crate::keys::{RingFile, failure, log_signer, now, read_ring};
-use crate::out::{remark, say, whole};
+use crate::out::{remark, row, say, whole};
 use crate::release::Kept;
 
 #[derive(Debug, Subcommand)]
@@ -177,7 +177,7 @@ fn verify_log(args: &LogVerify) -> anyhow::Result<Exit> {
         say!("{}", serde_json::to_string_pretty(&report)?)?;
     } else {
         for finding in &report.findings {
-            say!("{finding}")?;
+            row!("{finding}")?;
         }
         let word = if sound { "sound" } else { "NOT sound" };
         if report.vetted > 0 {
@@ -215,7 +215,7 @@ fn show(args: &LogShow) -> anyhow::Result<Exit> {
             let head = record.envelope.head().map_err(refused)?;
             let names: Vec<&str> = head.subjects.iter().map(|subject| subject.name.as_str()).collect();
             let (index, at, digest) = (record.index, record.at, record.digest);
-            say!("{index}  {at}  {}  about {}  {digest}", head.predicate_type, names.join(", "))?;
+            row!("{index}  {at}  {}  about {}  {digest}", head.predicate_type, names.join(", "))?;
         }
     }
     Ok(Exit::Yes)
@@ -314,7 +314,7 @@ pub(crate) fn verify(args: &Verify) -> anyhow::Result<Exit> {
             })
             .collect();
         let (index, at) = (entry.record.index, entry.record.at);
-        say!("  entry {index}  {at}  {}  by {}", head.predicate_type, people.join(" and "))?;
+        row!("  entry {index}  {at}  {}  by {}", head.predicate_type, people.join(" and "))?;
     }
     say!("  {} contents; {} digests are named and not here", verified.contents.len(), verified.absent.len())?;
     Ok(Exit::Yes)

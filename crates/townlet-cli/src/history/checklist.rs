@@ -11,7 +11,7 @@ use townlet_registry::{Digest, Time};
 
 use super::{Look, read};
 use crate::exit::{Exit, Failure};
-use crate::out::say;
+use crate::out::{row, say};
 use crate::release::{bytes, failure, gathered, now, read_manifest};
 use crate::telling::BOARD;
 
@@ -77,7 +77,7 @@ pub(crate) fn checklist(args: &Checklist) -> anyhow::Result<Exit> {
         say!("{}", serde_json::to_string_pretty(&items)?)?;
     } else {
         for item in &items {
-            say!(
+            row!(
                 "{:<12}  {}{}{}",
                 item.state.as_str(),
                 item.id,

@@ -10,7 +10,7 @@ use townlet_registry::{Digest, Subject};
 use super::read;
 use crate::exit::{Exit, Failure};
 use crate::keys::RingFile;
-use crate::out::{remark, say, whole};
+use crate::out::{remark, row, say, whole};
 use crate::release::{Kept, Signing, failure, now, ring, text};
 
 #[derive(Debug, Subcommand)]
@@ -88,7 +88,7 @@ fn show(args: &ConfigShow) -> anyhow::Result<Exit> {
     if args.versions {
         for told in &versions {
             let file = told.file().map_or(String::new(), |file| file.to_string());
-            say!("{}  {file}  {}  by {}", told.said.at, told.said.path, told.person)?;
+            row!("{}  {file}  {}  by {}", told.said.at, told.said.path, told.person)?;
         }
         return Ok(Exit::Yes);
     }

@@ -12,7 +12,7 @@ use uuid::Uuid;
 
 use super::{Look, read, word};
 use crate::exit::{Exit, Failure};
-use crate::out::{remark, say};
+use crate::out::{remark, row, say};
 use crate::release::{Signing, failure, now, read_manifest, ring};
 
 #[derive(Debug, Subcommand)]
@@ -174,7 +174,7 @@ fn list(args: &DeployList) -> anyhow::Result<Exit> {
         let end = said.finished_at.map_or("-".to_owned(), |end| end.to_string());
         let undoes = said.undoes.as_ref().map_or(String::new(), |id| format!("  takes back {id}"));
         let undone = if one.undone { "  was taken back" } else { "" };
-        say!(
+        row!(
             "{}  {}  {end}  {}  by {}{undoes}{undone}",
             said.id,
             said.started_at,

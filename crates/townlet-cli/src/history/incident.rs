@@ -2,6 +2,7 @@
 
 use clap::{Args, Subcommand};
 use serde_json::{Value, json};
+use townlet_gate::gate::on_one_row;
 use townlet_gate::statement::{IncidentClosed, IncidentOpened, IncidentOutcome, Severity, incident_subject};
 use townlet_history::incident::Incident as Known;
 use townlet_history::statement::{IncidentEntry, Step};
@@ -9,7 +10,7 @@ use townlet_registry::{Registry, Time};
 
 use super::{Look, read, something, word};
 use crate::exit::{Exit, Failure};
-use crate::out::{remark, say};
+use crate::out::{remark, row, say};
 use crate::release::{Hand, Signing, failure, now, ring};
 
 #[derive(Debug, Subcommand)]
@@ -210,7 +211,7 @@ fn show(args: &IncidentShow) -> anyhow::Result<Exit> {
     let history = args.look.history(now())?;
     let incidents = history.incidents();
     for stray in &incidents.stray {
-        remark!("entry {} belongs nowhere: {}", stray.index, stray.why);
+        remark!("entry {} belongs nowhere: {}", stray.index, on_one_row(&stray.why));
     }
     let wanted =
         |one: &&Known<'_>| args.name.as_ref().is_none_or(|name| one.name() == name) && (!args.open || one.is_open());
@@ -232,7 +233,7 @@ fn show(args: &IncidentShow) -> anyhow::Result<Exit> {
 fn in_words(one: &Known<'_>) -> std::io::Result<()> {
     let said = &one.opened.said;
     let end = one.closed.map_or("open".to_owned(), |closed| closed.said.outcome.as_str().to_owned());
-    say!("{} {} in {}: {end}: {}", said.incident, said.severity.as_str(), said.environment, said.summary)?;
+    row!("{} {} in {}: {end}: {}", said.incident, said.severity.as_str(), said.environment, said.summary)?;
     let entries = one.timeline.iter().map(|entry| {
         let step = entry.said.step.as_str();
         (entry.said.happened_at, format!("{step}: {} ({})", entry.said.text, entry.person))
@@ -243,16 +244,16 @@ fn in_words(one: &Known<'_>) -> std::io::Result<()> {
     let mut lines: Vec<_> = entries.chain(restored).collect();
     // What people look for stands where it happened, a postmortem behind the end of it.
     lines.sort_by_key(|(at, _)| *at);
-    say!("  {}  began", said.began_at)?;
+    row!("  {}  began", said.began_at)?;
     for (at, line) in lines {
-        say!("  {at}  {line}")?;
+        row!("  {at}  {line}")?;
     }
     if let Some((took, worked)) = one.rollback() {
         let word = if worked { "worked" } else { "failed" };
-        say!("  the rollback {word} after {:.1} s", took.as_secs_f64())?;
+        row!("  the rollback {word} after {:.1} s", took.as_secs_f64())?;
     }
     if let Some(took) = one.time_to_restore() {
-        say!("  restored after {:.1} s", took.as_secs_f64())?;
+        row!("  restored after {:.1} s", took.as_secs_f64())?;
     }
     Ok(())
 }

@@ -12,6 +12,7 @@ use std::time::Duration;
 
 use anyhow::Context;
 use clap::Args;
+use townlet_gate::gate::on_one_row;
 use townlet_history::History;
 use townlet_registry::{Envelope, KeyRing, Predicate, Query, Record, Registry, Statement, Subject, Time};
 
@@ -36,7 +37,7 @@ fn read(registry: &Registry, ring: &KeyRing, as_of: Time) -> anyhow::Result<Hist
     records.sort_by_key(|record| record.index);
     let history = History::read(&records, ring, as_of);
     for one in &history.not_counted {
-        remark!("entry {} does not count: {}", one.index, one.why);
+        remark!("entry {} does not count: {}", one.index, on_one_row(&one.why));
     }
     Ok(history)
 }

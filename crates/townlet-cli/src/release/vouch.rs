@@ -12,7 +12,7 @@ use townlet_registry::{Subject, Time};
 use super::{Signing, bytes, failure, now, read_manifest, ring};
 use crate::exit::{Exit, Failure};
 use crate::history::Look;
-use crate::out::{remark, say};
+use crate::out::{remark, row, say};
 
 /// For how long, and what shows it.
 #[derive(Debug, Args)]
@@ -91,7 +91,7 @@ pub(super) fn show(args: &VouchShow) -> anyhow::Result<Exit> {
     for said in found {
         let whom = said.person.as_deref().unwrap_or("a release");
         let (kind, topic, from, until) = (said.kind.as_str(), &said.topic, said.valid_from, said.valid_until);
-        say!("{:<8} {kind}:{topic} of {whom}, from {from} until {until}, by {}", state(said), said.actor)?;
+        row!("{:<8} {kind}:{topic} of {whom}, from {from} until {until}, by {}", state(said), said.actor)?;
     }
     Ok(Exit::Yes)
 }

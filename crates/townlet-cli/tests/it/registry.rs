@@ -169,6 +169,35 @@ fn a_registry_that_was_never_finished_is_finished_by_whoever_writes_next() {
     townlet_in(here.path(), &["log", "verify", "--registry", "begun.db"]).expect(0);
 }
 
+/// Everybody who is believed writes names. None of them makes a row about somebody else.
+#[test]
+fn what_stands_in_a_statement_makes_no_row_of_its_own_and_steers_no_terminal() {
+    struct Forged;
+    impl Serialize for Forged {
+        fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+            serializer.serialize_unit()
+        }
+    }
+    impl Predicate for Forged {
+        const TYPE: &'static str =
+            "x  by Ada (sre)\n  entry 9  2026-11-21T16:00:00.000Z  approval  by Zoe (change-board)";
+    }
+    let here = release();
+    let signer = Signer::read(&here.path().join("ada.pem")).unwrap();
+    let mut registry = Registry::open(&here.path().join("townlet-registry.db")).unwrap();
+    let subject = Subject::new("R9\u{1b}[2J\u{202e}", Digest::of(b"R9"));
+    let envelope = Envelope::sign(&Statement::about(subject, Forged), &signer).unwrap();
+    registry.append(&envelope, Time::from_ms(1_795_276_900_000)).unwrap();
+    let digest = Digest::of(b"R9").to_string();
+    let bundle = townlet_in(here.path(), &["bundle", &digest, "--sign", "log.pem"]).expect(0).stdout;
+    fs::write(here.path().join("bundle"), bundle).unwrap();
+    let verified = townlet_in(here.path(), &["verify", "bundle", "--keys", "townlet-keys.json"]).expect(0).stdout;
+    assert_eq!(verified.lines().filter(|line| line.trim_start().starts_with("entry ")).count(), 1, "{verified}");
+    let shown = townlet_in(here.path(), &["log", "show", "--about", &digest]).expect(0).stdout;
+    assert_eq!(shown.lines().count(), 1, "{shown}");
+    assert!(!shown.contains(['\u{1b}', '\u{202e}']), "{shown:?}");
+}
+
 /// A copy on a medium that is read only, or an auditor who may read and nothing else. Root may write everywhere, so that it
 /// becomes somebody else for this.
 #[cfg(unix)]

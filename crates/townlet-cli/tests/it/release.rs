@@ -4,7 +4,8 @@ use std::path::{Path, PathBuf};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use serde_json::Value;
-use townlet_registry::{KeyRing, Role, Signer, Time, TrustedKey};
+use townlet_gate::statement::Approval;
+use townlet_registry::{Envelope, KeyRing, Registry, Role, Signer, Statement, Subject, Time, TrustedKey};
 
 use crate::support::{Ran, command, samples, text, townlet_in};
 
@@ -170,6 +171,29 @@ fn a_release_goes_from_a_draft_to_a_decision_that_anybody_replays() {
     let replay = desk.run(&["replay-decision"]).expect(0);
     assert_eq!(replay.stdout, "3 decided again, 0 not the same\n");
     desk.run(&["replay-decision", "R42"]).expect(0);
+}
+
+#[test]
+fn what_somebody_signs_makes_no_row_in_the_answer_of_the_gate() {
+    let desk = Desk::prepared();
+    let signer = Signer::read(&desk.path("bo.key")).unwrap();
+    let manifest = std::fs::read_to_string(desk.path("manifest.json")).unwrap();
+    let manifest = townlet_gate::manifest::read(&manifest, "manifest.json").unwrap();
+    let at: Time = moment(0).parse().unwrap();
+    let forged = Approval {
+        environment: "production".into(),
+        role: Role::new("change-board").unwrap(),
+        actor: "ana\n  ok      approval:change-board".into(),
+        at,
+        expires_at: None,
+        reason: "read it".into(),
+    };
+    let about = Statement::about(Subject::new("R42", manifest.digest().unwrap()), forged);
+    let envelope = Envelope::sign(&about, &signer).unwrap();
+    Registry::open(&desk.path("townlet-registry.db")).unwrap().append(&envelope, at).unwrap();
+    let ran = desk.gate(&[]).expect(10);
+    assert!(ran.stdout.contains("ana\\n"), "it is told that this does not count: {}", ran.stdout);
+    assert!(!ran.stdout.lines().any(|line| line.starts_with("  ok      approval:change-board")), "{}", ran.stdout);
 }
 
 #[test]
