@@ -276,10 +276,13 @@ fn deployment(of_it: &[&Seen<'_>]) -> Item {
     };
     let said = last.said();
     let state = match said.outcome {
-        Outcome::Succeeded if !last.undone => State::Present,
+        Outcome::Succeeded if last.undone.is_none() => State::Present,
         _ => State::Missing,
     };
-    let undone = if last.undone { ", and taken back" } else { "" };
-    let end = said.finished_at.map_or(String::new(), |end| format!(" at {end}"));
-    item("deployment", state, format!("{}{end}{undone}", said.outcome.as_str()), last.records.clone())
+    let mut note = said.outcome.as_str().to_owned();
+    note.extend(said.finished_at.map(|end| format!(" at {end}")));
+    if last.undone.is_some() {
+        note.extend([", and ", last.undone_in_words()]);
+    }
+    item("deployment", state, note, last.records.clone())
 }

@@ -18,11 +18,23 @@ pub struct Seen<'h> {
     pub told: &'h Told<Deployment>,
     /// Its records, by the digests of their envelopes.
     pub records: Vec<Digest>,
-    /// Whether a later deployment took it back.
-    pub undone: bool,
+    /// How another deployment that was to take it back ended: the last of them, or one that succeeded. Nothing where
+    /// nobody tried.
+    pub undone: Option<Outcome>,
 }
 
 impl Seen<'_> {
+    /// Whether it was taken back, or somebody tried, in words; nothing where nobody did.
+    #[must_use]
+    pub fn undone_in_words(&self) -> &'static str {
+        match self.undone {
+            None => "",
+            Some(Outcome::Succeeded) => "was taken back",
+            Some(Outcome::Running) => "is being taken back",
+            Some(Outcome::Failed | Outcome::TimedOut | Outcome::Cancelled) => "was NOT taken back: that failed",
+        }
+    }
+
     /// What is said of it last.
     #[must_use]
     pub fn said(&self) -> &Deployment {
@@ -54,7 +66,7 @@ impl History {
             match seen.get_mut(id) {
                 None => {
                     order.push(id);
-                    seen.insert(id, Seen { told, records: vec![told.digest], undone: false });
+                    seen.insert(id, Seen { told, records: vec![told.digest], undone: None });
                 }
                 Some(known) => {
                     known.records.push(told.digest);
@@ -64,10 +76,11 @@ impl History {
                 }
             }
         }
-        let undone: Vec<String> = seen.values().filter_map(|one| one.said().undoes.clone()).collect();
-        for id in undone {
-            if let Some(one) = seen.get_mut(id.as_str()) {
-                one.undone = true;
+        let attempt = |id: &&str| seen.get(id).and_then(|one| Some((one.said().undoes.clone()?, one.said().outcome)));
+        let attempts: Vec<(String, Outcome)> = order.iter().filter_map(attempt).collect();
+        for (id, outcome) in attempts {
+            if let Some(one) = seen.get_mut(id.as_str()).filter(|one| one.undone != Some(Outcome::Succeeded)) {
+                one.undone = Some(outcome);
             }
         }
         order.into_iter().filter_map(|id| seen.remove(id)).collect()

@@ -4,7 +4,7 @@
 //! |---|---|
 //! | deployment frequency | how many deployments succeeded in the window |
 //! | change lead time | from the commit to the end of the first deployment that succeeded with it: the median over the commits that came out in the window |
-//! | change fail rate | of the deployments that ended in the window, the share that did not succeed, was taken back, or brought an incident |
+//! | change fail rate | of the deployments that ended in the window, the share that did not succeed, was taken back or was to be, or brought an incident |
 //! | time to restore | from when an incident began until it was restored: the median over those that were restored in the window |
 //!
 //! The definitions follow <https://dora.dev/guides/dora-metrics-four-keys/>; where that leaves a choice: a rollback is no
@@ -137,7 +137,7 @@ impl History {
         let ended: Vec<&Seen<'_>> = changes.iter().copied().filter(|one| ended_in(one, window)).collect();
         let failed = |one: &Seen<'_>| {
             one.said().outcome != Outcome::Succeeded
-                || one.undone
+                || one.undone.is_some()
                 || real.iter().any(|incident| incident.was_brought_by(&one.records))
         };
         let succeeded = ended.iter().filter(|one| one.said().outcome == Outcome::Succeeded).count() as u64;

@@ -173,7 +173,7 @@ fn list(args: &DeployList) -> anyhow::Result<Exit> {
         let said = one.said();
         let end = said.finished_at.map_or("-".to_owned(), |end| end.to_string());
         let undoes = said.undoes.as_ref().map_or(String::new(), |id| format!("  takes back {id}"));
-        let undone = if one.undone { "  was taken back" } else { "" };
+        let undone = one.undone.map_or(String::new(), |_| format!("  {}", one.undone_in_words()));
         row!(
             "{}  {}  {end}  {}  by {}{undoes}{undone}",
             said.id,
@@ -186,5 +186,5 @@ fn list(args: &DeployList) -> anyhow::Result<Exit> {
 }
 
 fn to_json(one: &Seen<'_>) -> Value {
-    json!({ "deployment": one.said(), "manifest": one.told.subjects, "records": one.records, "undone": one.undone })
+    json!({ "deployment": one.said(), "manifest": one.told.subjects, "records": one.records, "undone": one.undone == Some(Outcome::Succeeded) })
 }

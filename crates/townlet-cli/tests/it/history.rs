@@ -195,6 +195,23 @@ fn the_end_of_a_rollback_that_was_cut_short_is_recorded_as_that_of_a_rollback() 
     assert!(another.stderr.contains("is of another manifest"), "{}", another.stderr);
 }
 
+/// Who reads that the bad release was taken back looks no further.
+#[test]
+fn a_rollback_that_failed_has_taken_nothing_back() {
+    let desk = Desk::approved();
+    desk.gate(&[]).expect(0);
+    let out = id(&desk.deploy(&[], "true").expect(0));
+    desk.deploy(&["--undoes", &out], "exit 7").expect(1);
+    let list = || desk.run(&["deploy", "list", "--env", "production"]).expect(0).stdout;
+    assert!(list().lines().next().unwrap().ends_with("was NOT taken back: that failed"), "{}", list());
+    let json = desk.run(&["deploy", "list", "--env", "production", "--json"]).expect(0).json();
+    assert_eq!(json[0]["undone"], false);
+    desk.deploy(&["--undoes", &out], "true").expect(0);
+    assert!(list().lines().next().unwrap().ends_with("was taken back"), "{}", list());
+    // Somebody wanted it back either way, which is a change that failed.
+    assert_eq!(desk.dora()["change_failures"]["part"], 1);
+}
+
 #[test]
 fn a_probe_says_what_it_saw_and_asks_no_other_machine_without_tls() {
     let desk = Desk::approved();
