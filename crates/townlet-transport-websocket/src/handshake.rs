@@ -2,6 +2,7 @@
 
 use std::fmt::Write as _;
 use std::io::{ErrorKind as Io, Read, Write};
+use std::time::Duration;
 
 use townlet_transport::{ErrorKind, Level, TransportError};
 use tungstenite::handshake::{client::generate_key, derive_accept_key};
@@ -67,6 +68,13 @@ pub(crate) fn upgrade(socket: &mut Socket, request: &Request<'_>) -> Result<Agre
     }
 }
 
+/// `Retry-After` in seconds (RFC 9110, section 10.2.3); a date is left to the worker's own pauses.
+fn seconds(text: &str) -> Option<Duration> {
+    let plain = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+    // More digits than fit are a very long time; the contract bounds it.
+    plain.then(|| Duration::from_secs(text.parse().unwrap_or(u64::MAX)))
+}
+
 impl Request<'_> {
     fn head(&self, key: &str) -> String {
         let mut head = format!(
@@ -105,14 +113,20 @@ impl Request<'_> {
         if answer.version != Some(1) {
             return Err(self.nonsense("an answer of another HTTP version than 1.1"));
         }
-        match answer.code {
-            Some(101) => {}
-            code => return Err(self.refused(code.unwrap_or(0))),
-        }
         let header = |name: &str| {
             let found = answer.headers.iter().find(|header| header.name.eq_ignore_ascii_case(name));
             found.and_then(|header| std::str::from_utf8(header.value).ok()).map(str::trim)
         };
+        match answer.code {
+            Some(101) => {}
+            code => {
+                let error = self.refused(code.unwrap_or(0));
+                return Err(match header("Retry-After").and_then(seconds) {
+                    Some(pause) => error.asking_to_wait(pause),
+                    None => error,
+                });
+            }
+        }
         let has = |name: &str, word: &str| {
             header(name).is_some_and(|value| value.split(',').any(|one| one.trim().eq_ignore_ascii_case(word)))
         };

@@ -38,6 +38,23 @@ fn each_answer_has_its_kind_and_says_what_to_do() {
 }
 
 #[test]
+fn a_refusal_that_asks_to_come_later_is_told_to_the_worker_within_bounds() {
+    let pause = |status: &str, after: &str| {
+        let head = format!("HTTP/1.1 {status}\r\n{after}Content-Length: 0\r\n\r\n");
+        answered(head.leak(), None).retry_after()
+    };
+    let seconds = |n| Some(Duration::from_secs(n));
+    for status in ["429 Too Many Requests", "503 Service Unavailable"] {
+        assert_eq!(pause(status, "Retry-After: 7\r\n"), seconds(7));
+        assert_eq!(pause(status, "retry-after:  120 \r\n"), seconds(120));
+        assert_eq!(pause(status, "Retry-After: 99999999999999999999999\r\n"), Some(TransportError::LONGEST_PAUSE));
+        for none in ["", "Retry-After: -5\r\n", "Retry-After: soon\r\n", "Retry-After: \r\n"] {
+            assert_eq!(pause(status, none), None, "{none:?}");
+        }
+    }
+}
+
+#[test]
 fn a_token_that_is_refused_is_blamed_and_not_shown() {
     for status in ["401 Unauthorized", "403 Forbidden"] {
         let head = format!("HTTP/1.1 {status}\r\n\r\n");
