@@ -56,6 +56,23 @@ fn a_connection_is_used_for_many_requests_until_one_says_close() {
 }
 
 #[test]
+fn a_target_in_absolute_form_is_served_and_its_host_is_the_one_that_counts() {
+    let dir = tempfile::tempdir().unwrap();
+    let collector = with_web(dir.path(), web_options());
+    for (target, host, status) in [
+        ("http://localhost/metrics", "localhost", 200),
+        ("http://localhost:80/metrics", "proxied.example", 200),
+        ("http://localhost/nowhere", "localhost", 404),
+        ("http://evil.example/metrics", "localhost", 403),
+        ("http://localhost@evil.example/metrics", "localhost", 400),
+    ] {
+        let asked = format!("GET {target} HTTP/1.1\r\nHost: {host}\r\n\r\n");
+        assert_eq!(Client::of(&collector).say(asked).answer().status, status, "{target} {host}");
+    }
+    stop(collector);
+}
+
+#[test]
 fn what_is_no_request_for_us_is_answered_with_its_reason() {
     let dir = tempfile::tempdir().unwrap();
     let web = WebOptions { max_head_bytes: 1000, max_body_bytes: 1000, ..web_options() };

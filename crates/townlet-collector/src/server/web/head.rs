@@ -48,9 +48,9 @@ impl Head {
             Err(httparse::Error::Version) => return Err(Response::error(505, "only HTTP/1.1 is spoken here")),
             Ok(httparse::Status::Partial) | Err(_) => return Err(Response::error(400, "not a request of HTTP/1.1")),
         };
-        let target = request.path.unwrap_or_default();
+        let (authority, target) = split_authority(request.path.unwrap_or_default())?;
         let (path, query) = target.split_once('?').map_or((target, None), |(path, query)| (path, Some(query)));
-        let head = Self {
+        let mut head = Self {
             method: request.method.unwrap_or_default().to_owned(),
             path: path.to_owned(),
             query: query.map(str::to_owned),
@@ -60,6 +60,10 @@ impl Head {
         // RFC 9112, section 3.2.
         if head.minor == 1 && head.values("host").count() != 1 {
             return Err(Response::error(400, "exactly one Host header is needed"));
+        }
+        if let Some(authority) = authority {
+            head.headers.retain(|(name, _)| !name.eq_ignore_ascii_case("host"));
+            head.headers.push(("host".into(), authority.as_bytes().into()));
         }
         Ok((head, length))
     }
@@ -130,6 +134,22 @@ impl Head {
     }
 }
 
+/// The authority of a target in absolute form, which stands above `Host`, and the path as it
+/// would stand in origin form (RFC 9112, section 3.2.2: every server has to accept both).
+fn split_authority(target: &str) -> Result<(Option<&str>, &str), Response> {
+    let Some((scheme, rest)) = target.split_once("://").filter(|(scheme, _)| !scheme.contains(['/', '?'])) else {
+        return Ok((None, target));
+    };
+    let (authority, path) = rest.split_at(rest.find(['/', '?']).unwrap_or(rest.len()));
+    let is_http = ["http", "https"].iter().any(|known| scheme.eq_ignore_ascii_case(known));
+    // RFC 9110, section 4.2: no empty host, and names before an `@` are an attempt to deceive.
+    if !is_http || authority.is_empty() || authority.contains('@') {
+        return Err(Response::error(400, "the target is no path, and no http URL with a host"));
+    }
+    // A path that is empty is `/`; nothing is served there, with a query or without.
+    Ok((Some(authority), if path.starts_with('/') { path } else { "/" }))
+}
+
 /// None where what is decoded is no UTF-8, or a `%` is followed by no byte.
 pub(super) fn percent_decoded(text: &str) -> Option<String> {
     let mut out = Vec::with_capacity(text.len());
@@ -193,6 +213,27 @@ mod tests {
             ("Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n", 501),
         ] {
             assert_eq!(framing(rest), Err(status), "{rest:?}");
+        }
+    }
+
+    #[test]
+    fn a_target_in_absolute_form_is_the_path_and_the_host_in_one() {
+        let read = |target: &str| {
+            let text = format!("GET {target} HTTP/1.1\r\nHost: other\r\n\r\n");
+            Head::parse(text.as_bytes()).map_err(|answer| answer.status).map(|(head, _)| {
+                let host: Vec<_> = head.values("host").map(|host| String::from_utf8_lossy(host).into_owned()).collect();
+                (host.join(","), head.path.clone(), head.query.clone())
+            })
+        };
+        let is = |host: &str, path: &str, query: Option<&str>| Ok((host.into(), path.into(), query.map(Into::into)));
+        assert_eq!(read("http://a:80/x/y?z=/1"), is("a:80", "/x/y", Some("z=/1")));
+        assert_eq!(read("HTTPS://[::1]:80/"), is("[::1]:80", "/", None));
+        assert_eq!(read("http://a"), is("a", "/", None));
+        assert_eq!(read("http://a?x"), is("a", "/", None));
+        assert_eq!(read("/x?u=http://b/"), is("other", "/x", Some("u=http://b/")));
+        assert_eq!(read("/x://y"), is("other", "/x://y", None));
+        for wrong in ["http://", "http:///x", "http://me@a/x", "ftp://a/x", "://a/x"] {
+            assert_eq!(read(wrong), Err(400), "{wrong}");
         }
     }
 
