@@ -376,8 +376,8 @@ impl Seat for SinkSeat {
         self.shared.now()
     }
 
-    fn revert(&self) {
-        self.shared.revert(self);
+    fn revert(&self) -> Option<String> {
+        self.shared.revert(self.sink, self.route)
     }
 
     fn refill(&self) -> Option<String> {

@@ -6,7 +6,7 @@ use townlet_transport::{ErrorKind, Transport, TransportError};
 use townlet_worker::Route;
 
 use crate::error::ReplaceError;
-use crate::shared::{Shared, SinkSeat};
+use crate::shared::Shared;
 use crate::status::SinkInfo;
 use crate::telemetry::Telemetry;
 
@@ -87,40 +87,41 @@ impl Telemetry {
         }
         let found = state.sinks.all().iter().position(|s| s.main().options().name == sink);
         let index = found.ok_or_else(|| ReplaceError::NoSuchSink(sink.to_owned()))?;
-        let on_trial = state.sinks.all()[index].machines().any(|m| m.is_on_trial());
-        {
+        let unproven = state.sinks.all()[index].machines().any(|m| m.is_on_trial() || m.is_reverting());
+        let retired = {
             let mut choices = shared.slots[index].lock();
             let before = std::mem::replace(&mut choices.present, Choice { info, make: Arc::new(make) });
-            // One that has not delivered yet is nothing to go back to, unless there is no other.
-            if !on_trial || choices.good.is_none() {
-                choices.good = Some(before);
-            }
-        }
-        let now = shared.now();
-        state.sinks.all()[index].machines().for_each(|m| m.renew(now, Some(trial)));
+            // One that has not delivered is nothing to go back to, unless there is no other.
+            if !unproven || choices.good.is_none() { choices.good.replace(before) } else { Some(before) }
+        };
+        state.sinks.all()[index].machines().for_each(|m| m.renew(Some(trial)));
         drop(state);
         shared.ring_drivers(index);
+        // Whatever the destructor of the host's closure does, it does it without the lock.
+        drop(retired);
         Ok(())
     }
 }
 
 impl Shared {
     /// A driver's transport has failed its trial: the one before is the present one again, for all lanes of the sink.
-    pub(crate) fn revert(&self, seat: &SinkSeat) {
-        {
-            let mut choices = self.slots[seat.sink].lock();
-            let Some(good) = choices.good.take() else { return };
-            choices.present = good;
-        }
+    /// Says why; none where another one has come since the driver was told, and then that one stays.
+    pub(crate) fn revert(&self, sink: usize, route: Route) -> Option<String> {
         let mut state = self.lock();
-        let now = self.now();
-        for route in [Route::Main, Route::Lane] {
-            if route != seat.route && state.sinks.all()[seat.sink].has_lane() {
-                state.sinks.all()[seat.sink].machine(route).renew(now, None);
+        let why = state.sinks.all()[sink].machine(route).take_trial_failure()?;
+        let failed = {
+            let mut choices = self.slots[sink].lock();
+            choices.good.take().map(|good| std::mem::replace(&mut choices.present, good))
+        };
+        for other in [Route::Main, Route::Lane] {
+            if other != route && state.sinks.all()[sink].has_lane() {
+                state.sinks.all()[sink].machine(other).renew(None);
             }
         }
         drop(state);
-        self.ring_drivers(seat.sink);
+        self.ring_drivers(sink);
+        drop(failed);
+        Some(why)
     }
 
     /// The end: no transport will be built any more.
@@ -130,5 +131,48 @@ impl Shared {
 
     fn ring_drivers(&self, sink: usize) {
         self.bells[sink].iter().for_each(townlet_worker::driver::Bells::ring_work);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use townlet_testkit::Script;
+    use townlet_worker::{Action, Options};
+
+    use super::*;
+
+    /// The driver's transport fails its trial, and the driver is told to go back, but has not done so yet.
+    fn told_to_go_back(shared: &Shared) {
+        let mut state = shared.lock();
+        let now = shared.now();
+        let machine = state.sinks.all()[0].machine(Route::Main);
+        // Where the driver has not taken it up yet.
+        let _ = machine.poll(now);
+        machine.failed(now, Vec::new(), &TransportError::new(ErrorKind::Unavailable, "no"));
+        assert_eq!(machine.poll(now), Action::Revert);
+    }
+
+    #[test]
+    fn a_transport_that_comes_while_a_driver_is_about_to_go_back_stays() {
+        let of = |script: &Script| {
+            let script = script.clone();
+            move || Ok(Box::new(script.transport()) as Box<dyn Transport>)
+        };
+        let script = Script::new();
+        let sink = Options { name: "main".into(), ..Options::default() };
+        let telemetry = Telemetry::builder().sink(sink, SinkInfo::new("good"), of(&script)).start().unwrap();
+        let replace =
+            |provider: &'static str| telemetry.replace_transport("main", SinkInfo::new(provider), 0, of(&script));
+        let shared = &telemetry.inner().shared;
+
+        replace("failed").unwrap();
+        told_to_go_back(shared);
+        replace("newcomer").unwrap();
+        assert_eq!(shared.revert(0, Route::Main), None, "what failed is gone already");
+        assert_eq!(shared.slots[0].info().provider, "newcomer");
+
+        told_to_go_back(shared);
+        assert!(shared.revert(0, Route::Main).is_some());
+        assert_eq!(shared.slots[0].info().provider, "good", "the last that has delivered, not the one that failed");
     }
 }

@@ -192,15 +192,13 @@ impl Machine {
     pub fn poll(&mut self, now: Duration) -> Action {
         self.dozing = false;
         if self.phase != Phase::Finished {
-            match std::mem::take(&mut self.renewal) {
-                Renewal::None => {}
-                Renewal::Due => return self.resume(),
-                Renewal::Revert => {
-                    let _ = self.resume();
-                    self.backoff.reset();
-                    self.retry_at = now;
-                    return Action::Revert;
-                }
+            let renewal = std::mem::take(&mut self.renewal);
+            if renewal != Renewal::None {
+                // What was wrong with the last one says nothing about this one.
+                self.backoff.reset();
+                self.retry_at = now;
+                let rebuild = self.resume();
+                return if renewal == Renewal::Revert { Action::Revert } else { rebuild };
             }
         }
         let draining = match self.phase {

@@ -47,8 +47,11 @@ pub trait Seat: Send + Sync + 'static {
     /// Monotonic time since some fixed start.
     fn now(&self) -> Duration;
 
-    /// The transport on trial has failed: from now on `make` builds the one before.
-    fn revert(&self) {}
+    /// The transport on trial has failed: from now on `make` builds the one before. Says why; none where another one
+    /// has come since, which stays. A host that exchanges transports decides that under the lock.
+    fn revert(&self) -> Option<String> {
+        self.machine(&mut self.lock()).take_trial_failure()
+    }
 
     /// For an inline stage: turns some upstream events into frames. Returns the
     /// message of a transform's panic, the record of which it has settled.

@@ -74,9 +74,9 @@ impl<S: Seat> Driver<S> {
                     self.rebuild();
                 }
                 Action::Revert => {
-                    let why = self.with_machine(Machine::take_trial_failure).unwrap_or_default();
-                    self.seat.revert();
-                    tracing::error!(sink = self.sink, error = why, "telemetry_transport_rolled_back");
+                    if let Some(why) = self.seat.revert() {
+                        tracing::error!(sink = self.sink, error = why, "telemetry_transport_rolled_back");
+                    }
                     self.rebuild();
                 }
                 Action::Finish => self.finish(),

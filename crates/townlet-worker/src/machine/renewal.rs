@@ -1,7 +1,5 @@
 //! Another transport for a running sink, on trial until it has delivered; other limits.
 
-use std::time::Duration;
-
 use super::{Machine, Phase};
 use crate::Options;
 
@@ -24,16 +22,13 @@ impl Machine {
     /// `trial`: failures and panics that the new one may have before its first
     /// delivery; one more and [`Action::Revert`](super::Action::Revert) follows. None where there is
     /// nothing to go back to.
-    pub fn renew(&mut self, now: Duration, trial: Option<u32>) {
+    pub fn renew(&mut self, trial: Option<u32>) {
         self.renewal = Renewal::Due;
         if self.phase == Phase::SinkClosed {
             self.phase = Phase::Running;
         }
         self.trial = trial;
         self.trial_failed = None;
-        // What was wrong with the last one says nothing about this one.
-        self.backoff.reset();
-        self.retry_at = self.retry_at.min(now);
         self.status.swaps_total += 1;
         self.pressed.set(true);
     }
@@ -71,12 +66,25 @@ impl Machine {
         self.trial.is_some()
     }
 
+    /// True where one has failed its trial, and the one before is not back yet.
+    pub fn is_reverting(&self) -> bool {
+        self.trial_failed.is_some()
+    }
+
+    /// True while the driver still has the transport before: what becomes of that one says nothing about the next.
+    pub(super) fn is_outgoing(&self) -> bool {
+        self.renewal == Renewal::Due
+    }
+
     pub(crate) fn trial_passed(&mut self) {
         self.trial = None;
     }
 
     /// `for_good`: nothing that it may try helps.
     pub(super) fn trial_failure(&mut self, what: &str, for_good: bool) {
+        if self.is_outgoing() {
+            return;
+        }
         match &mut self.trial {
             None => {}
             Some(left) if *left > 0 && !for_good => *left -= 1,
@@ -89,7 +97,8 @@ impl Machine {
         }
     }
 
-    /// Why the last trial failed; taken once.
+    /// Why the last trial failed; taken once. None also where another transport has come since: there is nothing
+    /// to go back from.
     pub fn take_trial_failure(&mut self) -> Option<String> {
         self.trial_failed.take()
     }

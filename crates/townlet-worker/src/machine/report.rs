@@ -58,7 +58,9 @@ impl Machine {
         status.last_error = None;
         status.last_error_kind = None;
         status.down = false;
-        self.trial_passed();
+        if !self.is_outgoing() {
+            self.trial_passed();
+        }
         self.backoff.reset();
         self.unacked_since = (self.queue.taken() > 0).then_some(now);
     }
@@ -117,6 +119,9 @@ impl Machine {
         self.unacked_since = None;
         self.status.connected = false;
         self.note_error(now, tick, error);
+        if self.is_outgoing() {
+            return Some(Duration::ZERO);
+        }
         self.trial_failure(&error.to_string(), error.kind() == ErrorKind::Closed);
         if self.renewal == Renewal::Revert {
             return Some(Duration::ZERO);

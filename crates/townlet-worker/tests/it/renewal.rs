@@ -15,7 +15,7 @@ fn closed(options: Options) -> Machine {
 #[test]
 fn a_sink_whose_reader_went_away_works_again_with_another_transport() {
     let mut machine = closed(options());
-    machine.renew(ms(2), Some(3));
+    machine.renew(Some(3));
     assert_eq!(offer(&mut machine, 2, 50), Admission::Upstream, "from now on there is somebody to send to");
     assert_eq!(machine.poll(ms(2)), Action::Rebuild);
     let batch = expect_batch(&mut machine, ms(3));
@@ -29,7 +29,7 @@ fn a_sink_whose_reader_went_away_works_again_with_another_transport() {
 fn a_new_transport_whose_reader_is_gone_gives_way_to_the_one_before() {
     let mut machine = Machine::new(options(), 1);
     offer(&mut machine, 1, 50);
-    machine.renew(ms(1), Some(3));
+    machine.renew(Some(3));
     assert_eq!(machine.poll(ms(1)), Action::Rebuild);
     let batch = expect_batch(&mut machine, ms(2));
     machine.failed(ms(3), batch, &error(ErrorKind::Closed));
@@ -38,6 +38,34 @@ fn a_new_transport_whose_reader_is_gone_gives_way_to_the_one_before() {
     assert_eq!(seqs(&expect_batch(&mut machine, ms(4))), [1]);
     machine.delivered(ms(5), 1, Level::Sent, 1, ms(1));
     assert_eq!((machine.statement().account.dropped(), machine.status().rollbacks_total), (0, 1));
+    balanced(&machine);
+}
+
+/// It is exchanged because it fails, most of all in the middle of a call that fails.
+#[test]
+fn what_the_transport_before_still_reports_says_nothing_of_the_new_one() {
+    for kind in [ErrorKind::Unavailable, ErrorKind::Closed] {
+        let mut machine = Machine::new(Options { max_batch_size: 1, ..options() }, 1);
+        offer(&mut machine, 1, 50);
+        let batch = expect_batch(&mut machine, ms(1));
+        machine.renew(Some(0));
+        machine.failed(ms(3), batch, &error(kind).asking_to_wait(ms(60_000)));
+        assert_eq!(machine.poll(ms(3)), Action::Rebuild, "{kind}: the new one was not even tried");
+        assert_eq!(seqs(&expect_batch(&mut machine, ms(3))), [1], "{kind}: and waits for no pause of the other's");
+        assert_eq!(machine.statement().account.dropped(), 0, "{kind}");
+        balanced(&machine);
+    }
+    let mut machine = Machine::new(Options { max_batch_size: 1, restart_limit: 0, ..options() }, 1);
+    offer(&mut machine, 1, 50);
+    let batch = expect_batch(&mut machine, ms(1));
+    machine.renew(Some(0));
+    machine.panicked(ms(3), batch, "boom");
+    assert_eq!(machine.poll(ms(3)), Action::Rebuild);
+    let batch = expect_batch(&mut machine, ms(3));
+    machine.renew(Some(0));
+    machine.delivered(ms(5), batch.len(), Level::Sent, 1, ms(1));
+    assert_eq!(machine.poll(ms(5)), Action::Rebuild);
+    assert!(machine.is_on_trial(), "it was the one before that delivered");
     balanced(&machine);
 }
 
@@ -59,7 +87,7 @@ fn panics_of_a_transform_do_not_open_a_closed_sink() {
 fn a_lane_that_was_not_needed_so_far_has_no_trial_of_its_own() {
     let limits = Options { backpressure: Backpressure::FanOut, max_queue_length: 1, max_batch_size: 1, ..options() };
     let mut sink = Sink::new(limits, 1, false);
-    sink.machines().for_each(|machine| machine.renew(ms(0), Some(0)));
+    sink.machines().for_each(|machine| machine.renew(Some(0)));
     let admit = |sink: &mut Sink, seq: u64| {
         let frame = townlet_testkit::frame_of_len(seq, 50);
         let Admitted::Upstream(route) = sink.admit(0, frame.tick(), frame.len()) else { panic!("no room for {seq}") };
