@@ -67,7 +67,44 @@ impl Subject {
         if partitions > 1 && !has(&Part::Partition) {
             return wrong(format!("has no {{partition}}, and nats.partitions is {partitions}: add it"));
         }
-        Ok(Self { tokens, partitions })
+        let subject = Self { tokens, partitions };
+        if partitions > 1 && subject.selecting().is_none() {
+            return wrong(
+                "has {partition} behind {stream} or beside {run_id}: no consumer can select by it there".into(),
+            );
+        }
+        Ok(subject)
+    }
+
+    /// Where the token stands that a consumer selects a partition by, and what it is made of.
+    fn selecting(&self) -> Option<(usize, &[Part])> {
+        let fixed = self.fixed().enumerate();
+        let mut found = fixed.filter(|(_, token)| token.contains(&Part::Partition) && !token.contains(&Part::Run));
+        found.next().map(|(at, token)| (at, token.as_slice()))
+    }
+
+    /// The tokens that do not depend on a name with dots.
+    fn fixed(&self) -> impl Iterator<Item = &Vec<Part>> {
+        self.tokens.iter().take_while(|token| !token.contains(&Part::Stream))
+    }
+
+    /// The partition that stands in `subject`, also where there are not so many here; none where it is no subject of
+    /// this form.
+    pub fn partition_in(&self, subject: &str) -> Option<u32> {
+        let (at, token) = self.selecting()?;
+        let mut rest = subject.split('.').nth(at)?;
+        let mut partition = None;
+        for part in token {
+            rest = match part {
+                Part::Text(text) => rest.strip_prefix(text.as_str())?,
+                _ => {
+                    let digits = rest.bytes().take_while(u8::is_ascii_digit).count();
+                    partition = Some(rest[..digits].parse().ok()?);
+                    &rest[digits..]
+                }
+            };
+        }
+        partition.filter(|_| rest.is_empty())
     }
 
     /// How many partitions there are.
@@ -102,9 +139,8 @@ impl Subject {
     /// What a consumer selects to get all streams of a partition, or of all of them.
     pub fn filter(&self, partition: Option<u32>) -> String {
         // From the first token on that only a name decides, everything is taken: names have dots.
-        let fixed = self.tokens.iter().take_while(|token| !token.contains(&Part::Stream));
         let mut out = String::new();
-        for token in fixed {
+        for token in self.fixed() {
             let wild = token.iter().any(|part| *part == Part::Run || (*part == Part::Partition && partition.is_none()));
             if wild {
                 out.push_str("*.");
@@ -217,6 +253,9 @@ mod tests {
             ("t.{stream}", 0, "from 1 to 1024"),
             ("t.{stream}", 2, "no {partition}"),
             ("t.{partition}", 2, "no {stream}"),
+            ("t.{stream}.{partition}", 2, "behind {stream}"),
+            ("t.{stream}-{partition}", 2, "behind {stream}"),
+            ("t.{run_id}-{partition}.{stream}", 2, "beside {run_id}"),
             ("t..{stream}", 1, "empty part"),
             ("", 1, "empty part"),
             ("t.>.{stream}", 1, "no subject can have"),
@@ -229,6 +268,17 @@ mod tests {
             assert_eq!(error.kind(), ErrorKind::Misconfigured);
             assert!(error.to_string().contains(says), "{text}: {error}");
         }
+    }
+
+    #[test]
+    fn the_partition_of_somebody_with_more_of_them_is_read() {
+        let one = subject("t.{run_id}.p{partition}.{stream}", 4);
+        assert_eq!(one.partition_in("t.r.p3.town.events"), Some(3));
+        assert_eq!(one.partition_in("t.r.p12.town"), Some(12));
+        for other in ["t.r.3.town", "t.r.p.town", "t.r.px.town", "t.r.p3x.town", "t.r", "t.r.p99999999999.town"] {
+            assert_eq!(one.partition_in(other), None, "{other}");
+        }
+        assert_eq!(subject("t.{stream}", 1).partition_in("t.3"), None);
     }
 
     proptest! {
