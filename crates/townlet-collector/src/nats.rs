@@ -21,6 +21,10 @@
 //! them by a rule that each can work out alone; when it is heard again they give them back.
 //! A member who does not hear itself changes nothing: it is its own connection that is gone.
 //!
+//! Members and producers that share out otherwise leave messages that nobody reads. A member that
+//! hears another say so, and who pulls the first partition and finds such messages in the stream
+//! (it looks once a minute), says it in [`NatsReport::error`] and the log (`collector_nats_trouble`).
+//!
 //! # Guarantees
 //! - A message is acknowledged when the store has its line as its
 //!   [`Settle`](crate::store::Settle) says. What comes again is known by `(run_id, stream,

@@ -5,7 +5,8 @@
 //! [`Connector`] opens a [`Link`] over TLS (or, where the plaintext rule allows, without), a
 //! [`Publisher`] has many messages in flight and gives their acknowledgements back in the
 //! order of sending, a [`Puller`] shares a durable consumer with others, and [`Gossip`] lets
-//! members of a group know of each other. [`Subject`] says which subject a stream of
+//! members of a group know of each other. [`Strays`] finds what lies in partitions that nobody
+//! reads. [`Subject`] says which subject a stream of
 //! telemetry has and which partition it falls into.
 //!
 //! **What it is not.** No transport: it knows nothing of frames, tries nothing twice and
@@ -55,6 +56,7 @@ mod publisher;
 mod puller;
 mod secret;
 mod server;
+mod strays;
 mod stream;
 mod subject;
 mod user;
@@ -66,5 +68,6 @@ pub use options::{NatsOptions, Security};
 pub use publisher::{Message, Publisher};
 pub use puller::{Delivery, PullOptions, Puller, Standing, Verdict};
 pub use server::Servers;
+pub use strays::{Stray, Strays};
 pub use stream::NewStream;
 pub use subject::{MOST_PARTITIONS, Subject};

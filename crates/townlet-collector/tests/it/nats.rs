@@ -214,6 +214,39 @@ fn a_server_or_stream_that_is_not_there_yet_and_one_that_does_not_let_us_in_are_
 }
 
 #[test]
+fn who_shares_out_otherwise_than_producers_or_other_members_is_told_what_nobody_reads() {
+    if !there() {
+        return;
+    }
+    let server = NatsServer::start("");
+    let (dir, mut sink) = (tempfile::tempdir().unwrap(), producer(&server.url(), 1, Duration::from_secs(120)));
+    publish(&mut sink, fleet(1..=1), |_| {});
+    let says = |collector: &Collector, what: &str| {
+        let error = |report: &CollectorReport| report.nats.clone().and_then(|nats| nats.error).unwrap_or_default();
+        wait_for(collector, what, |report| error(report).contains(what))
+    };
+    let of = |partitions, member, group: &str| NatsSource {
+        subject: Subject::parse("townlet.{partition}.{stream}", partitions).unwrap(),
+        group: group.into(),
+        ..source(&server.url(), member)
+    };
+    let all = collector(&dir.path().join("all"), of(PARTITIONS, Member::ALONE, "all"));
+    let report = wait_for(&all, "all of it", |report| report.totals.stored == 8);
+    assert_eq!(report.nats.unwrap().error, None);
+    stop(all);
+    let narrow = collector(&dir.path().join("narrow"), of(2, Member::ALONE, "narrow"));
+    says(&narrow, "nobody reads");
+    stop(narrow);
+
+    let one = collector(&dir.path().join("one"), of(PARTITIONS, member(1), "mixed"));
+    let two = collector(&dir.path().join("two"), of(2, member(2), "mixed"));
+    says(&one, "same number of members and of partitions");
+    says(&two, "same number of members and of partitions");
+    stop(one);
+    stop(two);
+}
+
+#[test]
 fn two_members_share_streams_and_one_takes_over_and_gives_back() {
     if !there() {
         return;

@@ -13,8 +13,8 @@ use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use townlet_nats::{Connector, Gossip, Link, Standing};
-use townlet_transport::TransportError;
+use townlet_nats::{Connector, Gossip, Link, Standing, Strays};
+use townlet_transport::{ErrorKind, TransportError};
 
 use self::partition::Share;
 use self::roster::Roster;
@@ -158,6 +158,8 @@ struct Membership<'a> {
     /// Partitions that failed, and when to try them again.
     again: BTreeMap<u32, Instant>,
     said: Option<Instant>,
+    /// Present where we pull the first partition: one member of the group looks.
+    strays: Option<Strays>,
 }
 
 impl<'a> Membership<'a> {
@@ -174,6 +176,7 @@ impl<'a> Membership<'a> {
             workers: BTreeMap::new(),
             again: BTreeMap::new(),
             said: None,
+            strays: None,
             shared,
             nats,
             source,
@@ -187,20 +190,64 @@ impl<'a> Membership<'a> {
         while !self.shared.stop.is_asked() {
             let now = Instant::now();
             if self.said.is_none_or(|said| now.duration_since(said) >= self.source.heartbeat) {
-                let (me, of) = (self.source.member.index(), self.source.member.of());
-                let what = format!("{}/{of} of {}", me + 1, self.source.subject.partitions());
+                let me = self.source.member.index();
+                let what = format!("{}{}", me + 1, self.sharing());
                 self.gossip.say(&format!("_townlet.{}.{me}", self.source.group), Bytes::from(what))?;
                 self.said = Some(now);
             }
-            for (subject, _) in self.gossip.hear(LOOK_AROUND.min(self.source.heartbeat))? {
+            for (subject, said) in self.gossip.hear(LOOK_AROUND.min(self.source.heartbeat))? {
+                self.compare(&subject, &said);
                 let index = subject.rsplit('.').next().and_then(|index| index.parse().ok());
                 if let Some(index) = index {
                     self.roster.heard(index, Instant::now());
                 }
             }
             self.assign(Instant::now());
+            self.look_for_strays();
         }
         Ok(())
+    }
+
+    /// What all members have to agree on.
+    fn sharing(&self) -> String {
+        format!("/{} of {}", self.source.member.of(), self.source.subject.partitions())
+    }
+
+    /// Tells the operator of a member that shares out otherwise: some partitions are nobody's then, others two members'.
+    fn compare(&self, subject: &str, said: &[u8]) {
+        let (said, sharing) = (String::from_utf8_lossy(said), self.sharing());
+        if !said.ends_with(&sharing) {
+            self.misconfigured(format!(
+                "a member of the group says that it is {said:.40?} ({subject}), and we are {}{sharing} partitions: give \
+                 all members the same number of members and of partitions",
+                self.source.member.index() + 1
+            ));
+        }
+    }
+
+    /// Tells the operator of messages that nobody of the group reads.
+    fn look_for_strays(&mut self) {
+        let source = self.source;
+        if !self.workers.contains_key(&0) {
+            self.strays = None;
+            return;
+        }
+        let look = || self.link.strays(&source.stream, &source.subject, &source.group);
+        if let Some(stray) = self.strays.get_or_insert_with(look).take() {
+            self.misconfigured(format!(
+                "the stream {} has messages on {}, which is partition {}, and the group {} has {} (from 0): nobody reads \
+                 them; use the same number of partitions as the producers",
+                source.stream,
+                stray.subject,
+                stray.partition,
+                source.group,
+                source.subject.partitions()
+            ));
+        }
+    }
+
+    fn misconfigured(&self, message: String) {
+        self.nats.trouble(Some(&TransportError::new(ErrorKind::Misconfigured, message)));
     }
 
     /// Begins with what is ours and is not pulled, and ends what is not ours any more.
