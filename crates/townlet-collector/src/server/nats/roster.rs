@@ -38,7 +38,7 @@ impl Roster {
         if now.saturating_duration_since(self.begun) < self.settle {
             return Some(Vec::new());
         }
-        if !self.is_there(self.me.index(), now) {
+        if self.me.of() > 1 && !self.is_there(self.me.index(), now) {
             return None;
         }
         let there: Vec<u32> = (0..self.me.of()).filter(|index| self.is_there(*index, now)).collect();
@@ -98,6 +98,8 @@ mod tests {
     fn who_is_alone_begins_at_once_with_everything() {
         let now = Instant::now();
         assert_eq!(roster(1, 1, now).mine(3, now), Some(vec![0, 1, 2]));
+        // A user who may not speak to a group is enough for one.
+        assert_eq!(roster(1, 1, now).mine(3, now + 2 * PATIENCE), Some(vec![0, 1, 2]), "and needs nobody to hear it");
     }
 
     proptest! {
