@@ -63,9 +63,21 @@ pub(crate) fn told(error: &anyhow::Error) -> String {
     for cause in error.chain().map(ToString::to_string) {
         if line.is_empty() {
             line = cause;
-        } else if !line.ends_with(&cause) {
+        } else if !line.contains(&cause) {
             line = format!("{line}: {cause}");
         }
     }
     line
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_cause_that_stands_in_the_midst_of_its_error_is_not_said_again() {
+        let cause = std::io::Error::other("in use");
+        let error = anyhow::Error::new(cause).context("cannot listen: in use; choose another");
+        assert_eq!(told(&error), "cannot listen: in use; choose another");
+    }
 }
