@@ -2,7 +2,7 @@
 
 use std::path::Path;
 use std::sync::Arc;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use townlet_config::{Diagnostics, Factories, Identity, Loaded, Loader, SinkConfig, StartError, TelemetryConfig};
 use townlet_pipeline::{BuildError, FinalStatement, Recovered, STUB_WARNING, Statement, StubSink, Telemetry};
@@ -96,6 +96,25 @@ pub(crate) fn shutdown_timeout(config: &TelemetryConfig) -> Duration {
     config.sinks.iter().map(|s| s.worker.shutdown_timeout).max().unwrap_or(Duration::from_secs(2))
 }
 
+/// How a pipeline ended.
+pub(crate) struct Ended {
+    /// Of the live pipeline: after a shutdown every sink is disconnected.
+    pub(crate) status: TransportStatus,
+    pub(crate) spills: serde_json::Value,
+    pub(crate) books: FinalStatement,
+}
+
+/// Ends a pipeline within the time that its configuration gives a shutdown. What waits is
+/// delivered first, for half of it, so that the status is that of sinks that have delivered; the
+/// shutdown goes on with that where it is not enough.
+pub(crate) fn end(telemetry: &Telemetry, config: &TelemetryConfig) -> Ended {
+    let (begun, limit) = (Instant::now(), shutdown_timeout(config));
+    telemetry.flush(limit / 2);
+    let (status, spills) = (telemetry.latest_transport_status(), spills_json(telemetry));
+    let books = telemetry.shutdown(limit.saturating_sub(begun.elapsed()));
+    Ended { status, spills, books }
+}
+
 /// The narration keys, for the town.
 pub(crate) fn narration(config: &TelemetryConfig) -> NarrationOptions {
     let (n, r, p) = (&config.narration, &config.relationship_narration, &config.personality_narration);
@@ -145,18 +164,22 @@ pub(crate) fn status_json(status: &TransportStatus, books: &FinalStatement) -> s
 /// captured is complete, however fast the town runs.
 pub(crate) fn capture_sinks(path: &Path, factories: &Factories) -> anyhow::Result<Vec<SinkConfig>> {
     let path = std::path::absolute(path)?;
-    // A JSON string is a YAML string.
-    let path = serde_json::to_string(&path.display().to_string())?;
+    // A JSON string is a YAML string. Neither holds a path that is not UTF-8: that is put in its place below.
+    let named = serde_json::to_string(path.to_str().unwrap_or("capture.jsonl"))?;
     let text = format!(
-        "telemetry:\n  transport:\n    type: file\n    file_path: {path}\n    buffer: {{max_batch_size: 500, \
+        "telemetry:\n  transport:\n    type: file\n    file_path: {named}\n    buffer: {{max_batch_size: 500, \
          max_buffer_bytes: 16777216}}\n  worker: {{backpressure: block, block_timeout_seconds: 5.0, \
-         shutdown_timeout_seconds: 30}}\n"
+         shutdown_timeout_seconds: 10}}\n"
     );
     let mut loader = Loader::new();
     for factory in factories {
         loader = loader.factory(&**factory);
     }
-    Ok(loader.load_str("--telemetry-path", &text).map_err(Failure::usage)?.config.sinks)
+    let mut sinks = loader.load_str("--telemetry-path", &text).map_err(Failure::usage)?.config.sinks;
+    if path.to_str().is_none() {
+        sinks.iter_mut().for_each(|sink| sink.settings.file_path = Some(path.clone()));
+    }
+    Ok(sinks)
 }
 
 /// What the run before left in a spill or a ledger, in a line; none where it left nothing.
@@ -182,7 +205,7 @@ pub(crate) fn recovery(found: &Recovered) -> Option<String> {
 }
 
 /// The spills, for a status file.
-pub(crate) fn spills_json(telemetry: &Telemetry) -> serde_json::Value {
+fn spills_json(telemetry: &Telemetry) -> serde_json::Value {
     let recovered = telemetry.recovered();
     let all = telemetry.spills().into_iter().zip(recovered);
     let all = all.map(|(spill, recovered)| {

@@ -10,7 +10,7 @@ use townlet_schema::{Json, TransportStatus};
 use crate::args::Smoke;
 use crate::exit::{Exit, Failure};
 use crate::out::say;
-use crate::setup;
+use crate::setup::{self, Ended};
 
 /// Between two probe events.
 const BEAT: Duration = Duration::from_millis(100);
@@ -28,9 +28,7 @@ pub(crate) fn run(args: &Smoke) -> anyhow::Result<Exit> {
     let loaded = setup::load_or_explain(&args.config, &args.set, &factories)?;
     let telemetry = setup::start(&loaded.config, &factories, &setup::identity_now())?;
     watch(&telemetry, args.watch)?;
-    telemetry.flush(setup::shutdown_timeout(&loaded.config));
-    let before = telemetry.latest_transport_status();
-    let books = telemetry.shutdown(setup::shutdown_timeout(&loaded.config));
+    let Ended { status: before, books, .. } = setup::end(&telemetry, &loaded.config);
     let after = telemetry.latest_transport_status();
 
     let mut findings = Vec::new();

@@ -1,11 +1,12 @@
 //! `townlet simulate`.
 
 use std::fs;
+use std::time::{Duration, Instant};
 
 use serde_json::Value;
 use tempfile::TempDir;
 
-use crate::support::{collector_with_config, lines_below, samples, text, townlet, write};
+use crate::support::{collector_with_config, command, lines_below, ran, samples, text, townlet, write};
 
 #[test]
 fn the_same_seed_gives_the_same_bytes_and_another_seed_does_not() {
@@ -79,7 +80,7 @@ fn over_tls_what_is_called_delivered_is_what_the_collector_stored() {
 #[test]
 fn tick_health_lines_carry_the_counters_and_the_runtime_variant() {
     let config = samples().join("configs/stdout.yaml");
-    let mut command = crate::support::command(&["simulate", "--ticks", "3", "--agents", "2", "-v", "--config"]);
+    let mut command = command(&["simulate", "--ticks", "3", "--agents", "2", "-v", "--config"]);
     let output = command.arg(config).output().unwrap();
     let log = String::from_utf8(output.stderr).unwrap();
     let line = log.lines().find(|l| l.contains("tick_health tick=3 ")).expect("a line a tick");
@@ -104,4 +105,49 @@ fn a_stub_says_that_nothing_is_streamed() {
     assert!(ran.stderr.contains("Warning: stub telemetry sink active (provider=stub)"), "{}", ran.stderr);
     assert!(ran.stderr.contains("Telemetry running in stub mode; real-time streaming disabled."), "{}", ran.stderr);
     assert_eq!(ran.stdout, "");
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn a_capture_that_has_not_got_everything_is_a_no() {
+    let ran = townlet(&["simulate", "--ticks", "2", "--agents", "2", "--telemetry-path", "/dev/full"]).expect(1);
+    assert!(ran.stderr.contains("lines are not in /dev/full"), "{}", ran.stderr);
+    assert!(ran.stderr.contains("No space left"), "{}", ran.stderr);
+}
+
+#[test]
+fn the_end_takes_the_time_of_one_shutdown() {
+    let dir = TempDir::new().unwrap();
+    let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let limit = Duration::from_secs(4);
+    let config = write(
+        dir.path(),
+        "dead.yaml",
+        &format!(
+            "telemetry:\n  transport:\n    type: tcp\n    endpoint: localhost:{port}\n    allow_plaintext: true\n    \
+             dev_allow_plaintext: true\n  worker: {{shutdown_timeout_seconds: {}}}\n",
+            limit.as_secs()
+        ),
+    );
+    // Whoever sent SIGTERM kills what is still there after the time that he configured.
+    for words in [&["simulate", "--ticks", "2", "--agents", "2"][..], &["smoke", "--watch", "0s"]] {
+        townlet_testkit::on_time("ending", limit + limit / 2, || {
+            let begun = Instant::now();
+            let mut command = command(words);
+            ran(command.args(["--config", &config]).output().unwrap());
+            begun.elapsed()
+        });
+    }
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn a_capture_goes_where_it_was_asked_for_whatever_the_bytes_of_its_name() {
+    use std::os::unix::ffi::OsStrExt;
+    let dir = TempDir::new().unwrap();
+    let target = dir.path().join(std::ffi::OsStr::from_bytes(b"town-\xff.jsonl"));
+    let mut command = command(&["simulate", "--ticks", "2", "--agents", "2", "--telemetry-path"]);
+    ran(command.arg(&target).output().unwrap()).expect(0);
+    assert!(fs::read_to_string(&target).unwrap().lines().count() > 2);
+    assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 1, "and nowhere else");
 }
