@@ -6,7 +6,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
-use townlet_schema::{HeadReader, LineHead, ReadError, ReadErrorKind};
+use townlet_schema::{HeadReader, Kind, LineHead, ReadError, ReadErrorKind};
 
 use super::backlog::Backlog;
 use super::directory::{Directory, Held};
@@ -379,8 +379,14 @@ impl Session {
     }
 }
 
+/// The marker of a run, with which a file begins, is no line of a sequence: its number is 0, and it is kept as lines
+/// without a number are.
 pub(super) fn check_seq(head: &LineHead<'_>) -> Result<(), String> {
-    if head.seq == Some(0) { Err("seq: 0, but sequences count from 1".to_owned()) } else { Ok(()) }
+    match (head.seq, head.payload_type) {
+        (Some(0), Some(Kind::Run)) => Ok(()),
+        (Some(0), _) => Err("seq: 0, but sequences count from 1".to_owned()),
+        _ => Ok(()),
+    }
 }
 
 pub(super) fn check_names(run_id: Option<&str>, stream: Option<&str>) -> Result<(), String> {

@@ -70,6 +70,30 @@ fn one_bad_line_refuses_the_request_and_is_counted_once_when_it_comes_alone() {
 }
 
 #[test]
+fn a_file_that_our_own_transport_wrote_is_taken_whole_and_so_is_the_marker_of_its_run() {
+    let file = concat!(env!("CARGO_MANIFEST_DIR"), "/../../samples/1.1.0/town.jsonl");
+    let file = std::fs::read(file).unwrap();
+    let marker = file.split_inclusive(|byte| *byte == b'\n').next().unwrap();
+    assert!(marker.windows(8).any(|at| at == b"\"seq\":0,"), "it has no number in any sequence");
+    let count = file.iter().filter(|byte| **byte == b'\n').count() as u64;
+    // By HTTP, and as lines.
+    for web in [true, false] {
+        let dir = tempfile::tempdir().unwrap();
+        let collector = with_web(dir.path(), web_options());
+        if web {
+            let answer = send(&collector, &file, "");
+            assert_eq!(answer.status, 200, "{}", answer.body);
+        } else {
+            send_plain(&collector, &file);
+        }
+        let report = stop(collector);
+        assert_eq!((report.totals.stored, report.totals.invalid, report.missing), (count, 0, 0));
+        let run = "00000000-0000-7000-8000-00000000000b";
+        assert_eq!(stored_of(dir.path(), run, "town.run"), marker);
+    }
+}
+
+#[test]
 fn a_request_that_comes_again_under_its_key_is_answered_and_not_taken_again() {
     let dir = tempfile::tempdir().unwrap();
     let collector = with_web(dir.path(), web_options());
