@@ -1,11 +1,11 @@
 //! `townlet demo`: town → redaction and validation → TLS → collector → files,
 //! with every event accounted for.
 
-use std::fs;
+use std::fs::{self, File, TryLockError};
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use anyhow::Context;
+use anyhow::{Context, bail};
 use townlet_collector::store::StoreOptions;
 use townlet_collector::{Collector, CollectorOptions, CollectorReport, Security};
 use townlet_pipeline::{FinalStatement, Telemetry};
@@ -27,6 +27,7 @@ const DRAIN: Duration = Duration::from_secs(10);
 pub(crate) fn run(args: &Demo) -> anyhow::Result<Exit> {
     let out = std::path::absolute(&args.out)?;
     let (certificates, collected) = (out.join("certs"), out.join("collected"));
+    let _alone = alone_in(&out)?;
     clear(&out, &[&collected, &out.join("archive")])?;
     certs::write_all(&certificates)?;
 
@@ -61,6 +62,18 @@ pub(crate) fn run(args: &Demo) -> anyhow::Result<Exit> {
     let report = collector.shutdown(DRAIN);
     let sound = conclude(&telemetry, &books, &report, &out)?;
     Ok(if sound { Exit::Yes } else { Exit::No })
+}
+
+/// Takes the folder for this demo, which another one would clear: the lock is on the folder itself, so it ends with the
+/// process. `None` where the system knows no such locks.
+fn alone_in(out: &Path) -> anyhow::Result<Option<File>> {
+    fs::create_dir_all(out).with_context(|| format!("making {}", out.display()))?;
+    let Ok(folder) = File::open(out) else { return Ok(None) };
+    match folder.try_lock() {
+        Ok(()) => Ok(Some(folder)),
+        Err(TryLockError::WouldBlock) => bail!("a demo is running in {}: choose another --out", out.display()),
+        Err(TryLockError::Error(_)) => Ok(None),
+    }
 }
 
 /// Removes what an earlier demo left in `out`. What stands there without one is somebody else's: a collector's

@@ -2,13 +2,15 @@
 
 use std::collections::BTreeMap;
 use std::fs;
+use std::io::{BufRead, BufReader};
+use std::process::Stdio;
 
 use serde_json::Value;
 use tempfile::TempDir;
 use townlet_schema::Object;
 use townlet_state::{Follower, Step};
 
-use crate::support::{lines_below, text, townlet};
+use crate::support::{command, lines_below, text, townlet};
 
 /// Follows the states as a reader does: by number, what each was.
 fn states(lines: &[Value]) -> BTreeMap<u64, Object> {
@@ -66,6 +68,30 @@ fn the_demo_clears_nothing_that_no_demo_wrote() {
         assert!(ran.stderr.contains(name), "{}", ran.stderr);
         assert_eq!(fs::read_to_string(&kept).unwrap(), "a store of somebody else's");
     }
+}
+
+#[cfg(unix)]
+#[test]
+fn a_second_demo_leaves_the_folder_of_a_running_one_alone() {
+    let dir = TempDir::new().unwrap();
+    let out = text(dir.path());
+    let mut first = command(&["demo", "--ticks", "1000000", "--agents", "2", "--out", out])
+        .stdout(Stdio::null())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    // It says so when it has its folder and its collector.
+    let mut said = BufReader::new(first.stderr.take().unwrap());
+    said.read_line(&mut String::new()).unwrap();
+    let before = fs::read(dir.path().join("demo.yaml")).unwrap();
+    let second = townlet(&["demo", "--ticks", "10", "--agents", "2", "--out", out]);
+    let after = fs::read(dir.path().join("demo.yaml")).unwrap();
+    first.kill().unwrap();
+    first.wait().unwrap();
+    assert!(second.expect(3).stderr.contains("a demo is running in"));
+    assert_eq!(before, after);
+    // Whatever became of the first: its folder is free.
+    townlet(&["demo", "--ticks", "10", "--agents", "2", "--out", out]).expect(0);
 }
 
 #[test]
