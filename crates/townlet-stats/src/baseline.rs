@@ -324,13 +324,13 @@ pub(crate) fn step(at_ms: u64, reading: Reading) -> u64 {
 }
 
 pub(crate) fn step_of(at_ms: u64, interval_ms: u64) -> u64 {
-    (at_ms + interval_ms / 2) / interval_ms
+    at_ms.saturating_add(interval_ms / 2) / interval_ms
 }
 
 /// A sample's own time counts as well: two samples one minute apart span two minutes.
 pub(crate) fn span_ms(history: &[Sample], reading: Reading) -> u64 {
     match (history.first(), history.last()) {
-        (Some(first), Some(last)) => last.at_ms - first.at_ms + reading.interval_ms,
+        (Some(first), Some(last)) => (last.at_ms - first.at_ms).saturating_add(reading.interval_ms),
         _ => 0,
     }
 }

@@ -198,10 +198,10 @@ impl Detector {
             return self.state;
         }
         // Absent in a row means: in intervals that follow each other. What was not scraped is not absent.
-        if self.last_step.is_some_and(|last| step > last + 1) {
+        if self.last_step.is_some_and(|last| step - last > 1) {
             self.absent = Row::default();
         }
-        if self.wild_step.is_some_and(|wild| step > wild + HOLES) {
+        if self.wild_step.is_some_and(|wild| step - wild > HOLES) {
             self.wild = Row::default();
         }
         self.last_step = Some(step);

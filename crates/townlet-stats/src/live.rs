@@ -72,7 +72,7 @@ impl Live {
 
     /// What can be said of it by now.
     pub(crate) fn checks(&self, step: u64) -> impl Iterator<Item = Check> {
-        let steps = self.first_step.map_or(0, |first| step.saturating_sub(first) + 1);
+        let steps = self.first_step.map_or(0, |first| step.saturating_sub(first).saturating_add(1));
         let share = self.present as f64 / steps.max(1) as f64;
         let coverage = (steps >= LIVE.steps).then(|| Check::at_least(Assumption::LiveCoverage, share, LIVE.coverage));
         let mut blocks: Vec<f64> = self.correlations.iter().copied().collect();

@@ -179,7 +179,7 @@ fn hourly(residuals: &[Residual]) -> [f64; 24] {
 fn memory(residuals: &[Residual]) -> f64 {
     let bound = 4.0 * spread(&residuals.iter().map(|residual| residual.size).collect::<Vec<_>>());
     let size = |residual: &Residual| residual.size.clamp(-bound, bound);
-    let next = residuals.windows(2).filter(|pair| pair[1].step == pair[0].step + 1);
+    let next = residuals.windows(2).filter(|pair| pair[1].step.saturating_sub(pair[0].step) == 1);
     let (products, squares) = next.fold((0.0, 0.0), |(products, squares), pair| {
         let (a, b) = (size(&pair[0]), size(&pair[1]));
         (products + a * b, squares + (a * a + b * b) / 2.0)

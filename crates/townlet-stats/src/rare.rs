@@ -117,7 +117,7 @@ impl RareDetector {
 
     /// Every assumption with what was found by now, those of the baseline first.
     pub fn checks(&self) -> Vec<Check> {
-        let steps = self.first_step.zip(self.last_step).map_or(0, |(first, last)| last - first + 1);
+        let steps = self.first_step.zip(self.last_step).map_or(0, |(first, last)| (last - first).saturating_add(1));
         let share = self.present as f64 / steps.max(1) as f64;
         let live = (steps >= LIVE.steps).then(|| Check::at_least(Assumption::LiveCoverage, share, LIVE.coverage));
         self.baseline.checks().iter().copied().chain(live).collect()
@@ -132,7 +132,7 @@ impl RareDetector {
         if matches!(self.state, State::Detected { .. }) || self.last_step.is_some_and(|last| step <= last) {
             return self.state;
         }
-        if self.last_step.is_some_and(|last| step > last + 1) {
+        if self.last_step.is_some_and(|last| step - last > 1) {
             self.absent = (0, 0);
         }
         self.first_step.get_or_insert(step);

@@ -1,6 +1,9 @@
 //! The promises of the detector: how rarely it is wrong, how soon it is right, and when it says neither.
 
-use townlet_stats::{Assumption, Baseline, Detector, Direction, Lane, Reading, Rules, Sample, Scale, State, Stated};
+use townlet_stats::{
+    Assumption, Baseline, Count, Detector, Direction, Lane, RareBaseline, RareDetector, Reading, Rules, Sample, Scale,
+    State, Stated,
+};
 
 use crate::traces::{KINDS, Kind, delay, trace, watch};
 
@@ -330,5 +333,40 @@ fn a_sample_that_comes_again_or_late_changes_nothing() {
     for _ in 0..50 {
         assert_eq!(detector.push(&Sample::new(300_000, 600.0)), State::Quiet);
         assert_eq!(detector.push(&Sample::missing(60_000)), State::Quiet);
+    }
+}
+
+#[test]
+fn no_time_and_no_value_is_too_much() {
+    let times = [0, 1, 60_000, u64::MAX / 2, u64::MAX - 1, u64::MAX];
+    let values = [0.0, -0.0, -1.0, 5e-324, 1e-300, 1e308, f64::MAX, f64::MIN, f64::INFINITY, f64::NAN];
+    let mut history: Vec<Sample> = Vec::new();
+    for (at_ms, control) in times.into_iter().zip(values) {
+        history.extend(values.map(|value| Sample { at_ms, value: Some(value), control: Some(control) }));
+    }
+    for scale in [Scale::Ratio, Scale::Difference] {
+        for interval_ms in [1, 60_000, u64::MAX] {
+            let reading = Reading { scale, interval_ms, offset_ms: i64::MIN };
+            let made = [
+                Baseline::from_history(&history, reading),
+                Baseline::from_control(&history, reading),
+                Baseline::stated(Stated { level: f64::MAX, sd: f64::MAX, memory: 0.999 }, reading),
+            ];
+            for baseline in made.into_iter().flatten() {
+                for direction in [Direction::LowerIsBetter, Direction::HigherIsBetter, Direction::Band] {
+                    let mut detector = Detector::new(baseline.clone(), Rules { direction, tolerance: f64::MAX });
+                    history.iter().for_each(|sample| drop(detector.push(sample)));
+                    let _ = detector.checks();
+                }
+            }
+            for rare in [
+                RareBaseline::from_history(&history, interval_ms),
+                RareBaseline::stated(Count { events: u64::MAX, exposure: 1.0 }, interval_ms),
+            ] {
+                let Ok(rare) = rare else { continue };
+                let mut detector = RareDetector::new(rare, f64::MAX);
+                history.iter().for_each(|sample| drop(detector.push(sample)));
+            }
+        }
     }
 }
