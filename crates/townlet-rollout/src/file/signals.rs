@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use townlet_policy::reader::Reader;
 use townlet_policy::yaml::Node;
-use townlet_policy::{Basis, Check, Code, Condition, Limit, Metric, MetricId, Unit, Worse, expression};
+use townlet_policy::{Basis, Check, Code, Condition, Limit, Metric, MetricId, Timing, Unit, Worse, expression};
 use townlet_stats::{Count, Direction, Scale, Stated};
 
 use crate::plan::{BaselineSource, Signal};
@@ -188,7 +188,9 @@ fn limit(
         Basis::Difference => "write 2pp or 2, for example: it is compared by difference",
     };
     let read = expression::parse(&format!("{name} <= {sign}{written}"), metrics, None);
-    let found = read.ok().and_then(|read| match read.condition {
+    // A clause behind it would mean nothing, and whoever wrote it would not know.
+    let plain = read.ok().filter(|read| read.timing == Timing::default());
+    let found = plain.and_then(|read| match read.condition {
         Condition::Test(test) => match test.check {
             Check::Compare { limit: Limit { value, basis: found, two_sided: false }, .. } if found == basis => {
                 Some(value)

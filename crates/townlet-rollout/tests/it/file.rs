@@ -63,6 +63,7 @@ fn each_fault_is_found_at_its_place_with_a_remedy() {
         ("percent: 10,", "percent: 110,", Code::Value, "110", "write 1, for example"),
         ("snapshots: [24h", "snapshots: [23h", Code::Value, "23h", "name one of 15m, 30m, 45m, 1h"),
         ("tolerance: 1pp", "tolerance: 1%", Code::Value, "1%", "write 2pp or 2"),
+        ("tolerance: 1pp", "tolerance: 1pp for 10m", Code::Value, "1pp for 10m", "write 2pp or 2"),
         (
             "metric: parse_batch_size.mean",
             "metric: parse_batch_size",
