@@ -355,7 +355,9 @@ fn no_time_and_no_value_is_too_much() {
             for baseline in made.into_iter().flatten() {
                 for direction in [Direction::LowerIsBetter, Direction::HigherIsBetter, Direction::Band] {
                     let mut detector = Detector::new(baseline.clone(), Rules { direction, tolerance: f64::MAX });
-                    history.iter().for_each(|sample| drop(detector.push(sample)));
+                    for sample in &history {
+                        let _ = detector.push(sample);
+                    }
                     let _ = detector.checks();
                 }
             }
@@ -365,7 +367,9 @@ fn no_time_and_no_value_is_too_much() {
             ] {
                 let Ok(rare) = rare else { continue };
                 let mut detector = RareDetector::new(rare, f64::MAX);
-                history.iter().for_each(|sample| drop(detector.push(sample)));
+                for sample in &history {
+                    let _ = detector.push(sample);
+                }
             }
         }
     }
