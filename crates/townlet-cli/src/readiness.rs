@@ -8,7 +8,7 @@ use std::sync::atomic::AtomicBool;
 
 use anyhow::{Context, bail};
 use clap::{Args, Subcommand};
-use signal_hook::consts::{SIGINT, SIGTERM};
+use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use townlet_policy::Findings;
 use townlet_readiness::rehearsal::StepStatus;
 use townlet_readiness::report::{Revision, Status, open, render};
@@ -146,13 +146,21 @@ pub(crate) fn caller_env() -> BTreeMap<String, OsString> {
     std::env::vars_os().filter_map(|(name, value)| Some((name.into_string().ok()?, value))).collect()
 }
 
-/// Runs commands until SIGINT or SIGTERM, which end what is running: its process group would not hear of them.
+/// Runs commands until SIGINT or SIGTERM, or until the terminal goes (SIGHUP), which end what is running: its process
+/// group would not hear of them, and go on without anybody who writes down what comes of it.
 pub(crate) fn processes() -> anyhow::Result<UnixProcesses> {
     let called_off = Arc::new(AtomicBool::new(false));
-    for signal in [SIGINT, SIGTERM] {
+    for signal in [SIGINT, SIGTERM].into_iter().chain((!is_ignored(SIGHUP)).then_some(SIGHUP)) {
         signal_hook::flag::register(signal, Arc::clone(&called_off)).context("catching signals")?;
     }
     Ok(UnixProcesses::new(called_off))
+}
+
+/// Whether whoever started this wants a signal to do nothing, as `nohup` does. Where nobody can tell, it is left alone.
+fn is_ignored(signal: i32) -> bool {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let mask = status.lines().find_map(|line| u64::from_str_radix(line.strip_prefix("SigIgn:")?.trim(), 16).ok());
+    mask.is_none_or(|mask| mask >> (signal - 1) & 1 == 1)
 }
 
 /// A revision that somebody names; whether files differ from it, nobody looked.

@@ -117,20 +117,24 @@ fn a_run_without_a_revision_is_refused_outside_of_a_repository() {
     assert!(String::from_utf8_lossy(&output.stderr).contains("--revision"), "{output:?}");
 }
 
-#[test]
-fn sigint_ends_the_run_and_what_it_started_and_leaves_a_report() {
+/// What is left of a run that gets a signal while its first command waits, the command's process, and how it ended.
+fn signalled(name: &str, through: &[&str]) -> (TempDir, String, Option<i32>) {
     let dir = TempDir::new().unwrap();
-    let script = "echo $$ > pid; echo started >&2; exec sleep 300";
+    let script = "echo $$ > pid; echo started >&2; until test -e go; do sleep 0.1; done";
     let yaml = format!(
-        "suites:\n- {{ name: a, kind: unit, command: [sh, -c, '{script}'] }}\n- {{ name: b, kind: unit, command: [x] }}\n"
+        "suites:\n- {{ name: a, kind: unit, command: [sh, -c, '{script}'] }}\n- {{ name: b, kind: unit, command: [x], blocking: false }}\n"
     );
     write(dir.path(), "s.yaml", &yaml);
-    let mut child = command(&["readiness", "run", "--config", "s.yaml", "--out", "out", "--revision", "r"])
-        .current_dir(dir.path())
-        .stdout(Stdio::null())
-        .stderr(Stdio::piped())
-        .spawn()
-        .unwrap();
+    let townlet = command(&["readiness", "run", "--config", "s.yaml", "--out", "out", "--revision", "r"]);
+    let mut run = std::process::Command::new(through[0]);
+    run.args(&through[1..]).arg(townlet.get_program()).args(townlet.get_args()).current_dir(dir.path());
+    for (name, value) in townlet.get_envs() {
+        match value {
+            Some(value) => run.env(name, value),
+            None => run.env_remove(name),
+        };
+    }
+    let mut child = run.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
     let mut lines = BufReader::new(child.stderr.take().unwrap()).lines();
     assert_eq!(lines.next().unwrap().unwrap(), "a …");
     let pid = dir.path().join("pid");
@@ -138,12 +142,27 @@ fn sigint_ends_the_run_and_what_it_started_and_leaves_a_report() {
         assert_eq!(child.try_wait().unwrap(), None);
         std::thread::yield_now();
     }
-    signal(&child, "INT");
+    signal(&child, name);
+    if through[0] == "nohup" {
+        write(dir.path(), "go", "");
+    }
     lines.for_each(drop);
-    assert_eq!(child.wait().unwrap().code(), Some(1));
-    let shown = show(dir.path());
-    assert_eq!(shown["scorecard"]["suites"][0]["attempts"][0]["ended"]["how"], "cancelled");
-    assert_eq!(shown["report"]["not_run"][0], "b");
-    let pid = std::fs::read_to_string(pid).unwrap();
-    assert!(!Path::new("/proc").join(pid.trim()).exists(), "{pid}");
+    let code = child.wait().unwrap().code();
+    (dir, std::fs::read_to_string(pid).unwrap(), code)
+}
+
+#[test]
+fn a_signal_or_a_terminal_that_goes_ends_the_run_and_what_it_started_and_leaves_a_report() {
+    for name in ["INT", "TERM", "HUP"] {
+        // Whoever runs these tests may have had it ignored.
+        let (dir, pid, code) = signalled(name, &["env", "--default-signal=HUP"]);
+        assert_eq!(code, Some(1), "{name}");
+        let shown = show(dir.path());
+        assert_eq!(shown["scorecard"]["suites"][0]["attempts"][0]["ended"]["how"], "cancelled", "{name}");
+        assert_eq!(shown["report"]["not_run"][0], "b", "{name}");
+        assert!(!Path::new("/proc").join(pid.trim()).exists(), "{name}: {pid}");
+    }
+    // With nohup it goes on.
+    let (dir, ..) = signalled("HUP", &["nohup"]);
+    assert_eq!(show(dir.path())["scorecard"]["suites"][0]["status"], "passed");
 }
