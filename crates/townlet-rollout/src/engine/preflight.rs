@@ -79,7 +79,8 @@ impl Turn<'_> {
                     ("disk", disk, limits.disk_below),
                 ];
                 for (what, used, below) in limits {
-                    match used {
+                    // A log has no other word for what is not finite than none.
+                    match used.filter(|used| used.is_finite()) {
                         Some(used) if used < below => {}
                         Some(used) => reasons.push(format!("{what} is at {used} %, must be below {below} %")),
                         None => reasons.push(format!("nobody knows how much {what} is in use")),

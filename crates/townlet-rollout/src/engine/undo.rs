@@ -95,7 +95,7 @@ impl Turn<'_> {
         }
         for index in &self.plan.rollback.silent {
             // A sample of a lossy window is a sample all the same.
-            if tick.is_some_and(|tick| tick.values.get(*index).is_some_and(Option::is_some)) {
+            if tick.is_some_and(|tick| tick.values.get(*index).copied().flatten().is_some_and(f64::is_finite)) {
                 wrong.extend(self.plan.signals.get(*index).map(|signal| format!("`{}` still emits", signal.name())));
             }
         }

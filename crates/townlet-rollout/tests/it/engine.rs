@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use townlet_rollout::{
-    Answer, Cause, Command, EventKind, HoldReason, Note, PauseReason, Phase, Recorder, Tick, What, snapshot,
+    Answer, Cause, Check, Command, EventKind, Finding, HoldReason, Note, PauseReason, Phase, Recorder, Tick, What,
+    snapshot,
 };
 
 use crate::world::{GOOD, MINUTE, World, plan};
@@ -260,6 +261,39 @@ fn a_signal_that_was_zero_before_is_back_when_it_is_zero_again() {
             world.window(&[None, Some(after)]);
         }
         assert_eq!(world.phase(), phase, "{}", world.run.to_text());
+    }
+}
+
+#[test]
+fn what_is_not_finite_is_no_sample_and_the_log_says_the_same() {
+    let plan = plan();
+    for nothing in [f64::NAN, f64::INFINITY, f64::NEG_INFINITY] {
+        let mut world = World::new(&plan);
+        world.ask("ops", Command::Submit);
+        world.ask("ops", Command::Go);
+        world.good(20);
+        world.ask("ops", Command::Rollback);
+        for _ in 0..6 {
+            // A quantile of no requests at all.
+            world.window(&[Some(nothing), Some(64.0)]);
+        }
+        assert_eq!(world.phase(), Phase::RolledBack, "{}", world.run.to_text());
+        let log = world.run.to_jsonl();
+        assert_eq!(Recorder::replay(&plan, "plan", &log).map(|run| run.to_jsonl()).ok().as_ref(), Some(&log));
+
+        let mut world = World::new(&plan);
+        world.answers = false;
+        world.ask("ops", Command::Submit);
+        let finding = Finding::Capacity { cpu: Some(nothing), memory: Some(1.0), disk: None };
+        for intent in world.asked.clone() {
+            let What::Check { check } = intent.what else { continue };
+            let finding =
+                if check == Check::Capacity { finding.clone() } else { crate::world::finding(check, world.now) };
+            world.send(EventKind::Answered { id: intent.id, answer: Answer::Found { finding } });
+        }
+        assert_eq!(world.phase(), Phase::Draft);
+        let log = world.run.to_jsonl();
+        assert_eq!(Recorder::replay(&plan, "plan", &log).map(|run| run.to_jsonl()).ok(), Some(log));
     }
 }
 
