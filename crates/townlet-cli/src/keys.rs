@@ -117,8 +117,8 @@ pub(crate) fn read_ring(path: &Path) -> anyhow::Result<KeyRing> {
 fn new(args: &New) -> anyhow::Result<Exit> {
     let signer = Signer::generate().map_err(failure)?;
     let public = args.file.with_added_extension("pub");
-    if public.exists() {
-        return Err(Failure::usage(format!("{} is there already; a key is never written over", public.display())));
+    if let Some(known) = [&args.file, &public].into_iter().find(|path| path.exists()) {
+        return Err(Failure::usage(format!("{} is there already; a key is never written over", known.display())));
     }
     signer.write_new(&args.file).map_err(failure)?;
     let pem = signer.public().to_pem().map_err(failure)?;

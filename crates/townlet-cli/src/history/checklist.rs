@@ -64,7 +64,7 @@ pub(crate) fn checklist(args: &Checklist) -> anyhow::Result<Exit> {
         let names = if wanted == digest { vec![wanted, of_file] } else { vec![wanted] };
         names.iter().any(|name| matches!(registry.content(name), Ok(Some(_))))
     };
-    let items = read(&registry, &args.look.ring()?, as_of)?.checklist(&Question {
+    let items = read(&registry, &args.look.ring()?, args.as_of)?.checklist(&Question {
         manifest: &manifest,
         digest,
         environment: &args.env,

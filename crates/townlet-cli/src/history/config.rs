@@ -58,7 +58,7 @@ fn add(args: &ConfigAdd) -> anyhow::Result<Exit> {
     let (digest, at) = (Digest::of(&bytes), now());
     let hand = args.signing.hand(at)?;
     let mut registry = args.signing.registry()?;
-    let history = read(&registry, &ring(&args.signing.keys)?, at)?;
+    let history = read(&registry, &ring(&args.signing.keys)?, None)?;
     let last = history.configs_of(&environment, &release).pop();
     if let Some(last) = last.filter(|last| last.file() == Some(digest)) {
         remark!("recorded already, by {} at {}", last.person, last.said.at);
@@ -80,7 +80,7 @@ fn add(args: &ConfigAdd) -> anyhow::Result<Exit> {
 
 fn show(args: &ConfigShow) -> anyhow::Result<Exit> {
     let registry = args.kept.look()?;
-    let history = read(&registry, &ring(&args.ring.keys)?, now())?;
+    let history = read(&registry, &ring(&args.ring.keys)?, None)?;
     let versions = history.configs_of(&args.env, &args.release);
     let Some(last) = versions.last().and_then(|told| told.file()) else {
         anyhow::bail!("the log has no configuration of {} for {}", args.release, args.env);

@@ -99,7 +99,7 @@ fn record(args: &DeployRecord) -> anyhow::Result<Exit> {
     let at = now();
     let hand = args.signing.hand(at)?;
     let mut registry = args.signing.registry()?;
-    let history = read(&registry, &ring(&args.signing.keys)?, at)?;
+    let history = read(&registry, &ring(&args.signing.keys)?, None)?;
     known(&history, &args.what)?;
     let artifact = manifest.digest().map_err(failure)?;
     let begun = args.id.as_deref().map(|id| begun(&history, &args.what.env, id, artifact)).transpose()?.flatten();
@@ -163,7 +163,7 @@ pub(super) fn known(history: &History, what: &What) -> anyhow::Result<()> {
 }
 
 fn list(args: &DeployList) -> anyhow::Result<Exit> {
-    let history = args.look.history(now())?;
+    let history = args.look.history(None)?;
     let seen = history.deployments_to(&args.env);
     if args.look.json {
         say!("{}", serde_json::to_string_pretty(&seen.iter().map(to_json).collect::<Value>())?)?;

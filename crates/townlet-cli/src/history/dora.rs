@@ -33,7 +33,7 @@ pub(crate) fn dora(args: &Dora) -> anyhow::Result<Exit> {
     if args.over.is_zero() {
         return Err(Failure::usage("--over is above zero"));
     }
-    let history = args.look.history(at)?;
+    let history = args.look.history(None)?;
     let figures = history.figures(&args.env, Window { from: before(to, args.over), to });
     if args.look.json {
         say!("{}", serde_json::to_string_pretty(&figures)?)?;

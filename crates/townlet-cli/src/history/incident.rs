@@ -123,7 +123,7 @@ fn begin(
     let at = now();
     let hand = signing.hand(at)?;
     let registry = signing.registry()?;
-    let history = read(&registry, &ring(&signing.keys)?, at)?;
+    let history = read(&registry, &ring(&signing.keys)?, None)?;
     check(history.incidents().named(name)).map_err(Failure::usage)?;
     Ok((hand, registry, at))
 }
@@ -139,7 +139,7 @@ fn open(args: &IncidentOpen) -> anyhow::Result<Exit> {
     let deployment = match &args.deployment {
         None => None,
         Some(id) => {
-            let history = read(&registry, &ring(&args.signing.keys)?, at)?;
+            let history = read(&registry, &ring(&args.signing.keys)?, None)?;
             let seen = history.deployments_to(&args.env);
             let known = seen.iter().find(|one| one.said().id == *id).and_then(|one| one.records.first().copied());
             let absent = || Failure::usage(format!("the log has no deployment {id} to {}", args.env));
@@ -186,19 +186,23 @@ fn note(args: &IncidentNote) -> anyhow::Result<Exit> {
 
 fn close(args: &IncidentClose) -> anyhow::Result<Exit> {
     let summary = something("--summary", &args.summary)?;
-    let restored = args.restored;
+    let (restored, mut began) = (args.restored, None);
     let (hand, mut registry, at) = begin(&args.signing, &args.name, |known| match known {
         Some(known) if restored.is_some_and(|at| at < known.opened.said.began_at) => {
             Err(format!("it would be over before it began, at {}", known.opened.said.began_at))
         }
-        Some(known) if known.is_open() => Ok(()),
+        Some(known) if known.is_open() => {
+            began = Some(known.opened.said.began_at);
+            Ok(())
+        }
         Some(_) => Err(format!("{} is closed already", args.name)),
         None => Err(format!("nobody has opened {}", args.name)),
     })?;
-    let restored_at = restored.unwrap_or(at);
-    if restored_at > at {
-        return Err(Failure::usage(format!("it is over at {restored_at}, and this is {at}")));
+    if let Some(later) = restored.filter(|restored| *restored > at) {
+        return Err(Failure::usage(format!("it is over at {later}, and this is {at}")));
     }
+    // A clock that went back a little does not end it before it began.
+    let restored_at = restored.unwrap_or_else(|| began.map_or(at, |began| began.max(at)));
     let (incident, actor) = (args.name.clone(), hand.person.clone());
     let closed = IncidentClosed { incident, outcome: args.outcome, restored_at, summary, actor, at };
     let name = hand.say(&mut registry, incident_subject(&args.name).map_err(failure)?, closed)?;
@@ -208,7 +212,7 @@ fn close(args: &IncidentClose) -> anyhow::Result<Exit> {
 }
 
 fn show(args: &IncidentShow) -> anyhow::Result<Exit> {
-    let history = args.look.history(now())?;
+    let history = args.look.history(None)?;
     let incidents = history.incidents();
     for stray in &incidents.stray {
         remark!("entry {} belongs nowhere: {}", stray.index, on_one_row(&stray.why));

@@ -28,14 +28,15 @@ pub(crate) use dora::{Dora, dora};
 pub(crate) use incident::{Incident, incident};
 pub(crate) use readyz::{Readyz, readyz};
 
-/// Everything of the log that is about what became of releases, in its order. What does not count is said.
-fn read(registry: &Registry, ring: &KeyRing, as_of: Time) -> anyhow::Result<History> {
+/// Everything of the log that is about what became of releases, in its order, as of a moment; without one, all that there
+/// is: where this clock went back a little, the log is ahead of it. What does not count is said.
+fn read(registry: &Registry, ring: &KeyRing, as_of: Option<Time>) -> anyhow::Result<History> {
     let mut records: Vec<Record> = Vec::new();
     for of in History::TYPES {
         records.extend(registry.find(&Query::new().of_type(of)).map_err(failure)?);
     }
     records.sort_by_key(|record| record.index);
-    let history = History::read(&records, ring, as_of);
+    let history = History::read(&records, ring, as_of.unwrap_or(Time::from_ms(i64::MAX)));
     for one in &history.not_counted {
         remark!("entry {} does not count: {}", one.index, on_one_row(&one.why));
     }
@@ -97,8 +98,8 @@ impl Look {
         ring(&self.ring.keys)
     }
 
-    /// What became of releases, as far as it was said by then.
-    pub(crate) fn history(&self, as_of: Time) -> anyhow::Result<History> {
+    /// What became of releases, as far as it was said by then, or is said at all.
+    pub(crate) fn history(&self, as_of: Option<Time>) -> anyhow::Result<History> {
         read(&self.registry()?, &self.ring()?, as_of)
     }
 }

@@ -64,7 +64,7 @@ fn go(args: &DeployRun, recorder: &Recorder) -> anyhow::Result<Exit> {
     let started_at = now();
     let hand = args.signing.hand(started_at)?;
     let mut registry = args.signing.registry()?;
-    let history = read(&registry, &ring(&args.signing.keys)?, started_at)?;
+    let history = read(&registry, &ring(&args.signing.keys)?, None)?;
     known(&history, &args.what)?;
     // What is broken is taken back whatever anybody decided about it.
     let decision = match &args.what.undoes {

@@ -72,7 +72,7 @@ pub(crate) struct VouchShow {
 
 pub(super) fn show(args: &VouchShow) -> anyhow::Result<Exit> {
     let as_of = args.as_of.unwrap_or_else(now);
-    let history = args.look.history(as_of)?;
+    let history = args.look.history(args.as_of)?;
     let wanted = history.attestations.iter().map(|told| &told.said).filter(|said| {
         args.person.as_ref().is_none_or(|person| said.person.as_ref() == Some(person))
             && args.topic.as_ref().is_none_or(|topic| said.topic == *topic)

@@ -8,7 +8,8 @@ use std::time::{Duration, Instant};
 
 use serde_json::Value;
 use townlet_gate::gate::Decision;
-use townlet_registry::{Predicate, Query, Registry, Time};
+use townlet_gate::statement::{IncidentOpened, Severity, incident_subject};
+use townlet_registry::{Envelope, Predicate, Query, Registry, Signer, Statement, Time};
 
 use crate::release::{Desk, moment};
 use crate::support::{Ran, command};
@@ -193,6 +194,30 @@ fn the_end_of_a_rollback_that_was_cut_short_is_recorded_as_that_of_a_rollback() 
     desk.edit("manifest.json", |text| text.replace("1.4.0", "1.4.1"));
     let another = record(&["--outcome", "failed", "--id", &back]).expect(2);
     assert!(another.stderr.contains("is of another manifest"), "{}", another.stderr);
+}
+
+/// The log does not go back with the clock: what it took in a moment ago may lie a little ahead.
+#[test]
+fn a_clock_that_went_back_a_little_hides_nothing_that_was_just_said() {
+    let desk = Desk::approved();
+    let ahead: Time = moment(3).parse().unwrap();
+    let opened = IncidentOpened {
+        incident: "INC-7".into(),
+        environment: "production".into(),
+        severity: Severity::Critical,
+        summary: "nobody can log in".into(),
+        began_at: ahead,
+        deployment: None,
+        actor: "bo".into(),
+        at: ahead,
+    };
+    let about = Statement::about(incident_subject("INC-7").unwrap(), opened);
+    let envelope = Envelope::sign(&about, &Signer::read(&desk.path("bo.key")).unwrap()).unwrap();
+    Registry::open(&desk.path("townlet-registry.db")).unwrap().append(&envelope, ahead).unwrap();
+    desk.incident(&["note", "INC-7", "looking", "--step", "acknowledged"]).expect(0);
+    desk.incident(&["close", "INC-7", "--outcome", "mitigated", "--summary", "an index"]).expect(0);
+    let shown = desk.run(&["incident", "show", "INC-7", "--json"]).expect(0).json();
+    assert_eq!(shown[0]["closed"]["outcome"], "mitigated", "{shown}");
 }
 
 /// Who reads that the bad release was taken back looks no further.

@@ -310,6 +310,11 @@ fn keys_are_not_written_over_and_not_read_where_others_can() {
     let here = release();
     let run = |words: &[&str]| townlet_in(here.path(), words);
     run(&["keys", "new", "ada.pem"]).expect(2);
+    fs::remove_file(here.path().join("ada.pem.pub")).unwrap();
+    let there = run(&["keys", "new", "ada.pem"]).expect(2);
+    assert!(there.stderr.contains("ada.pem is there already"), "{}", there.stderr);
+    let public = Signer::read(&here.path().join("ada.pem")).unwrap().public().to_pem().unwrap();
+    fs::write(here.path().join("ada.pem.pub"), public).unwrap();
     let again = run(&["keys", "trust", "ada.pem.pub", "--person", "Bob", "--role", "sre"]).expect(2);
     assert!(again.stderr.contains("in the ring already"), "{}", again.stderr);
     run(&["keys", "trust", "ada.pem", "--person", "Bob", "--role", "sre"]).expect(2);
