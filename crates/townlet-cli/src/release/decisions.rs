@@ -43,13 +43,18 @@ pub(crate) struct ReplayDecision {
 }
 
 pub(crate) fn explain(args: &Explain) -> anyhow::Result<Exit> {
-    // Reasons are written in capitals, and nothing else is.
-    if args.what.chars().all(|c| c.is_ascii_uppercase() || c == '_') {
-        let code: Code = args.what.parse().map_err(Failure::usage)?;
+    let reason = args.what.parse::<Code>();
+    if let Ok(code) = reason {
         say!("{}", gate::explain_code(code).trim_end())?;
         return Ok(Exit::Yes);
     }
-    let decision = Decision::from_bytes(&document(&args.what, &args.kept)?).map_err(Failure::usage)?;
+    // Reasons are written in capitals, and so are some releases.
+    let capitals = args.what.chars().all(|c| c.is_ascii_uppercase() || c == '_');
+    let decision = document(&args.what, &args.kept).map_err(|error| match reason {
+        Err(why) if capitals => Failure::usage(why),
+        _ => error,
+    })?;
+    let decision = Decision::from_bytes(&decision).map_err(Failure::usage)?;
     say!("{}", gate::explain(&decision).trim_end())?;
     Ok(Exit::Yes)
 }

@@ -304,6 +304,11 @@ fn reasons_and_differences_are_told_without_a_registry() {
     let diff = desk.run(&["diff", "manifest.json", "other.json"]).expect(1);
     assert_eq!(diff.stdout, "~ artifacts[service-api].version: \"1.4.0\" -> \"1.4.1\"\n");
     desk.run(&["explain", "R99"]).expect(3);
+    // A release may be called like a reason.
+    desk.edit("manifest.json", |text| text.replace("\"R42\"", "\"RC\""));
+    desk.gate(&[]).expect(10);
+    let told = desk.run(&["explain", "RC"]).expect(0);
+    assert!(told.stdout.starts_with("reject: RC may not go to production"), "{}", told.stdout);
 }
 
 #[test]
