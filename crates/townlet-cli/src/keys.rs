@@ -122,7 +122,12 @@ fn new(args: &New) -> anyhow::Result<Exit> {
     }
     signer.write_new(&args.file).map_err(failure)?;
     let pem = signer.public().to_pem().map_err(failure)?;
-    fs::write(&public, pem).with_context(|| public.display().to_string())?;
+    fs::write(&public, pem).with_context(|| public.display().to_string()).inspect_err(|_| {
+        // One half without the other would be in the way of the next attempt. Nobody has used it.
+        for half in [&public, &args.file] {
+            let _ = fs::remove_file(half);
+        }
+    })?;
     say!("{}", signer.key_id())?;
     Ok(Exit::Yes)
 }

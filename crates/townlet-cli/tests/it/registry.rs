@@ -305,6 +305,23 @@ fn the_log_is_shown_by_name_digest_and_type() {
     assert_eq!(entry["at"], "2026-11-21T16:00:00.001Z");
 }
 
+/// Where a disk is full, what was begun is not in the way once it is not. A limit on the size of files stands for the disk.
+#[cfg(unix)]
+#[test]
+fn no_part_of_a_key_stays_where_it_could_not_be_written() {
+    let here = tempfile::tempdir().unwrap();
+    let limited = |blocks: &str| {
+        let script = format!("trap '' XFSZ; ulimit -f {blocks}; exec \"$0\" keys new ada.pem");
+        let mut shell = Command::new("sh");
+        shell.args(["-c", &script, env!("CARGO_BIN_EXE_townlet")]).current_dir(here.path());
+        ran(shell.output().unwrap())
+    };
+    let full = limited("0").expect(3);
+    assert!(full.stderr.contains("key file ada.pem: "), "{}", full.stderr);
+    assert_eq!(fs::read_dir(here.path()).unwrap().count(), 0);
+    limited("8").expect(0);
+}
+
 #[test]
 fn keys_are_not_written_over_and_not_read_where_others_can() {
     let here = release();

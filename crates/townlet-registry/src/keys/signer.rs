@@ -64,7 +64,7 @@ impl Signer {
     /// Writes the key to a file that must not exist yet, in PEM (PKCS#8), for the owner only (mode 0600), and syncs it.
     ///
     /// # Errors
-    /// [`ErrorKind::Io`]; a file that is there already is one.
+    /// [`ErrorKind::Io`]; a file that is there already is one. No part of a key stays where it could not be written.
     pub fn write_new(&self, path: &Path) -> Result<(), Error> {
         let failed = |error| Error::caused(ErrorKind::Io, format!("key file {}", path.display()), error);
         // Version 1, without the public key beside it: OpenSSL before 3.5 reads no other.
@@ -76,7 +76,11 @@ impl Signer {
         #[cfg(unix)]
         std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
         let mut file = options.open(path).map_err(failed)?;
-        file.write_all(pem.as_bytes()).and_then(|()| file.sync_all()).map_err(failed)
+        file.write_all(pem.as_bytes()).and_then(|()| file.sync_all()).map_err(|error| {
+            // Half a key is none, and would be in the way of the next attempt.
+            let _ = std::fs::remove_file(path);
+            failed(error)
+        })
     }
 
     /// The name of the key.
