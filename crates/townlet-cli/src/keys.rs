@@ -171,7 +171,20 @@ fn trust(args: &Trust) -> anyhow::Result<Exit> {
         until: args.until,
         revoked: None,
     };
-    let id = edit_ring(&args.ring.keys, |ring| ring.trust(key).map_err(failure))?;
+    if args.person.chars().any(char::is_control) {
+        return Err(Failure::usage("--person takes a name"));
+    }
+    let id = edit_ring(&args.ring.keys, |ring| {
+        // Rules about distinct people compare names to the letter.
+        let alike = |known: &str| known != args.person && same_name(known, &args.person);
+        if let Some((_, known)) = ring.keys().find(|(_, key)| alike(&key.person)) {
+            let known = &known.person;
+            let message =
+                format!("the key ring knows `{known}`: written as `{}`, one person would count as two", args.person);
+            return Err(Failure::usage(message));
+        }
+        ring.trust(key).map_err(failure)
+    })?;
     say!("{id}")?;
     Ok(Exit::Yes)
 }
@@ -192,6 +205,11 @@ fn revoke(args: &Revoke) -> anyhow::Result<Exit> {
     })?;
     say!("{id}")?;
     Ok(Exit::Yes)
+}
+
+/// Whether two names differ in capitals and spaces alone.
+fn same_name(one: &str, other: &str) -> bool {
+    one.to_lowercase().split_whitespace().eq(other.to_lowercase().split_whitespace())
 }
 
 /// A key that may sign checkpoints now, as the ring has it. One by another key would stay with the log, which would not

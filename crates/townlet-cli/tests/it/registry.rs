@@ -248,6 +248,22 @@ fn a_log_is_verified_where_nothing_can_be_written() {
     mode(&away, 0o755);
 }
 
+/// Four eyes are two people, however somebody writes the name of one of them.
+#[test]
+fn one_person_is_not_two_by_another_spelling() {
+    let here = release();
+    townlet_in(here.path(), &["keys", "new", "second.pem"]).expect(0);
+    let trust = |person: &str| {
+        townlet_in(here.path(), &["keys", "trust", "second.pem.pub", "--person", person, "--role", "sre"])
+    };
+    for person in ["ada", "ADA"] {
+        let refused = trust(person).expect(2);
+        assert!(refused.stderr.contains("the key ring knows `Ada`"), "{}", refused.stderr);
+    }
+    trust("Ada\nBob").expect(2);
+    trust("Ada").expect(0);
+}
+
 /// A revocation that somebody else writes over would leave a stolen key believed.
 #[test]
 fn whoever_changes_the_key_ring_at_the_same_time_waits_for_each_other() {
