@@ -26,6 +26,10 @@ impl Registry {
     /// where there is none; [`ErrorKind::Forked`] where the log is not what a checkpoint of `since` covers; those of
     /// [`Registry::record`].
     pub fn bundle(&self, subject: &Digest, since: &[SignedCheckpoint]) -> Result<Bundle, Error> {
+        self.at_one_moment(|| self.about(subject, since))
+    }
+
+    fn about(&self, subject: &Digest, since: &[SignedCheckpoint]) -> Result<Bundle, Error> {
         let mut waiting: VecDeque<Record> = self.find(&Query::new().about(*subject))?.into();
         waiting.extend(self.record(subject)?);
         if waiting.is_empty() {
@@ -69,6 +73,10 @@ impl Registry {
     /// # Errors
     /// [`ErrorKind::Missing`] without a checkpoint; those of [`Registry::record`].
     pub fn bundle_all(&self) -> Result<Bundle, Error> {
+        self.at_one_moment(|| self.whole())
+    }
+
+    fn whole(&self) -> Result<Bundle, Error> {
         let checkpoint = self.newest_checkpoint()?;
         let size = checkpoint.unverified().size;
         let (mut entries, mut contents, mut known) = (Vec::new(), BTreeMap::new(), BTreeSet::new());

@@ -143,6 +143,12 @@ impl Registry {
         self.placed(read())
     }
 
+    /// Does everything that `read` reads at one moment of the log, whatever others write meanwhile.
+    pub(crate) fn at_one_moment<T>(&self, read: impl FnOnce() -> Result<T, Error>) -> Result<T, Error> {
+        let _held_to_the_end = self.placed(self.db.unchecked_transaction().map_err(sql))?;
+        read()
+    }
+
     /// The hash of a complete subtree.
     pub(crate) fn node(&self, level: u32, place: u64) -> Result<Digest, Error> {
         self.placed(node(&self.db, level, place))

@@ -1,5 +1,8 @@
+use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
+
 use proptest::prelude::*;
-use townlet_registry::{Bundle, Digest, Envelope, ErrorKind, KeyRing, Role, SignedCheckpoint, TrustedKey};
+use townlet_registry::{Bundle, Digest, Envelope, ErrorKind, KeyRing, Registry, Role, SignedCheckpoint, TrustedKey};
 
 use crate::support::{Story, empty, filled, minutes, noon, note, release, ring, signer, story, trusted};
 
@@ -198,4 +201,39 @@ proptest! {
         prop_assert!(Bundle::parse(sealed.as_bytes()).is_err());
         prop_assert!(Bundle::parse(text.as_bytes()).is_err());
     }
+}
+
+/// Whoever bundles beside a writer gets the log of one moment: all that was about the subject when the checkpoint was
+/// signed, or an error that says that something is newer.
+#[test]
+fn a_bundle_that_is_made_beside_a_writer_is_of_one_moment() {
+    let kept = filled(1);
+    kept_checkpoint(&kept.path(), 0);
+    let (path, done) = (kept.path(), AtomicBool::new(false));
+    let reader = Registry::open_read_only(&path).unwrap();
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            for number in 1..60 {
+                kept_checkpoint(&path, number);
+            }
+            done.store(true, Ordering::Release);
+        });
+        while !done.load(Ordering::Acquire) {
+            match reader.bundle(&Digest::of(b"release-0"), &[]) {
+                Ok(bundle) => {
+                    let ring = ring(&["ada"]);
+                    let verified = bundle.verify(&ring, None).unwrap();
+                    assert_eq!(verified.entries.len() as u64, verified.checkpoint.size, "all of this log is about it");
+                }
+                Err(error) => assert_eq!(error.kind(), ErrorKind::Missing, "{error}"),
+            }
+        }
+    });
+}
+
+/// One more note about `release-0`, and a checkpoint over it.
+fn kept_checkpoint(path: &Path, number: u32) {
+    let mut registry = Registry::open(path).unwrap();
+    registry.append(&note("ada", "release-0", &format!("note {number}")), noon()).unwrap();
+    registry.checkpoint(&signer("log"), noon()).unwrap();
 }
