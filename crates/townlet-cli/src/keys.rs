@@ -234,18 +234,21 @@ pub(crate) fn edit_ring<T>(path: &Path, edit: impl FnOnce(&mut KeyRing) -> anyho
     let target =
         if path.is_symlink() || path.exists() { fs::canonicalize(path).with_context(place)? } else { path.to_owned() };
     let folder = target.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    let folder = File::open(folder).with_context(place)?;
-    folder.lock().with_context(place)?;
+    // A folder cannot be opened everywhere.
+    let folder = if cfg!(unix) { Some(File::open(folder).with_context(place)?) } else { None };
+    if let Some(folder) = &folder {
+        folder.lock().with_context(place)?;
+    }
     let mut ring = if target.exists() { read_ring(&target)? } else { KeyRing::new() };
     let before = ring.clone();
     let answer = edit(&mut ring)?;
     if ring != before {
-        write_ring(&ring, &target, &folder).with_context(place)?;
+        write_ring(&ring, &target, folder.as_ref()).with_context(place)?;
     }
     Ok(answer)
 }
 
-fn write_ring(ring: &KeyRing, path: &Path, folder: &File) -> std::io::Result<()> {
+fn write_ring(ring: &KeyRing, path: &Path, folder: Option<&File>) -> std::io::Result<()> {
     let beside = path.with_added_extension("new");
     // Of somebody who was killed: the lock says that nobody is at it now.
     match fs::remove_file(&beside) {
@@ -259,5 +262,5 @@ fn write_ring(ring: &KeyRing, path: &Path, folder: &File) -> std::io::Result<()>
     file.write_all(&ring.to_json().map_err(std::io::Error::other)?)?;
     file.sync_all()?;
     fs::rename(&beside, path)?;
-    folder.sync_all()
+    folder.map_or(Ok(()), File::sync_all)
 }
