@@ -249,7 +249,13 @@ impl Collector {
     fn start(&self, name: &str, listener: TcpListener, door: Door) -> Result<(), CollectorError> {
         let shared = Arc::clone(&self.shared);
         let thread = thread::Builder::new().name(name.to_owned());
-        thread.spawn(move || accept(&shared, &listener, door)).map(drop).map_err(CollectorError::Thread)
+        self.shared.slots.listener_opened();
+        let spawned = thread.spawn(move || {
+            accept(&shared, &listener, door);
+            drop(listener);
+            shared.slots.listener_closed();
+        });
+        spawned.map(drop).map_err(CollectorError::Thread)
     }
 
     /// Where it listens, with the port that the system chose.
@@ -287,10 +293,12 @@ impl Collector {
     /// for three quarters of `within`. Connections that did not end in time (a
     /// disk that hangs) stand in
     /// [`connections_open`](CollectorReport::connections_open), and what they hold
-    /// in `unwritten`.
+    /// in `unwritten`. Where the listeners closed in time, which they do unless no descriptor
+    /// is left to wake them with, their addresses are free for another collector.
     pub fn shutdown(self, within: Duration) -> CollectorReport {
         let now = Instant::now();
         self.stop(now + within / 4 * 3);
+        self.shared.slots.wait_for_listeners(now + within / 4);
         if self.shared.slots.wait_for_none(now + within) {
             self.shared.intake.finish();
         }

@@ -77,6 +77,8 @@ pub(super) struct Slots {
 
 #[derive(Default)]
 struct Table {
+    /// Listeners that still accept.
+    listening: usize,
     open: BTreeMap<u64, Arc<Slot>>,
     ended: VecDeque<ConnectionReport>,
     ended_counts: LineCounts,
@@ -182,6 +184,23 @@ impl Slots {
                 let _ = socket.shutdown(Shutdown::Both);
             }
         }
+    }
+
+    pub(super) fn listener_opened(&self) {
+        self.table().listening += 1;
+    }
+
+    pub(super) fn listener_closed(&self) {
+        self.table().listening -= 1;
+        self.left.notify_all();
+    }
+
+    /// Waits until no listener accepts any more, at most until `deadline`: from then on
+    /// no connection comes that is not here yet, and the addresses are free.
+    pub(super) fn wait_for_listeners(&self, deadline: Instant) {
+        let left = deadline.saturating_duration_since(Instant::now());
+        let still = |table: &mut Table| table.listening > 0;
+        drop(self.left.wait_timeout_while(self.table(), left, still).unwrap_or_else(PoisonError::into_inner));
     }
 
     /// Waits until no connection is open, at most until `deadline`; false where

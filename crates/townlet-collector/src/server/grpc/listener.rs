@@ -52,6 +52,7 @@ pub(in crate::server) fn start(
 ) -> Result<(), CollectorError> {
     let (shared, grpc) = (Arc::clone(shared), Arc::clone(grpc));
     let thread = thread::Builder::new().name("townlet-grpc".to_owned());
+    shared.slots.listener_opened();
     let spawned = thread.spawn(move || {
         let Listening { runtime, listener } = listening;
         runtime.block_on(accept(&shared, &grpc, listener));
@@ -77,6 +78,7 @@ async fn accept(shared: &Arc<Shared>, grpc: &Arc<Grpc>, listener: TcpListener) {
         }
     }
     drop(listener);
+    shared.slots.listener_closed();
     // The connections see the stop for themselves; the runtime is theirs until they have.
     while !shared.stop.is_overdue(Instant::now()) && shared.slots.are_open(Door::Grpc) {
         tokio::time::sleep(LOOK_AROUND / 8).await;
