@@ -233,13 +233,17 @@ fn the_time_that_lines_took_is_known_while_the_disk_answers_no_more() {
     std::fs::remove_file(&file).unwrap();
     assert!(Command::new("mkfifo").arg(&file).status().unwrap().success());
     publish_to_one(&server.url(), (2..=4).map(|seq| event("stuck.events", seq)).collect());
-    wait_until("the figures of five lines", || metrics(&collector)["parse_batch_size_sum"] == 5.0);
-    assert_eq!(collector.report().totals.unwritten, 3);
+    // As many of the three as came together: the others wait behind them.
+    let unwritten = || collector.report().totals.unwritten;
+    wait_until("the figures of what is stuck", || {
+        unwritten() > 0 && metrics(&collector)["parse_batch_size_sum"] >= 2.0 + unwritten() as f64
+    });
+    let stuck = unwritten();
     // Whoever waits there goes on.
     let mut written = String::new();
     let mut reader = std::fs::File::open(&file).unwrap();
     let collector = std::thread::spawn(move || stop(collector));
     reader.read_to_string(&mut written).unwrap();
-    assert_eq!(written.lines().count(), 3);
+    assert!((stuck..=3).contains(&(written.lines().count() as u64)), "{stuck} were stuck: {written}");
     collector.join().unwrap();
 }
