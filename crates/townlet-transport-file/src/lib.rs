@@ -34,6 +34,9 @@
 //! counts from the creation of the file where the system knows it, else from its
 //! opening.
 //!
+//! A file that a symbolic link at the path leads to is not rotated: only the link would be
+//! renamed. The log says so (`telemetry_file_rotation_failed`), and the file goes on.
+//!
 //! A path may name the time of writing, in UTC: `logs/%F/town.jsonl` begins a new
 //! folder each day. The file of the day before keeps its name. The day never goes
 //! back while a process runs, nor at a start whose clock is behind by less than an

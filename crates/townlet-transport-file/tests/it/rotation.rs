@@ -157,3 +157,24 @@ fn where_setting_aside_fails_the_old_file_goes_on_and_that_is_logged_once() {
     assert_eq!(log.matches("telemetry_file_rotation_failed").count(), 1, "{log}");
     assert_eq!(seqs_of(lines(&path)), [1, 2, 3, 4, 5]);
 }
+
+#[cfg(unix)]
+#[test]
+fn a_symbolic_link_keeps_leading_to_the_file_and_the_log_says_why_it_grows() {
+    let (folder, elsewhere) = (TempDir::new().unwrap(), TempDir::new().unwrap());
+    let (link, real) = (folder.path().join("town.jsonl"), elsewhere.path().join("town.jsonl"));
+    std::fs::write(&real, "").unwrap();
+    std::os::unix::fs::symlink(&real, &link).unwrap();
+    let mut sink = open(FileOptions { rotate_bytes: Some(100), keep_files: Some(1), ..FileOptions::new(&link) });
+    let said = logged(|| {
+        for seq in 1..=5 {
+            sink.connect().unwrap();
+            sink.send(&[hundred(seq)]).unwrap();
+        }
+    });
+    assert_eq!(std::fs::read_link(&link).unwrap(), real);
+    assert_eq!(seqs_of(lines(&real)), [1, 2, 3, 4, 5]);
+    assert_eq!(files(folder.path()), [link]);
+    assert_eq!(said.matches("telemetry_file_rotation_failed").count(), 1, "{said}");
+    assert!(said.contains("write the path that it leads to"), "{said}");
+}
