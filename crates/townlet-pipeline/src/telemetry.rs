@@ -23,7 +23,8 @@ use crate::tap::{Tap, TapOptions};
 ///
 /// When the last handle goes without [`shutdown`](Self::shutdown), streams are
 /// closed and the threads end without draining; the books cannot be read any
-/// more then, so call it.
+/// more then, so call it. What was not delivered is logged as
+/// `telemetry_dropped_without_shutdown`.
 #[derive(Clone, Debug)]
 pub struct Telemetry {
     inner: Arc<Inner>,
@@ -217,8 +218,19 @@ impl Drop for Inner {
         let now = self.shared.now();
         let mut state = self.shared.lock();
         self.shared.close(&mut state, now);
+        let left: Vec<(String, u64)> = state
+            .sinks
+            .all()
+            .iter()
+            .map(|sink| (sink.main().options().name.clone(), sink.statement().buffered))
+            .filter(|(_, undelivered)| *undelivered > 0)
+            .collect();
         self.shared.abandon(&mut state);
         drop(state);
+        // Nobody can read the books any more.
+        for (sink, undelivered) in left {
+            tracing::warn!(sink, undelivered, "telemetry_dropped_without_shutdown");
+        }
         self.shared.retire_slots();
         self.shared.tap.close();
     }

@@ -210,6 +210,24 @@ fn when_the_last_handle_goes_the_threads_end_and_streams_are_closed() {
 
 /// Values that nobody will send any more are freed with the pipeline.
 #[test]
+fn a_handle_that_goes_without_a_shutdown_says_in_the_log_what_was_not_delivered() {
+    for shut_down in [false, true] {
+        let (telemetry, _script) = single(lazy("orders-sink"));
+        let orders = telemetry.stream("orders").unwrap();
+        for n in 1..=3 {
+            orders.emit(n, order(n)).unwrap();
+        }
+        if shut_down {
+            timed(&telemetry, Duration::ZERO);
+        }
+        let log = townlet_testkit::logged(|| drop(telemetry));
+        let said = log.contains("telemetry_dropped_without_shutdown");
+        assert_eq!(said, !shut_down, "{log}");
+        assert!(shut_down || log.contains("sink=\"orders-sink\" undelivered=3"), "{log}");
+    }
+}
+
+#[test]
 fn a_pipeline_that_goes_frees_what_it_holds() {
     #[derive(serde::Serialize)]
     struct Held {
