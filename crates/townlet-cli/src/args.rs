@@ -305,7 +305,7 @@ pub(crate) struct Test {
 
 #[derive(Debug, Args)]
 pub(crate) struct Inspect {
-    /// The stream, JSON lines, possibly mixed with log text. `-` reads standard input.
+    /// The stream, JSON lines, possibly mixed with log text, as it is or in gzip. `-` reads standard input.
     pub(crate) file: PathBuf,
     /// Report as JSON.
     #[arg(long)]
@@ -319,7 +319,7 @@ pub(crate) struct Inspect {
 
 #[derive(Debug, Args)]
 pub(crate) struct Replay {
-    /// The captured stream.
+    /// The captured stream, as it is or in gzip.
     pub(crate) file: PathBuf,
     /// Configuration with a `telemetry:` block.
     #[arg(long)]

@@ -1,6 +1,5 @@
 //! `townlet inspect`: what is in a stream file.
 
-use std::fs::File;
 use std::io::{self, Read};
 use std::path::Path;
 
@@ -11,6 +10,7 @@ use crate::args::Inspect;
 use crate::exit::{Exit, Failure};
 use crate::follow::Tail;
 use crate::out::say;
+use crate::stream;
 
 pub(crate) fn run(args: &Inspect) -> anyhow::Result<Exit> {
     if !args.follow.is_on() {
@@ -47,16 +47,13 @@ fn read(path: &Path) -> anyhow::Result<InspectReport> {
     let source: Box<dyn Read> = if path == Path::new("-") {
         Box::new(io::stdin().lock())
     } else {
-        let file = File::open(path).with_context(|| format!("opening {}", path.display()))?;
-        let metadata = file.metadata().with_context(|| format!("opening {}", path.display()))?;
-        if metadata.is_dir() {
+        if path.is_dir() {
             let folder = path.display();
             let hint =
                 format!("{folder} is a folder; inspect reads a file, or `-`: cat {folder}/*.jsonl | townlet inspect -");
             return Err(Failure::usage(hint));
         }
-        let bar = crate::setup::progress(metadata.len(), "reading");
-        Box::new(bar.wrap_read(file))
+        stream::open(path, "reading")?
     };
     inspect(source, &InspectOptions::default()).with_context(|| format!("reading {}", path.display()))
 }

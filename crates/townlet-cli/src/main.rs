@@ -25,6 +25,7 @@ mod setup;
 mod simulate;
 mod smoke;
 mod spill;
+mod stream;
 mod tap;
 mod telling;
 mod test;

@@ -1,6 +1,5 @@
 //! `townlet replay`: a captured stream through today's transforms and sinks.
 
-use std::fs::File;
 use std::io::{BufRead, BufReader, Read};
 use std::time::Duration;
 
@@ -13,7 +12,7 @@ use crate::args::Replay;
 use crate::exit::Exit;
 use crate::follow::Tail;
 use crate::out::say;
-use crate::{account, setup};
+use crate::{account, setup, stream};
 
 /// Lines longer than this are not read whole (16 MiB, the largest buffer).
 const MAX_LINE: u64 = 16 << 20;
@@ -27,11 +26,7 @@ pub(crate) fn run(args: &Replay) -> anyhow::Result<Exit> {
     let mut tail = if args.follow.is_on() { Some(Tail::open(&args.file, &args.follow)?) } else { None };
     let source: Box<dyn Read + '_> = match &mut tail {
         Some(tail) => Box::new(tail),
-        None => {
-            let file = File::open(&args.file).with_context(|| format!("opening {}", args.file.display()))?;
-            let length = file.metadata().map(|m| m.len()).unwrap_or_default();
-            Box::new(setup::progress(length, "replaying").wrap_read(file))
-        }
+        None => stream::open(&args.file, "replaying")?,
     };
     let telemetry = setup::start(&loaded.config, &factories, &setup::identity_now())?;
     let replay = telemetry.replay()?;
@@ -40,7 +35,17 @@ pub(crate) fn run(args: &Replay) -> anyhow::Result<Exit> {
     let mut line = Vec::new();
     // By a validator in mode `raise`: on nobody's books.
     let mut refused = 0u64;
-    while next_line(&mut reader, &mut line).with_context(|| format!("reading {}", args.file.display()))? {
+    // What was read is delivered, and accounted for, before it is said that the rest cannot be read.
+    let mut whole = Ok(());
+    loop {
+        match next_line(&mut reader, &mut line) {
+            Ok(true) => {}
+            Ok(false) => break,
+            Err(error) => {
+                whole = Err(error).with_context(|| format!("reading {}", args.file.display()));
+                break;
+            }
+        }
         if !line.is_empty() {
             let body = Bytes::copy_from_slice(&line);
             pace.wait(&telemetry, body.len());
@@ -58,6 +63,7 @@ pub(crate) fn run(args: &Replay) -> anyhow::Result<Exit> {
     } else {
         say!("{}", account::table(&telemetry, &books))?;
     }
+    whole?;
     let delivered_all = books.sinks.iter().all(|(_, s)| s.account.delivered() == s.account.accepted());
     drop(reader);
     // How far it came is written down only for what arrived, and for what never will: with a

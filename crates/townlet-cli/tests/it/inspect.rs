@@ -2,7 +2,7 @@
 
 use tempfile::TempDir;
 
-use crate::support::{command, samples, text, townlet, write};
+use crate::support::{command, gzip, samples, text, townlet, write};
 
 #[test]
 fn the_predecessors_stream_is_read_whole() {
@@ -75,4 +75,15 @@ fn a_reader_that_goes_away_is_a_clean_end() {
         let stderr = String::from_utf8_lossy(&output.stderr);
         assert!(output.status.success() && !stderr.contains("panicked"), "{stderr}");
     }
+}
+
+#[test]
+fn a_file_that_was_compressed_when_it_was_finished_is_read_like_any_other() {
+    let plain = samples().join("1.1.0/town.jsonl");
+    let dir = TempDir::new().unwrap();
+    let packed = dir.path().join("town.jsonl.gz");
+    std::fs::write(&packed, gzip(&std::fs::read(&plain).unwrap())).unwrap();
+    let report = |file| townlet(&["inspect", "--json", text(file)]).expect(0).json();
+    assert_eq!(report(&packed), report(&plain));
+    townlet(&["inspect", text(&packed), "--against", text(&plain)]).expect(0);
 }

@@ -3,7 +3,7 @@
 use serde_json::Value;
 use tempfile::TempDir;
 
-use crate::support::{collector_with_config, lines_below, samples, text, townlet, write};
+use crate::support::{collector_with_config, gzip, lines_below, samples, text, townlet, write};
 
 #[test]
 fn the_predecessors_stream_goes_over_tls_redacted_validated_and_complete() {
@@ -37,6 +37,24 @@ fn our_own_capture_goes_out_again_with_its_diffs() {
     let config = write(dir.path(), "f.yaml", "telemetry:\n  transport: {type: file, file_path: out.jsonl}\n");
     let account = townlet(&["replay", text(&stream), "--config", &config, "--json"]).expect(0).json();
     assert_eq!(account["statement"]["delivered"], lines, "{account}");
+}
+
+#[test]
+fn a_compressed_capture_goes_out_again_and_one_that_is_cut_off_as_far_as_it_can_be_read() {
+    let dir = TempDir::new().unwrap();
+    let plain = std::fs::read(samples().join("1.1.0/town.jsonl")).unwrap();
+    let lines = plain.split_inclusive(|byte| *byte == b'\n').count() as u64;
+    let config = write(dir.path(), "f.yaml", "telemetry:\n  transport: {type: file, file_path: out.jsonl}\n");
+    let packed = gzip(&plain);
+    let stream = dir.path().join("town.jsonl.gz");
+    let replay = || townlet(&["replay", text(&stream), "--config", &config, "--json"]);
+    std::fs::write(&stream, &packed).unwrap();
+    assert_eq!(replay().expect(0).json()["statement"]["delivered"], lines);
+    std::fs::write(&stream, &packed[..packed.len() / 2]).unwrap();
+    let ran = replay().expect(3);
+    assert!(ran.stderr.contains("reading"), "{}", ran.stderr);
+    let delivered = ran.json()["statement"]["delivered"].as_u64().unwrap();
+    assert!(delivered > 0 && delivered < lines, "{delivered} of {lines}");
 }
 
 #[test]

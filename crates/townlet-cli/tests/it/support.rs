@@ -159,3 +159,9 @@ pub(crate) fn collector_with_config(dir: &Path) -> (Collector, String) {
     let config = write(dir, "tls.yaml", &yaml);
     (collector, config)
 }
+
+pub(crate) fn gzip(bytes: &[u8]) -> Vec<u8> {
+    let mut packed = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::default());
+    std::io::Write::write_all(&mut packed, bytes).expect("memory takes everything");
+    packed.finish().expect("memory takes everything")
+}
