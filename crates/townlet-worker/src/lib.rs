@@ -11,8 +11,8 @@
 //! **What it is not.** It knows no payload type and encodes nothing.
 //!
 //! # Guarantees
-//! - The books balance in every read: `accepted = delivered + dropped + buffered
-//!   + spilled` ([`Statement::residual`] is 0), and every drop has a [`DropReason`].
+//! - The books balance in every read: `accepted = delivered + dropped + coalesced +
+//!   buffered + spilled` ([`Statement::residual`] is 0), and every drop has a [`DropReason`].
 //! - Memory is bounded by count and bytes, in flight included; up to 1 MiB of
 //!   evicted frames may wait beside it for the worker to free them, and with a
 //!   spill one event on its way to the disk. A frame larger than the bound is
