@@ -58,7 +58,7 @@ fn each_check_says_why_the_rollout_may_not_start() {
         (capacity(Some(70.0), Some(70.0), Some(60.0)), "CPU is at 70 %, must be below 70 %"),
         (capacity(Some(60.0), Some(75.0), Some(60.0)), "memory is at 75 %, must be below 75 %"),
         (capacity(Some(60.0), Some(60.0), Some(80.0)), "disk is at 80 %, must be below 80 %"),
-        (capacity(Some(f64::NAN), Some(60.0), Some(60.0)), "CPU is at NaN %"),
+        (capacity(Some(f64::NAN), Some(60.0), Some(60.0)), "nobody knows how much CPU"),
         (capacity(None, Some(60.0), Some(60.0)), "nobody knows how much CPU is in use"),
         (capacity(Some(60.0), None, Some(60.0)), "nobody knows how much memory is in use"),
         (capacity(Some(60.0), Some(60.0), None), "nobody knows how much disk is in use"),
