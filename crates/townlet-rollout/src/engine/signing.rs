@@ -33,7 +33,8 @@ impl Turn<'_> {
         if self.state.phase != Phase::SignOff {
             return self.refuse(format!("{actor} cannot sign in {}", self.state.phase()));
         }
-        if actor.trim().is_empty() {
+        let actor = actor.trim();
+        if actor.is_empty() {
             return self.refuse(format!("a signature for {role} names nobody"));
         }
         if !self.plan.sign_off.iter().any(|wanted| wanted == role) {

@@ -307,9 +307,11 @@ fn one_person_does_not_sign_twice_and_nobody_signs_before_the_end_or_something_e
     world.send(EventKind::Signed { actor: "queenie".into(), role: "qa".into(), digest: "0".into() });
     world.sign("queenie", "qa");
     world.sign("queenie", "devops");
+    // A blank makes nobody somebody else.
+    world.sign("queenie ", "devops");
     assert_eq!(world.phase(), Phase::SignOff);
     let refused = world.notes.iter().filter(|note| matches!(note, Note::Refused { .. })).count();
-    assert_eq!(refused, 3);
+    assert_eq!(refused, 4);
 }
 
 #[test]
