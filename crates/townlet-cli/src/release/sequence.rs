@@ -70,13 +70,13 @@ fn go(args: &Release, place: &Place, recorder: &Recorder) -> anyhow::Result<Exit
     if name.is_empty() || !name.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-')) {
         return Err(Failure::usage(format!("a release cannot be called '{name}': take letters, digits, ., _ and -")));
     }
-    fs::create_dir_all(&evidence).with_context(|| format!("making {}", evidence.display()))?;
     if args.trial_keys {
         place.make_keys("author")?;
     }
     // What cannot be signed need not be built first.
     let author = place.author().hand(now()).map_err(|error| without_key(&error, &args.config))?.person;
     place.machine().hand(now()).map_err(|error| without_key(&error, &args.config))?;
+    fs::create_dir_all(&evidence).with_context(|| format!("making {}", evidence.display()))?;
 
     let suites = ConfigFile::read(&place.config.join(SUITES))?;
     let finished = execute(&suites, &evidence, &run_id, revision.clone(), recorder)?;

@@ -193,6 +193,8 @@ fn where_there_is_no_workspace_or_no_key_it_says_what_to_do() {
     let empty = TempDir::new().unwrap();
     assert!(run(&empty, &["init"]).expect(2).stderr.contains("is no Cargo workspace"));
     let dir = workspace();
+    assert!(run(&dir, &["release"]).expect(2).stderr.contains("townlet init"));
+    assert!(!dir.path().join("release").exists(), "nothing was made where nothing can be signed");
     run(&dir, &["init", "--person", "rosa"]).expect(0);
     std::fs::remove_dir_all(dir.path().join("release/keys")).unwrap();
     let ran = run(&dir, &["release"]);
