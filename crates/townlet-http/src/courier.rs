@@ -1,21 +1,22 @@
 //! The thread that owns the HTTP client.
 //!
-//! The client has a runtime of its own and may be neither made, used nor dropped
-//! inside another one (reqwest issue 1017), and dropping it waits for whatever it
-//! is stuck in, such as a resolver. So it lives and dies on this thread, and
-//! callers wait for answers by their own deadline.
+//! The client is asynchronous, and dropping it waits for whatever it is stuck in, such
+//! as a resolver. So it lives and dies on this thread, in a runtime of its own, and
+//! callers wait for answers by their own deadline, hosts with a runtime as others.
 
-use std::io::Read;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
-use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender, SyncSender};
+use std::sync::mpsc::{self, RecvTimeoutError, SyncSender};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use reqwest::blocking::{Client, Response};
 use reqwest::header::{ACCEPT, CONTENT_ENCODING, CONTENT_TYPE, DATE, HeaderName, HeaderValue, LOCATION, RETRY_AFTER};
 use reqwest::redirect::Policy;
+use reqwest::{Client, Response};
 use rustls::{ClientConfig, RootCertStore};
+use tokio::runtime::Builder;
+use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
+use tokio::time::timeout;
 use townlet_transport::{ErrorKind, TransportError};
 
 use crate::credentials::Pass;
@@ -28,8 +29,10 @@ const IDLE: Duration = Duration::from_secs(30);
 /// The client keeps to its own time limit; only where that fails is it left alone.
 const GRACE: Duration = Duration::from_millis(100);
 
-/// A connection is kept only where the rest of the answer is short.
-const MAX_REST: u64 = 64 * 1024;
+/// A connection is kept only where the rest of the answer is short, and comes soon: the next
+/// request waits behind it.
+const MAX_REST: usize = 64 * 1024;
+const REST: Duration = Duration::from_millis(100);
 
 /// One `POST`.
 #[derive(Clone, Debug)]
@@ -65,7 +68,7 @@ type Reply = Result<Answer, TransportError>;
 /// this is dropped and the request under way is over.
 #[derive(Debug)]
 pub(crate) struct Courier {
-    parcels: Sender<(Parcel, SyncSender<Reply>)>,
+    parcels: UnboundedSender<(Parcel, SyncSender<Reply>)>,
 }
 
 impl Courier {
@@ -75,11 +78,17 @@ impl Courier {
         tls: Option<Arc<ClientConfig>>,
         connect_timeout: Duration,
     ) -> Result<Self, TransportError> {
-        let (parcels, received) = mpsc::channel();
-        std::thread::Builder::new()
-            .name("telemetry-http".into())
-            .spawn(move || run(&target, tls, connect_timeout, &received))
-            .map_err(|error| TransportError::from_io("starting a thread for HTTP", error))?;
+        let failed = |error| TransportError::from_io("starting a thread for HTTP", error);
+        let (parcels, received) = unbounded_channel();
+        let runtime = Builder::new_current_thread().enable_all().build().map_err(failed)?;
+        let thread = std::thread::Builder::new().name("telemetry-http".into());
+        thread
+            .spawn(move || {
+                runtime.block_on(run(&target, tls, connect_timeout, received));
+                // A resolver may be stuck; nobody waits for it.
+                runtime.shutdown_background();
+            })
+            .map_err(failed)?;
         Ok(Self { parcels })
     }
 
@@ -101,25 +110,26 @@ impl Courier {
     }
 }
 
-fn run(
+async fn run(
     target: &Target,
     tls: Option<Arc<ClientConfig>>,
     connect_timeout: Duration,
-    received: &Receiver<(Parcel, SyncSender<Reply>)>,
+    mut received: UnboundedReceiver<(Parcel, SyncSender<Reply>)>,
 ) {
     let client = client(target, tls, connect_timeout);
-    for (parcel, answer) in received {
-        let (deadline, limit) = (parcel.deadline, parcel.request.answer_limit);
+    while let Some((parcel, answer)) = received.recv().await {
+        let limit = parcel.request.answer_limit;
         let response = match &client {
-            Ok(client) => send(client, parcel),
+            Ok(client) => send(client, parcel).await,
             Err(message) => Err(TransportError::new(ErrorKind::Misconfigured, message.clone())),
         };
         // Where nobody waits any more, the next one will not be sent here either.
         match response {
             Ok(mut response) => {
-                let read = read(&mut response, limit);
+                let read = read(&mut response, limit).await;
                 let _ = answer.send(Ok(read));
-                finish(response, deadline);
+                // A long or slow rest ends with its connection.
+                let _ = timeout(REST, take(&mut response, MAX_REST)).await;
             }
             Err(error) => {
                 let _ = answer.send(Err(error));
@@ -165,7 +175,7 @@ fn nobody() -> Result<ClientConfig, String> {
     Ok(builder.with_root_certificates(RootCertStore::empty()).with_no_client_auth())
 }
 
-fn send(client: &Client, parcel: Parcel) -> Result<Response, TransportError> {
+async fn send(client: &Client, parcel: Parcel) -> Result<Response, TransportError> {
     let Parcel { is_post, request, pass, deadline } = parcel;
     let left = deadline.saturating_duration_since(Instant::now());
     if left.is_zero() {
@@ -204,7 +214,7 @@ fn send(client: &Client, parcel: Parcel) -> Result<Response, TransportError> {
     if is_post {
         post = post.body(request.body);
     }
-    post.send().map_err(|error| failure::of(error, &request.target))
+    post.send().await.map_err(|error| failure::of(error, &request.target))
 }
 
 fn unsendable(target: &Target) -> TransportError {
@@ -212,25 +222,27 @@ fn unsendable(target: &Target) -> TransportError {
     TransportError::new(ErrorKind::Misconfigured, message)
 }
 
-fn read(response: &mut Response, limit: u64) -> Answer {
+async fn read(response: &mut Response, limit: u64) -> Answer {
     let headers = response.headers();
     let text = |name| Some(headers.get(name)?.to_str().ok()?.to_owned());
     let mut answer = Answer::status(response.status().as_u16());
     (answer.retry_after, answer.date) = (text(RETRY_AFTER), text(DATE));
     (answer.location, answer.content_type) = (text(LOCATION), text(CONTENT_TYPE));
     if limit > 0 {
-        // One more than is wanted, so that what is longer shows.
-        let mut body = Vec::new();
-        let read = response.take(limit.saturating_add(1)).read_to_end(&mut body);
-        answer.body = read.ok().filter(|length| *length as u64 <= limit).map(|_| body.into());
+        answer.body = take(response, usize::try_from(limit).unwrap_or(usize::MAX)).await.map(Bytes::from);
     }
     answer
 }
 
-/// Reads what is left of an answer, so that its connection can be used again; a
-/// long or slow one ends with its connection.
-fn finish(response: Response, deadline: Instant) {
-    let mut rest = response.take(MAX_REST);
-    let mut scratch = [0; 4096];
-    while Instant::now() < deadline && matches!(rest.read(&mut scratch), Ok(1..)) {}
+/// What is left of an answer; none where that is more than `limit` bytes, or does not come. Read to its end, its
+/// connection can be used again.
+async fn take(response: &mut Response, limit: usize) -> Option<Vec<u8>> {
+    let mut body = Vec::new();
+    while let Some(piece) = response.chunk().await.ok()? {
+        if piece.len() > limit - body.len() {
+            return None;
+        }
+        body.extend_from_slice(&piece);
+    }
+    Some(body)
 }

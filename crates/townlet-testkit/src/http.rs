@@ -29,6 +29,8 @@ pub enum Reply {
     HalfClose,
     /// Says these bytes and closes.
     Raw(Vec<u8>),
+    /// Says these bytes, and no more.
+    Hang(Vec<u8>),
 }
 
 /// This status and nothing else.
@@ -197,6 +199,10 @@ fn serve(socket: &TcpStream, shared: &Mutex<State>) -> Option<()> {
             }
             Reply::HalfClose => {
                 socket.shutdown(Shutdown::Write).ok()?;
+                return input.read(&mut [0]).ok().map(drop);
+            }
+            Reply::Hang(bytes) => {
+                out.write_all(&bytes).ok()?;
                 return input.read(&mut [0]).ok().map(drop);
             }
             Reply::Raw(bytes) => {

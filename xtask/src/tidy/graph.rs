@@ -71,7 +71,7 @@ const FOUNDATION: &[(&str, &[&str])] = &[
     ("zeroize", &["townlet-http", "townlet-nats", "townlet-registry"]),
     ("async-nats", &["townlet-nats"]),
     ("futures-util", &["townlet-nats"]),
-    ("tokio", &["townlet-nats"]),
+    ("tokio", &["townlet-http", "townlet-nats"]),
     ("prometheus", &["townlet-transport-prometheus"]),
     ("opentelemetry-proto", &["townlet-transport-otlp"]),
     ("prost", &["townlet-transport-otlp"]),

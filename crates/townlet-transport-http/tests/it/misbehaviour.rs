@@ -55,6 +55,23 @@ fn an_answer_that_never_ends_does_not_hold_up_what_it_answers() {
 }
 
 #[test]
+fn an_answer_whose_rest_stays_away_costs_its_connection_and_neither_the_next_batch_nor_the_end() {
+    let stuck = Reply::Hang(b"HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\n".to_vec());
+    let server = Server::start(stuck);
+    // Longer than the test may take.
+    let limit = Duration::from_secs(120);
+    let mut sink = transport(HttpOptions { send_timeout: limit, connect_timeout: limit, ..plaintext(&server.url()) });
+    let started = Instant::now();
+    for first in [1, 3, 5] {
+        send(&mut sink, &frames(first..=first + 1)).unwrap();
+    }
+    sink.close();
+    drop(sink);
+    assert!(started.elapsed() < limit / 2, "{:?}", started.elapsed());
+    assert_eq!((server.lines().len(), server.connections()), (6, 3));
+}
+
+#[test]
 fn a_host_with_an_async_runtime_may_use_it_inside() {
     let server = Server::start(status(200));
     let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
