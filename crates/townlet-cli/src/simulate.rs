@@ -61,6 +61,12 @@ pub(crate) fn run(args: &Simulate) -> anyhow::Result<Exit> {
     bar.finish_and_clear();
     let seconds = started.elapsed().as_secs_f64();
     let Ended { status, spills, books } = setup::end(&telemetry, &config);
+    remark!("Completed {ran} ticks in {seconds:.2} s ({:.0} ticks/sec)", ran as f64 / seconds.max(1e-9));
+    remark!("{}", account::table(&telemetry, &books));
+    let shed = books.sinks.iter().any(|(_, s)| s.account.dropped_for(DropReason::Backpressure) > 0);
+    if shed && args.tick_ms == 0.0 {
+        remark!("the town outran a sink: pace it with --tick-ms, or set worker.backpressure to block");
+    }
     if let Some(path) = &args.status_path {
         let mut json = setup::status_json(&status, &books);
         if spills.as_array().is_some_and(|all| !all.is_empty()) {
@@ -72,12 +78,6 @@ pub(crate) fn run(args: &Simulate) -> anyhow::Result<Exit> {
         }
         let json = serde_json::to_string_pretty(&json)?;
         std::fs::write(path, json + "\n").with_context(|| format!("writing {}", path.display()))?;
-    }
-    remark!("Completed {ran} ticks in {seconds:.2} s ({:.0} ticks/sec)", ran as f64 / seconds.max(1e-9));
-    remark!("{}", account::table(&telemetry, &books));
-    let shed = books.sinks.iter().any(|(_, s)| s.account.dropped_for(DropReason::Backpressure) > 0);
-    if shed && args.tick_ms == 0.0 {
-        remark!("the town outran a sink: pace it with --tick-ms, or set worker.backpressure to block");
     }
     // A sink that is away is no fault of the town; a capture is what was asked for.
     let lost = match &args.telemetry_path {

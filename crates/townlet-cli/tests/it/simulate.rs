@@ -116,6 +116,16 @@ fn a_capture_that_has_not_got_everything_is_a_no() {
 }
 
 #[test]
+fn the_account_is_printed_although_its_file_cannot_be_written() {
+    let dir = TempDir::new().unwrap();
+    let (capture, status) = (dir.path().join("t.jsonl"), dir.path().join("no-folder/status.json"));
+    let words = ["simulate", "--ticks", "2", "--agents", "2", "--telemetry-path", text(&capture)];
+    let ran = townlet(&[&words[..], &["--status-path", text(&status)]].concat()).expect(3);
+    assert!(ran.stderr.contains("residual 0"), "{}", ran.stderr);
+    assert!(ran.stderr.contains("no-folder/status.json"), "{}", ran.stderr);
+}
+
+#[test]
 fn the_end_takes_the_time_of_one_shutdown() {
     let dir = TempDir::new().unwrap();
     let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
