@@ -47,8 +47,13 @@ pub(crate) fn run(args: &Simulate) -> anyhow::Result<Exit> {
     let bar = setup::progress(args.ticks, "ticks");
     let started = Instant::now();
     let mut ran = 0;
+    // By a validator in mode `raise`, which ends the town: what it had said before is delivered all the same.
+    let mut refused = None;
     for n in 0..args.ticks {
-        host.tick()?;
+        if let Err(error) = host.tick() {
+            refused = Some(error);
+            break;
+        }
         ran = n + 1;
         bar.inc(1);
         let next = pace.saturating_mul(u32::try_from(ran).unwrap_or(u32::MAX));
@@ -67,6 +72,9 @@ pub(crate) fn run(args: &Simulate) -> anyhow::Result<Exit> {
     if shed && args.tick_ms == 0.0 {
         remark!("the town outran a sink: pace it with --tick-ms, or set worker.backpressure to block");
     }
+    if let Some(error) = &refused {
+        remark!("townlet: tick {} was refused: {error}", ran + 1);
+    }
     if let Some(path) = &args.status_path {
         let mut json = setup::status_json(&status, &books);
         if spills.as_array().is_some_and(|all| !all.is_empty()) {
@@ -84,7 +92,7 @@ pub(crate) fn run(args: &Simulate) -> anyhow::Result<Exit> {
         Some(path) => not_captured(&books, path),
         None => false,
     };
-    Ok(if books.residual() == 0 && !lost { Exit::Yes } else { Exit::No })
+    Ok(if books.residual() == 0 && !lost && refused.is_none() { Exit::Yes } else { Exit::No })
 }
 
 /// True where the file of a capture did not get everything that the transforms let through.

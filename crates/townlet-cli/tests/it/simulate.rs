@@ -126,6 +126,24 @@ fn the_account_is_printed_although_its_file_cannot_be_written() {
 }
 
 #[test]
+fn what_a_town_had_said_before_a_validator_raised_is_delivered_and_accounted_for() {
+    let dir = TempDir::new().unwrap();
+    let schema = r#"{"$schema":"https://json-schema.org/draft/2020-12/schema","properties":{"tick":{"maximum":5}}}"#;
+    write(dir.path(), "schema.json", schema);
+    let config = write(
+        dir.path(),
+        "raise.yaml",
+        "telemetry:\n  transport: {type: file, file_path: out.jsonl, buffer: {max_buffer_bytes: 4194304}}\n  transforms:\n    \
+         pipeline:\n      - schema_validator: {mode: raise, schemas: {snapshot: schema.json}}\n",
+    );
+    let ran = townlet(&["simulate", "--config", &config, "--ticks", "20", "--agents", "2"]).expect(1);
+    assert!(ran.stderr.contains("tick 6 was refused"), "{}", ran.stderr);
+    assert!(ran.stderr.contains("residual 0"), "{}", ran.stderr);
+    let states = lines_below(dir.path()).iter().filter(|line| line["stream"] == "town").count();
+    assert_eq!(states, 5);
+}
+
+#[test]
 fn the_end_takes_the_time_of_one_shutdown() {
     let dir = TempDir::new().unwrap();
     let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
