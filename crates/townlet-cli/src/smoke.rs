@@ -90,8 +90,7 @@ fn dropped(by_reason: &BTreeMap<String, u64>) -> String {
     if words.is_empty() { "0".into() } else { words.join(", ") }
 }
 
-/// Sends a probe event per beat until the time is over, or until a failure has
-/// shown itself.
+/// Sends a probe event per beat until the time is over.
 fn watch(telemetry: &Telemetry, time: Duration) -> anyhow::Result<()> {
     let bar = setup::progress(time.as_secs().max(1), "watching");
     let started = Instant::now();
