@@ -1,15 +1,16 @@
 //! `townlet replay`: a captured stream through today's transforms and sinks.
 
 use std::io::{BufRead, BufReader, Read};
+use std::path::Path;
 use std::time::Duration;
 
 use anyhow::Context;
 use bytes::Bytes;
-use townlet_config::{BufferConfig, TelemetryConfig};
+use townlet_config::{BufferConfig, SinkConfig, TelemetryConfig};
 use townlet_pipeline::{DropReason, Telemetry};
 
 use crate::args::Replay;
-use crate::exit::Exit;
+use crate::exit::{Exit, Failure};
 use crate::follow::Tail;
 use crate::out::say;
 use crate::{account, setup, stream};
@@ -23,6 +24,10 @@ const LEAST_PATIENCE: Duration = Duration::from_secs(10);
 pub(crate) fn run(args: &Replay) -> anyhow::Result<Exit> {
     let factories = setup::factories();
     let loaded = setup::load_or_explain(&args.config, &args.set, &factories)?;
+    if let Some(sink) = writer_of(&args.file, &loaded.config, args.follow.is_on()) {
+        let file = args.file.display();
+        return Err(Failure::usage(format!("{file} is what the sink '{sink}' writes: it would be fed with itself")));
+    }
     let mut tail = if args.follow.is_on() { Some(Tail::open(&args.file, &args.follow)?) } else { None };
     let source: Box<dyn Read + '_> = match &mut tail {
         Some(tail) => Box::new(tail),
@@ -77,6 +82,18 @@ pub(crate) fn run(args: &Replay) -> anyhow::Result<Exit> {
         _ => false,
     };
     Ok(if books.residual() == 0 && delivered_all && refused == 0 && !missed { Exit::Yes } else { Exit::No })
+}
+
+/// The sink that writes to this file; one that is followed grows by dead letters too.
+fn writer_of<'a>(file: &Path, config: &'a TelemetryConfig, followed: bool) -> Option<&'a str> {
+    let real = |path: &Path| path.canonicalize().or_else(|_| std::path::absolute(path)).ok();
+    let file = real(file)?;
+    let writes = |sink: &&SinkConfig| {
+        let letters = sink.dead_letters.as_ref().filter(|_| followed).map(|letters| letters.path.as_path());
+        let paths = [sink.settings.file_path.as_deref(), letters];
+        paths.into_iter().flatten().any(|path| real(path).is_some_and(|path| path == file))
+    };
+    config.sinks.iter().find(writes).map(|sink| sink.name.as_str())
 }
 
 /// A file can wait, a loop cannot: whatever the policy of the sinks is, the next line is

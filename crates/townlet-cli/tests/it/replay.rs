@@ -58,6 +58,34 @@ fn a_compressed_capture_goes_out_again_and_one_that_is_cut_off_as_far_as_it_can_
 }
 
 #[test]
+fn a_stream_is_not_replayed_into_its_own_file() {
+    let dir = TempDir::new().unwrap();
+    let line = "{\"schema_version\":\"0.9.0\",\"tick\":1}\n";
+    let stream = write(dir.path(), "town.jsonl", line);
+    let config = write(dir.path(), "f.yaml", "telemetry:\n  transport: {type: file, file_path: town.jsonl}\n");
+    for more in [&[][..], &["--follow", "--idle", "1s"]] {
+        let ran = townlet(&[&["replay", &stream, "--config", &config], more].concat()).expect(2);
+        assert!(ran.stderr.contains("is what the sink 'main' writes"), "{}", ran.stderr);
+    }
+    assert_eq!(std::fs::read_to_string(stream).unwrap(), line);
+}
+
+/// A second name of the file stands for whatever else may append to it, such as the dead letters of the sink.
+#[cfg(unix)]
+#[test]
+fn what_is_appended_to_a_stream_while_it_is_replayed_is_not_replayed_in_turn() {
+    let dir = TempDir::new().unwrap();
+    let lines: String = (1..=200).map(|tick| format!("{{\"schema_version\":\"0.9.0\",\"tick\":{tick}}}\n")).collect();
+    let stream = write(dir.path(), "town.jsonl", &lines);
+    std::fs::hard_link(&stream, dir.path().join("same.jsonl")).unwrap();
+    // Small batches at once: lines come back while the file is read.
+    let config = "telemetry:\n  transport: {type: file, file_path: same.jsonl, buffer: {max_queue_length: 4}}\n";
+    let config = write(dir.path(), "f.yaml", config);
+    let account = townlet(&["replay", &stream, "--config", &config, "--json"]).expect(0).json();
+    assert_eq!(account["statement"]["delivered"], 200);
+}
+
+#[test]
 fn a_file_that_is_longer_than_every_queue_is_replayed_whole() {
     let dir = TempDir::new().unwrap();
     let lines: String = (1..=5000).map(|tick| format!("{{\"schema_version\":\"0.9.0\",\"tick\":{tick}}}\n")).collect();
