@@ -85,6 +85,12 @@ impl History {
         }
         order.into_iter().filter_map(|id| seen.remove(id)).collect()
     }
+
+    /// Whether the log has a deployment of this manifest to this environment, however it ended.
+    pub fn has_gone_to(&self, environment: &str, manifest: Digest) -> bool {
+        let goes = |told: &Told<Deployment>| told.said.environment == environment && told.subjects.contains(&manifest);
+        self.deployments.iter().any(goes)
+    }
 }
 
 /// Why a deployment may not begin.

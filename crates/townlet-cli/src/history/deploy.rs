@@ -36,7 +36,8 @@ pub(crate) struct What {
     /// A commit that it brings, and when it was made: REVISION=TIME. May be repeated; `git log --format=%H=%cI` prints them.
     #[arg(long = "change", value_name = "REVISION=TIME", value_parser = change)]
     pub(crate) changes: Vec<Shipped>,
-    /// The id of the deployment that it takes back: it then is a rollback, and needs no decision.
+    /// The id of the deployment that it takes back: it then is a rollback, and needs no decision where its manifest has
+    /// gone there before.
     #[arg(long, value_name = "ID")]
     pub(crate) undoes: Option<String>,
 }

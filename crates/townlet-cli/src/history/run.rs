@@ -66,9 +66,13 @@ fn go(args: &DeployRun, recorder: &Recorder) -> anyhow::Result<Exit> {
     let mut registry = args.signing.registry()?;
     let history = read(&registry, &ring(&args.signing.keys)?, None)?;
     known(&history, &args.what)?;
-    // What is broken is taken back whatever anybody decided about it.
     let decision = match &args.what.undoes {
-        Some(_) => None,
+        // What is broken is taken back whatever anybody decided about it, by what has been there before.
+        Some(_) if history.has_gone_to(&args.what.env, digest) => None,
+        Some(id) => Some(allowed(args, &registry, &history, &manifest, digest).with_context(|| {
+            let (release, env) = (&manifest.release, &args.what.env);
+            format!("{release} has never gone to {env}, so that it needs a decision also where it takes {id} back; the manifest of what is taken back needs none")
+        })?),
         None => Some(allowed(args, &registry, &history, &manifest, digest)?),
     };
     let processes = processes()?;

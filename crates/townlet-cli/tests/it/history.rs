@@ -97,7 +97,13 @@ fn a_release_goes_out_breaks_is_taken_back_and_every_question_is_answered_from_t
     assert!(held.stdout.contains("end every open critical incident, and close it"), "{}", held.stdout);
     desk.deploy(&[], "touch again").expect(10);
     desk.incident(&["note", "INC-7", "flag off", "--step", "rollback_started"]).expect(0);
-    // To take back what is out needs no decision.
+    // To take back what is out needs no decision, but what was never there comes in by no such door.
+    let manifest = std::fs::read_to_string(desk.path("manifest.json")).unwrap();
+    std::fs::write(desk.path("manifest.json"), manifest.replace("R42", "R43")).unwrap();
+    let refused = desk.deploy(&["--undoes", &out], "touch again").expect(3);
+    assert!(refused.stderr.contains("R43 has never gone to production"), "{}", refused.stderr);
+    std::fs::write(desk.path("manifest.json"), manifest).unwrap();
+    assert!(!desk.path("again").exists());
     desk.deploy(&["--undoes", &out], "true").expect(0);
     desk.incident(&["note", "INC-7", "R41 is out", "--step", "rollback_finished"]).expect(0);
     desk.incident(&["close", "INC-7", "--outcome", "rolled_back", "--summary", "an index"]).expect(0);
