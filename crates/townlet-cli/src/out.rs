@@ -19,7 +19,7 @@ pub(crate) fn line(text: fmt::Arguments<'_>) -> io::Result<()> {
 /// A row on standard output, with texts of others in it.
 ///
 /// # Errors
-/// Those of [`line`].
+/// Those of [`line()`].
 pub(crate) fn one_row(text: fmt::Arguments<'_>) -> io::Result<()> {
     line(format_args!("{}", on_one_row(&text.to_string())))
 }
@@ -27,7 +27,7 @@ pub(crate) fn one_row(text: fmt::Arguments<'_>) -> io::Result<()> {
 /// A document on standard output, to the byte.
 ///
 /// # Errors
-/// Those of [`line`].
+/// Those of [`line()`].
 pub(crate) fn whole(bytes: &[u8]) -> io::Result<()> {
     let mut out = io::stdout().lock();
     read_or_not(out.write_all(bytes).and_then(|()| out.flush()))
