@@ -7,6 +7,7 @@ mod certificates;
 mod coding;
 mod connection;
 mod directory;
+mod error;
 mod figures;
 mod foreign;
 #[cfg(feature = "grpc")]
@@ -24,7 +25,6 @@ mod slots;
 pub(crate) mod web;
 mod wire;
 
-use std::error::Error;
 use std::fmt;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener, TcpStream};
@@ -33,12 +33,10 @@ use std::sync::{Arc, OnceLock};
 use std::thread;
 use std::time::{Duration, Instant, SystemTime};
 
-use townlet_transport::TransportError;
-
 use crate::report::{CollectorReport, EndKind, Ending, ShardReport};
 use crate::sequence;
-use crate::store::StoreError;
 use certificates::{Certificates, Watcher};
+pub use error::CollectorError;
 #[cfg(feature = "grpc")]
 use grpc::Grpc;
 use intake::Intake;
@@ -63,60 +61,6 @@ const STACK: usize = 1024 * 1024;
 
 /// What the system may hold of acknowledgements that a peer does not read.
 const SEND_BUFFER: usize = 64 * 1024;
-
-/// Why a collector could not start.
-#[derive(Debug)]
-#[non_exhaustive]
-pub enum CollectorError {
-    /// The address cannot be listened on.
-    Bind {
-        /// The address asked for.
-        listen: SocketAddr,
-        /// What the system says.
-        source: io::Error,
-    },
-    /// Plaintext was asked for on an address that others can reach.
-    PlaintextExposed(SocketAddr),
-    /// The web or the gRPC listener can be reached by others, and no token was given.
-    TokenMissing(SocketAddr),
-    /// The store cannot be used.
-    Store(StoreError),
-    /// No thread could be started: the one that accepts, or the one that
-    /// follows the certificate files.
-    Thread(io::Error),
-    /// The connection to NATS can never come about.
-    Nats(TransportError),
-}
-
-impl fmt::Display for CollectorError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Bind { listen, source } => {
-                write!(f, "cannot listen on {listen}: {source}; choose another address or port 0")
-            }
-            Self::PlaintextExposed(listen) => {
-                write!(f, "plaintext is allowed on loopback only, not on {listen}; use TLS or listen on 127.0.0.1")
-            }
-            Self::TokenMissing(listen) => {
-                write!(f, "the listener on {listen} needs a token: without one only loopback is allowed")
-            }
-            Self::Store(error) => write!(f, "the store cannot be used: {error}"),
-            Self::Thread(source) => write!(f, "cannot start a thread: {source}"),
-            Self::Nats(error) => write!(f, "NATS cannot be used: {error}"),
-        }
-    }
-}
-
-impl Error for CollectorError {
-    fn source(&self) -> Option<&(dyn Error + 'static)> {
-        match self {
-            Self::Bind { source, .. } | Self::Thread(source) => Some(source),
-            Self::Store(error) => Some(error),
-            Self::Nats(error) => Some(error),
-            Self::PlaintextExposed(_) | Self::TokenMissing(_) => None,
-        }
-    }
-}
 
 /// A collector that is listening. Dropping it stops it without waiting;
 /// [`shutdown`](Self::shutdown) waits and reports.
@@ -143,6 +87,22 @@ struct Shared {
     /// Present where lines are pulled from there.
     #[cfg(feature = "nats")]
     nats: Option<Arc<Nats>>,
+}
+
+/// One listener that accepts, for as long as this lives: until its thread ends, or where none could be started.
+struct Accepting(Arc<Shared>);
+
+impl Accepting {
+    fn begin(shared: &Arc<Shared>) -> Self {
+        shared.slots.listener_opened();
+        Self(Arc::clone(shared))
+    }
+}
+
+impl Drop for Accepting {
+    fn drop(&mut self) {
+        self.0.slots.listener_closed();
+    }
 }
 
 /// The wish to stop, and until when connections may read what has arrived.
@@ -247,13 +207,12 @@ impl Collector {
     }
 
     fn start(&self, name: &str, listener: TcpListener, door: Door) -> Result<(), CollectorError> {
-        let shared = Arc::clone(&self.shared);
         let thread = thread::Builder::new().name(name.to_owned());
-        self.shared.slots.listener_opened();
+        let accepting = Accepting::begin(&self.shared);
         let spawned = thread.spawn(move || {
-            accept(&shared, &listener, door);
-            drop(listener);
-            shared.slots.listener_closed();
+            // The listener goes first, whatever ends this.
+            let (accepting, listener) = (accepting, listener);
+            accept(&accepting.0, &listener, door);
         });
         spawned.map(drop).map_err(CollectorError::Thread)
     }

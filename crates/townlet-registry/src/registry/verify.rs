@@ -160,8 +160,7 @@ impl Registry {
         held: Option<&SignedCheckpoint>,
         before: Option<&Vetted>,
     ) -> Result<Report, Error> {
-        let one_state = self.db.unchecked_transaction().map_err(sql);
-        self.placed(one_state.and_then(|_held_to_the_end| self.verify_now(depth, ring, held, before)))
+        self.at_one_moment(|| self.placed(self.verify_now(depth, ring, held, before)))
     }
 
     fn verify_now(

@@ -17,14 +17,8 @@ impl Turn<'_> {
 
     pub(super) fn ask_who_has_not_signed(&mut self) {
         let digest = snapshot::digest(&self.state.rows);
-        for role in self
-            .plan
-            .sign_off
-            .iter()
-            .filter(|role| !self.state.signatures.contains_key(*role))
-            .cloned()
-            .collect::<Vec<_>>()
-        {
+        let missing = self.plan.sign_off.iter().filter(|role| !self.state.signatures.contains_key(*role));
+        for role in missing.cloned().collect::<Vec<_>>() {
             self.ask(What::AskSignOff { role, digest: digest.clone() }, self.plan.limits.look_within);
         }
     }

@@ -15,7 +15,7 @@ use super::Grpc;
 use super::connection::{self, watched};
 use super::place::Place;
 use crate::server::slots::Door;
-use crate::server::{CollectorError, LOOK_AROUND, STACK, Shared, tune};
+use crate::server::{Accepting, CollectorError, LOOK_AROUND, STACK, Shared, tune};
 
 /// Messages that are read and stored at a time. Whoever syncs a disk for one of them
 /// holds up no other, and all of them are few enough for a small machine.
@@ -50,19 +50,19 @@ pub(in crate::server) fn start(
     grpc: &Arc<Grpc>,
     listening: Listening,
 ) -> Result<(), CollectorError> {
-    let (shared, grpc) = (Arc::clone(shared), Arc::clone(grpc));
+    let (accepting, grpc) = (Accepting::begin(shared), Arc::clone(grpc));
     let thread = thread::Builder::new().name("townlet-grpc".to_owned());
-    shared.slots.listener_opened();
     let spawned = thread.spawn(move || {
         let Listening { runtime, listener } = listening;
-        runtime.block_on(accept(&shared, &grpc, listener));
+        runtime.block_on(accept(accepting, &grpc, listener));
         // What is still being stored holds its place until it is.
         runtime.shutdown_background();
     });
     spawned.map(drop).map_err(CollectorError::Thread)
 }
 
-async fn accept(shared: &Arc<Shared>, grpc: &Arc<Grpc>, listener: TcpListener) {
+async fn accept(accepting: Accepting, grpc: &Arc<Grpc>, listener: TcpListener) {
+    let shared = &Arc::clone(&accepting.0);
     let stopping = || if shared.stop.is_asked() { Err(()) } else { Ok(()) };
     while let Ok(accepted) = watched(pin!(listener.accept()), stopping).await {
         match accepted {
@@ -78,7 +78,7 @@ async fn accept(shared: &Arc<Shared>, grpc: &Arc<Grpc>, listener: TcpListener) {
         }
     }
     drop(listener);
-    shared.slots.listener_closed();
+    drop(accepting);
     // The connections see the stop for themselves; the runtime is theirs until they have.
     while !shared.stop.is_overdue(Instant::now()) && shared.slots.are_open(Door::Grpc) {
         tokio::time::sleep(LOOK_AROUND / 8).await;
