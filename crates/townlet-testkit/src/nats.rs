@@ -123,6 +123,12 @@ impl NatsServer {
         number(&figures, "\"total_connections\":").unwrap_or_default()
     }
 
+    /// Clients that are connected now; 0 while it is away.
+    pub fn clients(&self) -> usize {
+        let figures = self.ask("/varz").unwrap_or_default();
+        number(&figures, "\"connections\":").unwrap_or_default()
+    }
+
     /// Messages in all its streams, of all accounts.
     pub fn messages(&self) -> usize {
         let figures = self.ask("/jsz").unwrap_or_default();
